@@ -1,0 +1,95 @@
+"""Run a benchmark: `python -m deepicd.bench icd`, with `--json` for machines."""
+
+import argparse
+import importlib
+import json
+import pkgutil
+import sys
+import warnings
+
+import deepicd.bench
+from deepicd.bench import Result
+from deepicd.errors import UserError
+
+
+def names() -> list[str]:
+    """Benchmarks that exist: modules of the package that can `run`.
+
+    Examples
+    --------
+    >>> {"icd", "rewards"} <= set(names())
+    True
+    """
+    modules = pkgutil.iter_modules(deepicd.bench.__path__)
+    found = (m.name for m in modules if m.name not in ("measure", "__main__"))
+    return sorted(found)
+
+
+def run(name: str) -> list[Result]:
+    """Run one benchmark by name.
+
+    Raises
+    ------
+    UserError
+        For a name that does not exist.
+    """
+    if name not in names():
+        raise UserError(
+            found=f"benchmark {name!r}",
+            expected=", ".join(names()),
+            do="python -m deepicd.bench " + names()[0],
+        )
+    return importlib.import_module(f"deepicd.bench.{name}").run()
+
+
+def table(results: list[Result]) -> str:
+    """Lay results out for a terminal.
+
+    Examples
+    --------
+    >>> print(table([Result("load", 20.04, "ms", goal=50.0)]))
+    load           20.04 ms  goal <= 50: met
+    """
+    width = max(len(result.name) for result in results) + 2
+    return "\n".join(_line(result, width) for result in results)
+
+
+def _line(result: Result, width: int) -> str:
+    text = f"{result.name:{width}}{_number(result.value):>14} {result.unit}"
+    if result.goal is None:
+        return text
+    sign = ">=" if result.at_least else "<="
+    verdict = "met" if result.met else "NOT met"
+    return f"{text}  goal {sign} {_number(result.goal)}: {verdict}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; 0 on success, 2 for a wrong name."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deepicd.bench", description=__doc__
+    )
+    parser.add_argument("name", nargs="?", help=", ".join(names()))
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    given = parser.parse_args(arguments)
+    if given.name is None:
+        parser.print_help()
+        return 0
+    warnings.simplefilter("ignore")
+    try:
+        results = run(given.name)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if given.json:
+        print(json.dumps([result.to_dict() for result in results], indent=2))
+    else:
+        print(table(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

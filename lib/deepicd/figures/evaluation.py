@@ -1,0 +1,221 @@
+"""Figures of the evaluation: systems, outcomes, differences, confusion."""
+
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from deepicd.figures.palette import (
+    LEVEL_NAMES,
+    METRIC_NAMES,
+    OUTCOME_COLOURS,
+    in_order,
+    look,
+)
+from deepicd.figures.saving import COLUMN, PAGE
+
+SHOWN = ("chapter", "category", "full")
+GREY = "#555555"
+
+
+def plot_levels(frame: pd.DataFrame, levels=SHOWN,
+                metrics=("accuracy", "macro_f1")) -> Figure:
+    """Every system at each level, with intervals.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns system, level, metric, value, low, high, n.
+    levels, metrics : sequences of str
+        One panel a level; up to two metrics, full and hollow marks.
+
+    Examples
+    --------
+    >>> row = {"system": "sft", "level": "full", "metric": "accuracy",
+    ...        "value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
+    >>> len(plot_levels(pd.DataFrame([row]), levels=["full"]).axes)
+    1
+    """
+    systems = in_order(frame["system"])[::-1]
+    height = 0.75 + 0.27 * len(systems)
+    fig, panels = plt.subplots(1, len(levels), figsize=(PAGE, height), sharey=True,
+                               sharex=True, squeeze=False)
+    for axes, level in zip(panels[0], levels, strict=True):
+        for place, metric in enumerate(metrics):
+            rows = frame[(frame["level"] == level) & (frame["metric"] == metric)]
+            intervals(axes, rows, systems, hollow=place == 1,
+                       shift=0.16 * (1 if place == 0 else -1) * (len(metrics) > 1))
+        axes.set(title=LEVEL_NAMES[level], xlim=(-0.02, 1.02))
+        axes.grid(axis="y", visible=False)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
+    panels[0, 0].set_yticks(range(len(systems)), [look(s, systems).name
+                                                  for s in systems])
+    panels[0, 0].set_ylim(-0.6, len(systems) - 0.4)
+    _metric_key(fig, metrics, frame)
+    return fig
+
+
+def intervals(axes, rows, systems, hollow=False, shift=0.0) -> None:
+    for row in rows.itertuples():
+        how = look(row.system, systems)
+        y = systems.index(row.system) + shift
+        axes.plot([row.low, row.high], [y, y], color=how.colour, linewidth=1,
+                  linestyle="-", zorder=2)
+        axes.plot(row.value, y, how.marker, color=how.colour, zorder=3,
+                  markerfacecolor="white" if hollow else how.colour, markersize=4)
+
+
+def _metric_key(fig, metrics, frame) -> None:
+    marks = [Line2D([], [], marker="o", linestyle="", color=GREY, markersize=4,
+                    markerfacecolor=GREY if place == 0 else "white",
+                    label=METRIC_NAMES.get(metric, metric))
+             for place, metric in enumerate(metrics)]
+    bar = Line2D([], [], color=GREY, linewidth=1, linestyle="-",
+                 label=f"95 % interval, bootstrap over {_count(frame)} notes "
+                       "by patient")
+    fig.legend(handles=[*marks, bar], loc="outside lower center", ncols=3)
+
+
+def _count(frame) -> str:
+    low, high = int(frame["n"].min()), int(frame["n"].max())
+    return f"{high:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def plot_outcomes(frame: pd.DataFrame) -> Figure:
+    """What became of every note, one bar a system.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns system, outcome, share.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"system": ["sft"], "outcome": ["exact"], "share": [1.0]})
+    >>> len(plot_outcomes(frame).axes[0].patches)
+    1
+    """
+    systems = in_order(frame["system"])[::-1]
+    fig, axes = plt.subplots(figsize=(PAGE, 0.8 + 0.25 * len(systems)))
+    left = np.zeros(len(systems))
+    shares = frame.pivot_table(index="system", columns="outcome", values="share",
+                               aggfunc="mean", fill_value=0.0)
+    for outcome, colour in OUTCOME_COLOURS.items():
+        if outcome not in shares:
+            continue
+        width = shares[outcome].reindex(systems).fillna(0).to_numpy()
+        axes.barh(range(len(systems)), width, left=left, color=colour, height=0.72,
+                  edgecolor="white", label=outcome)
+        _bar_texts(axes, left, width, dark=outcome in ("exact", "category",
+                                                       "malformed"))
+        left += width
+    axes.set_yticks(range(len(systems)), [look(s, systems).name for s in systems])
+    axes.set(xlim=(0, 1), xlabel="share of notes")
+    axes.grid(visible=False)
+    fig.legend(loc="outside upper center", ncols=7, handlelength=1, columnspacing=1.2)
+    return fig
+
+
+def _bar_texts(axes, left, width, dark) -> None:
+    for y, (start, part) in enumerate(zip(left, width, strict=True)):
+        if part >= 0.045:
+            axes.text(start + part / 2, y, f"{100 * part:.0f}", ha="center",
+                      va="center", fontsize=6.5, color="white" if dark else "#222222")
+
+
+def plot_differences(frame: pd.DataFrame) -> Figure:
+    """Paired differences of two systems, one row a level and metric.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns a, b, level, metric, value, low, high, n: score of a minus b.
+
+    Examples
+    --------
+    >>> row = {"a": "sft_grpo", "b": "sft", "level": "full", "metric": "accuracy",
+    ...        "value": 0.05, "low": 0.01, "high": 0.09, "n": 100}
+    >>> len(plot_differences(pd.DataFrame([row])).axes)
+    1
+    """
+    pairs = list(dict.fromkeys(zip(frame["a"], frame["b"], strict=True)))
+    rows = list(dict.fromkeys(zip(frame["level"], frame["metric"], strict=True)))
+    width = COLUMN if len(pairs) == 1 else PAGE
+    fig, panels = plt.subplots(1, len(pairs), sharex=True, sharey=True, squeeze=False,
+                               figsize=(width, 0.95 + 0.2 * len(rows)))
+    for axes, (a, b) in zip(panels[0], pairs, strict=True):
+        part = frame[(frame["a"] == a) & (frame["b"] == b)]
+        for row in part.itertuples():
+            _difference(axes, row, len(rows) - 1 - rows.index((row.level, row.metric)))
+        axes.axvline(0, color="#222222", linewidth=0.7, linestyle="-", zorder=1)
+        axes.set_title(f"{look(a).name} minus {look(b).name}")
+        axes.grid(axis="y", visible=False)
+    names = [f"{LEVEL_NAMES[level]}, {METRIC_NAMES.get(metric, metric)}"
+             for level, metric in rows[::-1]]
+    panels[0, 0].set_yticks(range(len(rows)), names)
+    panels[0, 0].set_ylim(-0.6, len(rows) - 0.4)
+    fig.supxlabel(f"paired difference; bar: 95 % interval, {_count(frame)} notes "
+                  "by patient;\nfull mark: interval excludes zero", fontsize=7)
+    return fig
+
+
+def _difference(axes, row, y) -> None:
+    clear = row.low > 0 or row.high < 0
+    colour = look(row.a).colour
+    axes.plot([row.low, row.high], [y, y], color=colour, linewidth=1.1,
+              linestyle="-", zorder=2)
+    axes.plot(row.value, y, "o", color=colour, markersize=4, zorder=3,
+              markerfacecolor=colour if clear else "white")
+
+
+def plot_confusion(frame: pd.DataFrame, names: dict | None = None) -> Figure:
+    """Gold chapters against answered chapters, as shares of the gold chapter.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns gold, predicted, n, share; `predicted` is "none" where there was no
+        answer.
+    names : dict of label to str, optional
+        Titles of the gold labels; shortened to 42 letters.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"gold": ["9"], "predicted": ["9"], "n": [4],
+    ...                       "share": [1.0]})
+    >>> len(plot_confusion(frame).axes)
+    2
+    """
+    order = sorted(set(frame["gold"]) | set(frame["predicted"]), key=_natural)
+    gold = [label for label in order if label in set(frame["gold"])]
+    grid = frame.pivot_table(index="gold", columns="predicted", values="share",
+                             aggfunc="sum", fill_value=0.0)
+    grid = grid.reindex(index=gold, columns=order).fillna(0.0)
+    side = max(2.2, 0.26 * len(order))
+    fig, axes = plt.subplots(figsize=(min(PAGE, side + 2.4), max(
+        1.8, 0.23 * len(gold) + 0.7)))
+    image = axes.imshow(grid, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    for (y, x), share in np.ndenumerate(grid.to_numpy()):
+        if share >= 0.005:
+            axes.text(x, y, f"{100 * share:.0f}", ha="center", va="center",
+                      fontsize=6, color="white" if share > 0.55 else "#222222")
+    counts = frame.groupby("gold")["n"].sum()
+    texts = [f"{_short(names, label)} ({counts[label]:,})" for label in gold]
+    axes.set_yticks(range(len(gold)), texts)
+    axes.set_xticks(range(len(order)), order)
+    axes.set(xlabel="answered chapter", ylabel="gold chapter (notes)")
+    axes.grid(visible=False)
+    fig.colorbar(image, ax=axes, label="share of the gold chapter", pad=0.02)
+    return fig
+
+
+def _short(names: dict | None, label: str) -> str:
+    title = (names or {}).get(label, "").split(" (")[0]
+    return textwrap.shorten(f"{label} {title}", 42, placeholder=" …")
+
+
+def _natural(label: str):
+    return (not str(label).isdigit(), int(label) if str(label).isdigit() else 0, label)

@@ -1,0 +1,118 @@
+"""The parts of a reward as reward functions for TRL's GRPOTrainer."""
+
+from collections.abc import Callable
+
+from deepicd.errors import UserError
+from deepicd.icd import IcdTree, load_tree
+from deepicd.rewards.named import get_spec
+from deepicd.rewards.scoring import RewardBreakdown, Scorer
+from deepicd.rewards.spec import RewardSpec
+
+RewardFunction = Callable[..., list[float]]
+
+
+class BatchScores:
+    """Scores of the batch at hand, computed once and shared by the parts."""
+
+    def __init__(self, scorer: Scorer, gold_column: str, note_column: str):
+        self._scorer = scorer
+        self._gold_column, self._note_column = gold_column, note_column
+        self._key: tuple | None = None
+        self._scores: list[RewardBreakdown] = []
+
+    def __call__(self, completions: list, columns: dict) -> list[RewardBreakdown]:
+        """Score a batch, or give the scores of the same batch again."""
+        texts = [completion_text(c) for c in completions]
+        golds = list(self._column(columns, self._gold_column))
+        notes = self._notes(columns)
+        key = (texts, golds, notes)
+        if key != self._key:
+            self._scores, self._key = self._scorer(texts, golds, notes), key
+        return self._scores
+
+    def _notes(self, columns: dict) -> list[str] | None:
+        spec = self._scorer.spec
+        if not (spec.weight_evidence or spec.weight_judge):
+            return None
+        return list(self._column(columns, self._note_column))
+
+    def _column(self, columns: dict, name: str):
+        if name not in columns:
+            raise UserError(
+                found=f"no column {name!r} in the training data",
+                expected=f"columns with the gold code and, for evidence, {name!r}",
+                do="keep the column in the dataset (remove_unused_columns=False)",
+            )
+        return columns[name]
+
+
+def completion_text(completion) -> str:
+    """Text of a completion that is a string or a list of chat messages.
+
+    Examples
+    --------
+    >>> completion_text([{"role": "assistant", "content": "I10"}])
+    'I10'
+    """
+    if isinstance(completion, list | tuple):
+        contents = [m.get("content") or "" for m in completion if isinstance(m, dict)]
+        return "".join(c for c in contents if isinstance(c, str))
+    return completion if isinstance(completion, str) else ""
+
+
+def trl_reward_functions(
+    spec: str | RewardSpec,
+    tree: IcdTree | None = None,
+    gold_column: str = "icd_code",
+    note_column: str = "note",
+) -> tuple[list[RewardFunction], list[str], list[float]]:
+    """Make one TRL reward function a part, with its name and weight.
+
+    The functions give unweighted values; TRL multiplies by the weights. With
+    `multi_objective_aggregation="sum_then_normalize"` (TRL's default) the
+    weighted parts are added and the sum is normalised within its group; with
+    `"normalize_then_sum"` each part is normalised within its group first and the
+    weights act after that (GDPO), so that a part with a small spread is heard
+    (`deepicd.rewards.advantages.group_advantages` shows both).
+
+    Parameters
+    ----------
+    spec : str or RewardSpec
+    tree : IcdTree, optional
+    gold_column, note_column : str
+        Dataset columns of the gold code and of the note (read only where the
+        parts `evidence` or `judge` are on).
+
+    Returns
+    -------
+    functions : list of callable
+        `f(prompts, completions, **columns) -> list of float`; `__name__` is the
+        part's name. A batch is scored once, however many parts there are.
+    names : list of str
+    weights : list of float
+
+    Examples
+    --------
+    >>> functions, names, weights = trl_reward_functions("prefix")
+    >>> names, weights
+    (['outcome', 'format'], [1.0, 1.0])
+    >>> text = "<think>tall T waves</think><diagnosis>I10</diagnosis>"
+    >>> functions[0](prompts=[""], completions=[text], icd_code=["I21.11"])
+    [3.0]
+    """
+    spec = get_spec(spec) if isinstance(spec, str) else spec
+    batch = BatchScores(Scorer(spec, tree or load_tree()), gold_column, note_column)
+    names = [part for part in spec.parts if spec.weight_of(part)]
+    weights = [float(spec.weight_of(part)) for part in names]
+    pairs = zip(names, weights, strict=True)
+    return [_part_function(batch, *pair) for pair in pairs], names, weights
+
+
+def _part_function(batch: BatchScores, part: str, weight: float) -> RewardFunction:
+    def reward(prompts=None, completions=None, **columns) -> list[float]:
+        scores = batch(completions or [], columns)
+        return [row.parts[part] / weight for row in scores]
+
+    reward.__name__ = part
+    reward.__qualname__ = part
+    return reward

@@ -1,0 +1,195 @@
+"""Supervised fine-tuning on traces, completion tokens only."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from deepicd import training
+
+NAMES = {
+    "loss": "train_loss",
+    "eval_loss": "val_loss",
+    "mean_token_accuracy": "train_token_accuracy",
+    "eval_mean_token_accuracy": "val_token_accuracy",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+}
+
+
+@dataclass(frozen=True)
+class SftSettings:
+    """Every hyper-parameter of a fine-tuning run; no hidden default.
+
+    `batch_size` examples make one forward pass, `accumulation` of them one step.
+    """
+
+    steps: int = 600
+    batch_size: int = 32
+    accumulation: int = 1
+    learning_rate: float = 2e-3
+    warmup_steps: int = 40
+    schedule: str = "cosine"
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    max_length: int = 512
+    save_every: int = 100
+    validate_every: int = 100
+    log_every: int = 10
+    seed: int = 0
+
+
+def _whole_run(examples, settings: SftSettings) -> list[int]:
+    lengths = [len(ids) for ids in examples["input_ids"]]
+    batch = settings.batch_size * settings.accumulation
+    return order(lengths, settings.steps, batch, settings.seed)
+
+
+def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
+    """Give TRL's arguments for `settings`, all of them explicit."""
+    gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(folder),
+        "max_steps": settings.steps,
+        "per_device_train_batch_size": settings.batch_size,
+        "per_device_eval_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.accumulation,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup_steps,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
+        "optim": "adamw_torch",
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.999,
+        "adam_epsilon": 1e-8,
+        "bf16": gpu and torch.cuda.is_bf16_supported(),
+        "fp16": False,
+        "tf32": None,
+        "gradient_checkpointing": gpu,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "logging_steps": settings.log_every,
+        "logging_first_step": True,
+        "save_strategy": "steps",
+        "save_steps": settings.save_every,
+        "save_total_limit": 2,
+        "eval_strategy": "steps" if settings.validate_every else "no",
+        "eval_steps": settings.validate_every or None,
+        "report_to": "none",
+        "push_to_hub": False,
+        "disable_tqdm": headless,
+        "dataloader_num_workers": 0,
+        "train_sampling_strategy": "sequential",  # `order` has shuffled already
+        "max_length": None,  # long examples are dropped before, never cut
+        "packing": False,
+        "completion_only_loss": True,
+        "assistant_only_loss": False,
+        "shuffle_dataset": False,
+        "loss_type": "chunked_nll",  # the head runs on trained tokens only
+        "average_tokens_across_devices": True,
+    }
+
+
+def order(lengths: list[int], steps: int, batch: int, seed: int) -> list[int]:
+    """Order of examples for a whole run: shuffled, yet like lengths share a batch.
+
+    Every epoch is shuffled, then sorted by length within stretches of 50 batches,
+    and the batches are shuffled again. That saves padding. TRL's own grouping by
+    length draws anew when a run is resumed, which changes the result.
+
+    Parameters
+    ----------
+    lengths : list of int
+        Tokens of each example.
+    steps, batch : int
+        Optimiser steps and examples in each.
+    seed : int
+
+    Returns
+    -------
+    list of int
+        `steps` x `batch` indices; every example is seen before any is seen again.
+
+    Examples
+    --------
+    >>> sorted(order([5, 9, 5, 9], steps=2, batch=2, seed=0))
+    [0, 1, 2, 3]
+    """
+    draw = np.random.default_rng(seed)
+    lengths = np.asarray(lengths)
+    found: list[int] = []
+    while len(found) < steps * batch:
+        epoch = draw.permutation(len(lengths))
+        stretch = 50 * batch
+        for start in range(0, len(epoch), stretch):
+            part = epoch[start : start + stretch]
+            part = part[np.argsort(lengths[part], kind="stable")]
+            cuts = [part[i : i + batch] for i in range(0, len(part), batch)]
+            found += [int(i) for j in draw.permutation(len(cuts)) for i in cuts[j]]
+    return found[: steps * batch]
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def train(
+    model,
+    tokenizer,
+    examples,
+    validation,
+    settings: SftSettings,
+    folder: str | Path,
+    measure: Callable[[object], dict] | None = None,
+    report: Callable[[int, int, str], None] | None = None,
+):
+    """Fine-tune a model on encoded examples; continues a killed run.
+
+    Parameters
+    ----------
+    model, tokenizer
+        From `deepicd.models`; changed in place.
+    examples, validation : datasets.Dataset
+        From `encode`.
+    settings : SftSettings
+    folder : path-like
+        Checkpoints; a complete one found there is continued.
+    measure : callable, optional
+        Model → dict of numbers named ``val_…``, called every
+        ``settings.validate_every`` steps.
+    report : callable, optional
+        Called with step, steps, text.
+
+    Returns
+    -------
+    (model, DataFrame, dict)
+        Trained model, curves (step, name, value), arguments as resolved.
+    """
+    from trl import SFTConfig, SFTTrainer
+
+    seed_everything(settings.seed)
+    given = arguments(settings, str(folder), report is not None)
+    config = training.make_config(SFTConfig, given)
+    trainer = SFTTrainer(
+        model=model,
+        args=config,
+        train_dataset=examples.select(_whole_run(examples, settings)),
+        eval_dataset=validation,
+        processing_class=tokenizer,
+    )
+    callbacks = [training.CheckpointMarker()]
+    if measure:
+        callbacks.append(training.Validator(measure, settings.validate_every))
+    if report:
+        callbacks.append(training.ProgressReporter(report, "SFT"))
+    training.attach(trainer, callbacks)
+    trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
+    curves = training.history(trainer.state.log_history, NAMES)
+    return trainer.model, curves, training.resolved(trainer.args)

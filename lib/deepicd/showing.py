@@ -1,0 +1,153 @@
+"""Small views of training for the notebooks: completions, before and after."""
+
+import pandas as pd
+
+from deepicd import prompts
+from deepicd.answers import read_code
+from deepicd.icd import load_tree
+
+SHOWN_LEVELS = ("chapter", "category", "full")
+PRIVATE = "Private data: completions quote the note, so none is shown."
+
+
+def completion(example: pd.DataFrame, style: str) -> str:
+    """Completion of the first row, as the model is to write it.
+
+    Parameters
+    ----------
+    example : DataFrame
+        Columns trace, icd_code.
+
+    Examples
+    --------
+    >>> row = pd.DataFrame({"trace": ["STEMI"], "icd_code": ["I21.11"]})
+    >>> completion(row, "code_only")
+    '<diagnosis>I21.11</diagnosis>'
+    """
+    row = example.iloc[0]
+    return prompts.format_completion(row["trace"], row["icd_code"], style)
+
+
+def samples(predictions: pd.DataFrame, notes: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Greedy answers of every system to the first `n` notes, with note and gold.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        As `deepicd.generate.predict` gives them.
+    notes : DataFrame
+        Columns note_id, note, icd_code.
+
+    Returns
+    -------
+    DataFrame
+        Columns system, note_id, note, gold, completion, code.
+    """
+    chosen = notes.head(n)[["note_id", "note", "icd_code"]]
+    greedy = predictions[predictions["sample"] == 0]
+    table = greedy.merge(chosen.rename(columns={"icd_code": "gold"}), on="note_id")
+    names = ["system", "note_id", "note", "gold", "completion", "code"]
+    return table[names].reset_index(drop=True)
+
+
+def before_and_after(table: pd.DataFrame, private: bool, longest: int = 400) -> str:
+    """Tell the first note and what each system said about it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `samples`.
+    private : bool
+        Gives a sentence and no text.
+    longest : int
+        Characters of a completion that are shown.
+    """
+    if private:
+        return PRIVATE
+    rows = table[table["note_id"] == table["note_id"].iloc[0]]
+    parts = [rows["note"].iloc[0], f"gold code: {rows['gold'].iloc[0]}"]
+    for row in rows.itertuples():
+        said = row.completion[:longest]
+        said += " …" if len(row.completion) > longest else ""
+        parts.append(f"--- {row.system} (code: {row.code or 'none'})\n{said}")
+    return "\n\n".join(parts)
+
+
+def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:
+    """Share of right greedy answers by system and level; unreadable is wrong.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+    admissions : DataFrame
+        Columns note_id, icd_code.
+
+    Returns
+    -------
+    DataFrame
+        One row a system; columns notes, well_formed, chapter, category, full.
+    """
+    tree = tree or load_tree()
+    gold = admissions.set_index("note_id")["icd_code"]
+    rows = {}
+    for system, group in predictions[predictions["sample"] == 0].groupby("system"):
+        pairs = list(zip(group["note_id"].map(gold), group["code"], strict=True))
+        rows[system] = {"notes": len(group), "well_formed": group["well_formed"].mean()}
+        for level in SHOWN_LEVELS:
+            right = [same(g, c, level, tree) for g, c in pairs]
+            rows[system][level] = sum(right) / len(right)
+    return pd.DataFrame(rows).T.round(3)
+
+
+def same(gold: str, code: str | None, level: str, tree) -> bool:
+    """Whether two codes agree at a level; no code agrees with nothing.
+
+    Examples
+    --------
+    >>> same("I21.11", "I21.19", "category", load_tree())
+    True
+    >>> same("I21.11", None, "chapter", load_tree())
+    False
+    """
+    if not isinstance(code, str):
+        return False
+    return tree.at(gold, level) is not None and (
+        tree.at(gold, level) == tree.at(code, level)
+    )
+
+
+def group_lesson(rollouts: pd.DataFrame, style: str, tree=None) -> pd.DataFrame:
+    """One real group of completions with rewards and advantages, for the student.
+
+    The first group whose rewards differ; in a group of equal rewards every
+    advantage is zero and nothing is learned from it.
+
+    Parameters
+    ----------
+    rollouts : DataFrame
+        From `deepicd.grpo.train`: step, note_id, icd_code, completion, reward.
+
+    Returns
+    -------
+    DataFrame
+        Columns code, gold, reward, minus mean, advantage; one row a completion.
+    """
+    from deepicd.grpo import advantages
+
+    tree = tree or load_tree()
+    groups = rollouts.groupby(["step", "note_id"], sort=False)
+    spread = groups["reward"].transform("std").fillna(0)
+    key = spread.idxmax() if spread.gt(0).any() else rollouts.index[0]
+    step, note = rollouts.loc[key, ["step", "note_id"]]
+    group = groups.get_group((step, note))
+    answers = [prompts.parse_completion(t, style).answer for t in group["completion"]]
+    values = group["reward"].tolist()
+    return pd.DataFrame(
+        {
+            "code": [read_code(a, tree) if a else None for a in answers],
+            "gold": group["icd_code"].tolist(),
+            "reward": values,
+            "minus mean": advantages(values, scale=False),
+            "advantage": advantages(values),
+        }
+    ).round(3)

@@ -1,0 +1,104 @@
+"""Which device there is, and whether it really computes."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+TRY_GPU = """
+import torch
+if not torch.cuda.is_available():
+    raise SystemExit("PyTorch %s sees no GPU it can use" % torch.__version__)
+a = torch.ones(64, 64, device="cuda")
+assert float((a @ a).sum()) == 64 ** 3
+free, total = torch.cuda.mem_get_info()
+print("%s, %.0f GB" % (torch.cuda.get_device_name(0), total / 1e9))
+"""
+
+
+@dataclass(frozen=True)
+class Device:
+    """The device of a run.
+
+    Attributes
+    ----------
+    kind : str
+        ``cuda`` or ``cpu``.
+    name : str
+        What to print.
+    why : str
+        Why it was chosen.
+    """
+
+    kind: str
+    name: str
+    why: str
+
+
+def find_device() -> Device:
+    """The GPU where one answers a small computation, otherwise the CPU.
+
+    Examples
+    --------
+    >>> find_device().kind in ("cpu", "cuda")
+    True
+    """
+    if not _nvidia_hint():
+        return Device("cpu", _cpu_name(), "no NVIDIA GPU on this machine")
+    works, text = _try_gpu()
+    if works:
+        return Device("cuda", text, "the GPU answered a small computation")
+    return Device("cpu", _cpu_name(), f"an NVIDIA GPU is present but unusable: {text}")
+
+
+def _nvidia_hint() -> bool:
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    return bool(shutil.which("nvidia-smi")) or Path("/dev/nvidia0").exists()
+
+
+def _try_gpu() -> tuple[bool, str]:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", TRY_GPU],
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+    except subprocess.TimeoutExpired:
+        return False, "it did not answer within three minutes"
+    if done.returncode == 0:
+        return True, done.stdout.strip().splitlines()[-1]
+    return False, _last_line(done.stderr) + _driver_message()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no message"
+
+
+def _driver_message() -> str:
+    if not shutil.which("nvidia-smi"):
+        return "; nvidia-smi is not installed"
+    try:
+        done = subprocess.run(
+            ["nvidia-smi"], capture_output=True, text=True, timeout=60
+        )
+    except (subprocess.TimeoutExpired, OSError):
+        return "; nvidia-smi does not answer"
+    if done.returncode == 0:
+        return ""
+    return "; nvidia-smi: " + _last_line(done.stdout + done.stderr)
+
+
+def _cpu_name() -> str:
+    return f"CPU, {_cores()} cores ({platform.machine()})"
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,127 @@
+"""What the runner says: plain lines, and one live line on a terminal."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+LIVE_SECONDS, PLAIN_SECONDS = 0.5, 20.0
+
+
+@dataclass(frozen=True)
+class About:
+    """Title and purpose of a notebook, from its first markdown cell."""
+
+    title: str
+    purpose: str
+
+
+def about(notebook: Path) -> About:
+    """Title and first sentence of a notebook.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> text = "# A title\\n\\nDoes this. And that."
+    >>> cell = {"cell_type": "markdown", "source": text}
+    >>> path = Path(tempfile.mkdtemp()) / "00_a.ipynb"
+    >>> _ = path.write_text(json.dumps({"cells": [cell]}))
+    >>> about(path)
+    About(title='A title', purpose='Does this.')
+    """
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join(
+        "".join(c["source"]) for c in cells[:3] if c["cell_type"] == "markdown"
+    )
+    heading = re.search(r"^#\s+(.+)$", text, re.M)
+    prose = [p for p in re.split(r"\n\s*\n", text) if p.strip()[:1] not in "#|-*>"]
+    first = re.sub(r"[*_`]|\[([^\]]*)\]\([^)]*\)", r"\1", prose[0]) if prose else ""
+    sentence = re.match(r".+?[.!?](?=\s|$)", " ".join(first.split()))
+    title = heading.group(1).strip() if heading else notebook.stem
+    return About(title, sentence.group(0) if sentence else "")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``m:ss`` or ``h:mm:ss``.
+
+    Examples
+    --------
+    >>> clock(75), clock(3661)
+    ('1:15', '1:01:01')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Display:
+    """Lines for a log, or lines with one that is rewritten on a terminal.
+
+    Parameters
+    ----------
+    stream : file, optional
+        Where to write; standard output when not given.
+    """
+
+    def __init__(self, stream=None):
+        self.stream = stream or sys.stdout
+        self.live = self.stream.isatty()
+        self._last = 0.0
+        self._shown = ""
+
+    def line(self, text: str = "") -> None:
+        """Write a line that stays."""
+        self._erase()
+        print(text, file=self.stream, flush=True)
+
+    def status(self, text: str, seconds: float) -> None:
+        """Show what is going on; rarely in a log, rewriting itself on a terminal."""
+        if seconds < self._last:
+            self._last = 0.0
+        if seconds - self._last < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
+            return
+        self._last = seconds
+        if not self.live:
+            print(f"      {text}", file=self.stream, flush=True)
+            return
+        self._erase()
+        self._shown = f"      {text}"[: _width() - 1]
+        self.stream.write(self._shown)
+        self.stream.flush()
+
+    def _erase(self) -> None:
+        if self._shown:
+            self.stream.write("\r" + " " * len(self._shown) + "\r")
+            self._shown = ""
+
+
+def _width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def status_text(progress: dict, elapsed: float, expected: float | None) -> str:
+    """One line of how far a stage is.
+
+    Examples
+    --------
+    >>> status_text({"done": 30, "total": 120, "text": "training"}, 60, None)
+    '1:00  training 30/120, about 3:00 left'
+    >>> status_text({}, 60, 90)
+    '1:00  about 0:30 left'
+    """
+    left = stage_left(progress, elapsed, expected)
+    done, total = progress.get("done", 0), progress.get("total", 0)
+    parts = f"{progress.get('text', '')} {done}/{total}".strip() if total else ""
+    guess = f"about {clock(left)} left" if left is not None else ""
+    return "  ".join([clock(elapsed), ", ".join(p for p in (parts, guess) if p)])
+
+
+def stage_left(progress: dict, elapsed: float, expected: float | None) -> float | None:
+    """Seconds a stage still needs: by what it expects, bettered by its progress."""
+    if expected is not None and elapsed < expected:
+        return expected - elapsed
+    done, total = progress.get("done", 0), progress.get("total", 0)
+    return elapsed * (total - done) / done if done and total else None

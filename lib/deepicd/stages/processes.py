@@ -1,0 +1,81 @@
+"""Processes that must not outlive the runner, on Linux and elsewhere."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+import psutil
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+POLL_SECONDS = 1.0
+
+
+def die_with_parent() -> None:
+    """Kill this process when the one that started it ends, however it ends."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        return
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    kill_descendants(os.getpid())
+    os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Let grandchildren whose parent ended become children of this process."""
+    if sys.platform == "linux":
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    try:
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    except (AttributeError, OSError) as error:
+        sys.stderr.write(f"prctl is not available: {error}\n")
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Processes below `pid`, nearest first.
+
+    Examples
+    --------
+    >>> descendants(0) == []
+    True
+    """
+    try:
+        return psutil.Process(pid).children(recursive=True) if pid else []
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_descendants(pid: int, wait: float = 3.0) -> int:
+    """Kill every process below `pid`; how many there were."""
+    left = descendants(pid)
+    for process in left:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(left, timeout=wait)
+    return len(left)
+
+
+def memory_bytes(pid: int) -> int:
+    """Resident memory of a process and all below it."""
+    total = 0
+    try:
+        for process in [psutil.Process(pid), *descendants(pid)]:
+            total += process.memory_info().rss
+    except psutil.Error:
+        return total
+    return total

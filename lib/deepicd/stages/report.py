@@ -1,0 +1,213 @@
+"""The HTML report of a run: results, an example, figures, executed notebooks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.files import read_json, write_text
+from deepicd.stages.display import about, clock
+from deepicd.stages.graph import EVALUATE, GRPO, SFT
+from deepicd.stages.imports import skip_slow_imports
+from deepicd.stages.manifest import MANIFEST
+
+INDEX = "index.html"
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+LEVELS = ("chapter", "category", "full")
+METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+ORDER = ("prior", "nearest_case", "tfidf_lr", "base", "sft", "sft_grpo", "oracle")
+SAMPLE_CHARACTERS = 4000
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with the caption ``NAME, from notebook NN``."""
+
+    name: str
+    image: str
+    others: tuple[tuple[str, str], ...]
+
+
+def write_report(plan, refresh: bool = True) -> Path:
+    """Write ``index.html`` and the HTML of every executed notebook.
+
+    Parameters
+    ----------
+    plan : deepicd.stages.plan.Plan
+    refresh : bool
+        Write even if there is a report already.
+
+    Returns
+    -------
+    Path
+        The report; links in it are relative, so the folder can be moved.
+    """
+    index = plan.run_dir / INDEX
+    if index.exists() and not refresh:
+        return index
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    manifest = read_json(plan.run_dir / MANIFEST)
+    page = template.render(
+        run=plan.run_dir.name,
+        manifest=manifest,
+        notebooks=[_notebook(plan, stage, manifest) for stage in _written(plan)],
+        results=_results(plan.run_dir),
+        before_after=None if plan.private else _before_after(plan.run_dir),
+        private=plan.private,
+        clock=clock,
+    )
+    write_text(page, index)
+    return index
+
+
+def _written(plan) -> list:
+    return [s for s in plan.sources.stages if plan.sources.notebook(s).exists()]
+
+
+def _notebook(plan, stage, manifest: dict) -> dict:
+    """What the report says of one stage."""
+    executed = plan.run_dir / "notebooks" / f"{stage.name}.ipynb"
+    state = manifest["stages"].get(stage.name, {})
+    notebook = about(plan.sources.notebook(stage))
+    return {
+        "name": stage.name,
+        "number": stage.number,
+        "title": notebook.title,
+        "purpose": notebook.purpose,
+        "seconds": state.get("seconds"),
+        "status": state.get("status", "not run"),
+        "html": _to_html(executed, plan.private) if executed.exists() else None,
+        "figures": _pictures(plan.run_dir, stage.name),
+        "parameters": plan.parameters[stage.name],
+    }
+
+
+def _to_html(executed: Path, private: bool) -> str:
+    """Convert an executed notebook unless that was done; its relative link."""
+    page = executed.with_suffix(".html")
+    if not page.exists() or page.stat().st_mtime < executed.stat().st_mtime:
+        skip_slow_imports()
+        from nbconvert import HTMLExporter
+
+        exporter = HTMLExporter(template_name="lab")
+        exporter.require_js_url = exporter.jquery_url = ""
+        if private:  # a private page asks nothing of other machines
+            exporter.mathjax_url = exporter.mermaid_js_url = ""
+        body, _ = exporter.from_filename(str(executed))
+        write_text(body, page)
+    return f"notebooks/{page.name}"
+
+
+def _pictures(run_dir: Path, stage: str) -> list[Picture]:
+    folder = run_dir / stage / "figures"
+    pictures = []
+    for image in sorted(folder.glob("*.png")):
+        others = [image.with_suffix(suffix) for suffix in (".pdf", ".csv")]
+        links = [
+            (f.suffix[1:].upper(), _link(f, run_dir)) for f in others if f.exists()
+        ]
+        pictures.append(Picture(image.stem, _link(image, run_dir), tuple(links)))
+    return pictures
+
+
+def _link(path: Path, run_dir: Path) -> str:
+    return path.relative_to(run_dir).as_posix()
+
+
+def _results(run_dir: Path) -> dict | None:
+    """Accuracy and macro F1 of every system at three levels, with intervals."""
+    file = run_dir / EVALUATE / "metrics.parquet"
+    if not file.exists():
+        return None
+    frame = whole_set(pd.read_parquet(file))
+    columns = [(level, metric) for level in LEVELS for metric in METRICS]
+    best = {
+        (level, metric): _cells(frame, level, metric)["value"].max()
+        for level, metric in columns
+    }
+    rows = []
+    for system in sorted(frame["system"].unique(), key=_place):
+        own = frame[frame["system"] == system]
+        cells = [_cell(own, level, metric, best) for level, metric in columns]
+        rows.append({"system": system, "cells": cells})
+    cases = _cells(frame, "full", "accuracy")["n"]
+    return {
+        "levels": LEVELS,
+        "metrics": list(METRICS.values()),
+        "rows": rows,
+        "n": int(cases.max()) if len(cases) else 0,
+    }
+
+
+def whole_set(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows over all cases, not over a part of them.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"stratum": ["all", "sex=F"], "value": [0.5, 0.4]})
+    >>> whole_set(rows)["value"].tolist()
+    [0.5]
+    """
+    stratum = frame["stratum"].fillna("all")
+    return frame[stratum.isin(["all", "overall", ""])]
+
+
+def _cells(frame: pd.DataFrame, level: str, metric: str) -> pd.DataFrame:
+    return frame[(frame["level"] == level) & (frame["metric"] == metric)]
+
+
+def _cell(own: pd.DataFrame, level: str, metric: str, best: dict) -> dict | None:
+    rows = _cells(own, level, metric)
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    bounds = None
+    if pd.notna(row["low"]) and pd.notna(row["high"]):
+        bounds = f"{row['low']:.3f}–{row['high']:.3f}"
+    top = row["value"] == best[level, metric]
+    return {"value": f"{row['value']:.3f}", "bounds": bounds, "best": bool(top)}
+
+
+def _place(system: str) -> tuple[int, str]:
+    known = [i for i, name in enumerate(ORDER) if system.startswith(name)]
+    return (known[-1] if known else 2, system)
+
+
+def _before_after(run_dir: Path) -> dict | None:
+    """One note with the completions of every system, from 04's and 05's samples."""
+    files = [run_dir / stage / "samples.parquet" for stage in (SFT, GRPO)]
+    frames = [pd.read_parquet(file) for file in files if file.exists()]
+    if not frames:
+        return None
+    samples = pd.concat(frames, ignore_index=True)
+    systems = samples.groupby("note_id")["system"].nunique()
+    complete = systems[systems == systems.max()].index
+    rows = samples[samples["note_id"] == _most_telling(samples, complete)]
+    answers = [
+        {
+            "system": row.system,
+            "completion": str(row.completion)[:SAMPLE_CHARACTERS],
+            "code": row.code if pd.notna(row.code) else "no code",
+            "right": row.code == row.gold,
+        }
+        for row in rows.drop_duplicates("system").itertuples()
+    ]
+    first = rows.iloc[0]
+    return {
+        "note": str(first["note"])[:SAMPLE_CHARACTERS],
+        "gold": first["gold"],
+        "answers": answers,
+    }
+
+
+def _most_telling(samples: pd.DataFrame, notes) -> str:
+    """The first note whose first answer is wrong and whose last is right."""
+    for note in notes:
+        rows = samples[samples["note_id"] == note]
+        right = (rows["code"] == rows["gold"]).tolist()
+        if right[-1] and not right[0]:
+            return note
+    return notes[0]

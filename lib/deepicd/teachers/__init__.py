@@ -1,0 +1,80 @@
+"""Teachers: who writes the reasoning that the student learns from."""
+
+from deepicd.errors import UserError
+from deepicd.teachers.openai import OpenAITeacher
+from deepicd.teachers.oracle import oracle_messages, tabular_entry
+from deepicd.teachers.records import Answer, Request, Teacher
+from deepicd.teachers.replay import ReplayTeacher
+from deepicd.teachers.rule import RuleTeacher
+from deepicd.teachers.vllm import VllmTeacher
+
+TEACHERS = ("rule", "openai", "vllm", "replay")
+
+
+def open_teacher(
+    name: str,
+    tree,
+    train=None,
+    model: str = "",
+    base_url: str = "",
+    acknowledge_remote: bool = False,
+    api_key_variable: str = "",
+    mode: str = "oracle",
+    length: str = "short",
+    replay_from: str = "",
+) -> Teacher:
+    """Make a teacher by its name, with what that teacher needs of the settings.
+
+    Parameters
+    ----------
+    name : {"rule", "openai", "vllm", "replay"}
+    tree : deepicd.icd.IcdTree
+    train : pandas.DataFrame
+        Notes and codes that the rule teacher learns phrases from.
+    model, base_url, acknowledge_remote, api_key_variable, mode
+        Of the language-model teachers.
+    length : {"short", "long"}
+        Of the rule teacher's traces.
+    replay_from : str
+        File with stored answers.
+
+    Raises
+    ------
+    UserError
+        For an unknown name, or a setting that the teacher cannot use.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> open_teacher("openai", load_tree(), model="m",
+    ...              base_url="http://127.0.0.1:8000/v1").name
+    'openai'
+    """
+    if name == "rule":
+        return RuleTeacher(tree, length=length).fit(train)
+    if name == "openai":
+        return OpenAITeacher(
+            tree, model, base_url, acknowledge_remote, api_key_variable, mode
+        )
+    if name == "vllm":
+        return VllmTeacher(tree, model, mode)
+    if name == "replay":
+        return ReplayTeacher.from_file(replay_from)
+    raise UserError(
+        found=f"teacher {name!r}", expected=", ".join(TEACHERS), do="set teacher",
+    )  # fmt: skip
+
+
+__all__ = [
+    "TEACHERS",
+    "Answer",
+    "OpenAITeacher",
+    "ReplayTeacher",
+    "Request",
+    "RuleTeacher",
+    "Teacher",
+    "VllmTeacher",
+    "open_teacher",
+    "oracle_messages",
+    "tabular_entry",
+]

@@ -1,0 +1,186 @@
+"""Plant faults in good traces, to measure what the checks catch."""
+
+import random
+import re
+
+import pandas as pd
+
+from deepicd.teachers.records import Answer
+from deepicd.teachers.replay import ReplayTeacher
+from deepicd.traces import reading
+from deepicd.traces.building import LABEL_ONLY, build_traces
+
+_GIVEN = (
+    "The given code fits well. ",
+    "As provided, the answer is consistent with this. ",
+    "I was told the diagnosis, and the note agrees. ",
+    "According to the instructions, the correct code explains this. ",
+)
+
+
+class _Planter:
+    """Faulty versions of one accepted trace."""
+
+    def __init__(self, trace, note, gold, other, tree, rng):
+        self.trace, self.note, self.gold = trace, note, gold
+        self.other_trace, self.other_note, self.other_code = other
+        self.tree, self.rng = tree, rng
+
+    def wrong_code(self):
+        return self._recode(self.other_code)
+
+    def sibling_code(self):
+        path = self.tree.path(self.gold)
+        near = [c for c in self.tree.leaves(path[2]) if c != self.gold]
+        near = near or [c for c in self.tree.leaves(path[1]) if c != self.gold]
+        near = near or [self.other_code]
+        return self._recode(self.rng.choice(near))
+
+    def _recode(self, code):
+        return self.trace.replace(self.gold, code), code, None
+
+    def invented_finding(self):
+        finding = self._foreign_phrase()
+        claim = self.rng.choice(
+            (f'Then there is "{finding}". ', f"The patient also has {finding}. ")
+        )
+        return self._before_end(claim), self.gold, None
+
+    def altered_quote(self):
+        quotes = reading.quotes(self.trace)
+        if not quotes:
+            return self.invented_finding()
+        quote = self.rng.choice(quotes)
+        words = quote.text.split()
+        place = self.rng.randrange(len(words))
+        for word in reading.words(self.other_note):
+            words[place] = word
+            if len(word) > 3 and not reading.stands_in(" ".join(words), self.note):
+                break
+        text = self.trace[: quote.start] + " ".join(words) + self.trace[quote.end :]
+        return text, self.gold, None
+
+    def early_answer(self):
+        start = self.rng.choice(("This is {}. ", "{}: ", "The code must be {}. "))
+        return start.format(self.gold) + self.trace, self.gold, None
+
+    def as_given(self):
+        return self._before_end(self.rng.choice(_GIVEN)), self.gold, None
+
+    def truncated(self):
+        cut = int(len(self.trace) * self.rng.uniform(0.3, 0.8))
+        text = re.sub(r"[^\w]+$", "", self.trace[:cut])
+        if self.rng.random() < 0.5:
+            return text, None, "think not closed"
+        return text, self.gold, None
+
+    def copied_note(self):
+        words = " ".join(self.note.split()[: self.rng.randint(40, 80)])
+        return f"{words}. So {self.gold}.".replace('"', ""), self.gold, None
+
+    def _foreign_phrase(self) -> str:
+        """What another trace quotes and this note does not say."""
+        body = reading.padded(self.note)
+        for quote in reading.quotes(self.other_trace):
+            words = reading.words(quote.text)
+            if any(len(w) > 4 and f" {w} " not in body for w in words):
+                return quote.text
+        return "copious hemoptysis"
+
+    def _before_end(self, text: str) -> str:
+        start = reading.sentences(self.trace)[-1].start
+        return self.trace[:start] + text + self.trace[start:]
+
+
+FAULTS = (
+    "wrong_code", "sibling_code", "invented_finding", "altered_quote",
+    "early_answer", "as_given", "truncated", "copied_note",
+)  # fmt: skip
+
+
+def plant(
+    good: pd.DataFrame, notes: dict[str, str], tree, kind: str, seed: int
+) -> list[Answer]:
+    """Make a faulty version of each accepted trace.
+
+    Parameters
+    ----------
+    good : pandas.DataFrame
+        Accepted rows of `build_traces`; at least two different codes.
+    notes : dict of str to str
+        Note of each note_id.
+    tree : deepicd.icd.IcdTree
+    kind : str
+        One of `FAULTS`.
+    seed : int
+
+    Returns
+    -------
+    list of Answer
+        In the order of the rows.
+    """
+    rng = random.Random(f"{seed}|{kind}")
+    rows = good[["note_id", "icd_code", "trace"]].to_numpy().tolist()
+    answers = []
+    for note_id, gold, trace in rows:
+        others = [row for row in rows if row[1] != gold]
+        other_id, other_code, other_trace = rng.choice(others)
+        other = other_trace, notes[other_id], other_code
+        planter = _Planter(trace, notes[note_id], gold, other, tree, rng)
+        text, answer, problem = getattr(planter, kind)()
+        answers.append(Answer(note_id, 0, text, answer, problem))
+    return answers
+
+
+def catch_rates(
+    traces: pd.DataFrame, admissions: pd.DataFrame, tree, n: int = 50, seed: int = 0
+) -> pd.DataFrame:
+    """Plant every kind of fault in accepted traces and count what is caught.
+
+    Every kind gets its own traces; a ninth group and all traces that are left over
+    stay as they are and show how many good ones are rejected wrongly.
+
+    Parameters
+    ----------
+    traces, admissions
+        As `build_traces` and notebook 01 give them.
+    tree : deepicd.icd.IcdTree
+    n : int
+        Traces of each kind; fewer where there are not nine times as many.
+    seed : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns fault, n, caught, share, checks (the three that catch most); the row
+        "none" holds the traces without a fault.
+    """
+    notes = dict(zip(admissions["note_id"], admissions["note"], strict=True))
+    good = traces[traces["accepted"]].sample(frac=1, random_state=seed)
+    n = min(n, len(good) // (len(FAULTS) + 1))
+    if n == 0:
+        return pd.DataFrame(columns=["fault", "n", "caught", "share", "checks"])
+    kinds, answers = {}, []
+    for i, kind in enumerate(FAULTS):
+        for answer in plant(good.iloc[i * n : (i + 1) * n], notes, tree, kind, seed):
+            kinds[answer.note_id] = kind
+            answers.append(answer)
+    rest = ReplayTeacher.from_frame(good.iloc[len(FAULTS) * n :].assign(attempt=0))
+    teacher = ReplayTeacher([*answers, *rest.stored()])
+    asked = admissions["note_id"].isin([a.note_id for a in teacher.stored()])
+    asked = admissions[asked | (admissions["split"] != "train")]
+    judged = build_traces(asked, tree, teacher, seed, attempts=1)
+    judged = judged[judged["reasons"] != LABEL_ONLY]
+    judged = judged.assign(fault=judged["note_id"].map(kinds).fillna("none"))
+    return _count(judged)
+
+
+def _count(judged: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for kind in (*FAULTS, "none"):
+        group = judged[judged["fault"] == kind]
+        reasons = group["reasons"].str.split(";").explode()
+        top = ", ".join(reasons[reasons != ""].value_counts().head(3).index)
+        caught = int((~group["accepted"]).sum())
+        rows.append((kind, len(group), caught, caught / max(1, len(group)), top))
+    return pd.DataFrame(rows, columns=["fault", "n", "caught", "share", "checks"])

@@ -1,0 +1,147 @@
+"""Read a trace: its words, quotes, codes and sentences."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+_WORD = re.compile(r"[a-z0-9]+(?:[.'/%+-][a-z0-9]+)*%?")
+_QUOTE = re.compile(r'["\u201c\u201d]([^"\u201c\u201d\n]{1,400})["\u201c\u201d]')
+_SINGLE = re.compile(r"(?<![\w'])'([^'\n]{2,200} [^'\n]{1,200})'(?![\w'])")
+_CODE = re.compile(
+    r"(?<![\w.-])([A-TV-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?|[A-TV-Z]\d[0-9A-Z]{3,5})"
+    r"(?!\w|-[A-TV-Z]\d)"
+)
+_SENTENCE = re.compile(r"(?<=[.!?])[\"')\u201d]*\s+(?=[\"'(\u201cA-Z0-9])|\n+")
+_PASSAGE = re.compile(r"[\"\u201c\u201d\n]+|(?<=[.;:?!])\s+")
+_ELLIPSIS = re.compile(r"\s*(?:\.{3}|\u2026|\[\.\.\.\])\s*")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of a trace: its text and its characters from start to end."""
+
+    text: str
+    start: int
+    end: int
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words; punctuation and white space do not matter.
+
+    Examples
+    --------
+    >>> words("Temp 38.5,\\nST-elevation  in II/III")
+    ['temp', '38.5', 'st-elevation', 'in', 'ii/iii']
+    """
+    return _WORD.findall(text.lower())
+
+
+@lru_cache(maxsize=64)
+def padded(text: str) -> str:
+    """Words of a text with single blanks between and around, for whole-word search.
+
+    Examples
+    --------
+    >>> " chest pain " in padded("Has CHEST\\n pain.")
+    True
+    """
+    return f" {' '.join(words(text))} "
+
+
+def stands_in(quote: str, text: str) -> bool:
+    """Whether a quote stands in a text, white space, case and points aside.
+
+    A quote with an ellipsis stands there when each of its pieces does.
+
+    Examples
+    --------
+    >>> stands_in("Chest  pain", "sudden chest\\npain"), stands_in("ST", "history")
+    (True, False)
+    """
+    pieces = [words(piece) for piece in _ELLIPSIS.split(quote)]
+    pieces = [piece for piece in pieces if piece]
+    body = padded(text)
+    return bool(pieces) and all(f" {' '.join(p)} " in body for p in pieces)
+
+
+def quotes(trace: str) -> list[Span]:
+    """Quoted pieces of a trace, in order.
+
+    Examples
+    --------
+    >>> [q.text for q in quotes('Has "chest pain", it\\'s \\u201cnew\\u201d.')]
+    ['chest pain', 'new']
+    """
+    found = [
+        Span(m.group(1), m.start(1), m.end(1))
+        for pattern in (_QUOTE, _SINGLE)
+        for m in pattern.finditer(trace)
+    ]
+    return sorted(found, key=lambda span: span.start)
+
+
+def codes(trace: str, tree) -> list[Span]:
+    """Codes named in a trace, in order; text is the normalised code.
+
+    The ends of a range such as I20-I25 do not count.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> [c.text for c in codes("Acute MI (I21), so I2111.", load_tree())]
+    ['I21', 'I21.11']
+    """
+    found = []
+    for match in _CODE.finditer(trace):
+        code = tree.normalise(match.group())
+        if code is not None:
+            found.append(Span(code, match.start(), match.end()))
+    return found
+
+
+def sentences(trace: str) -> list[Span]:
+    """Sentences and lines of a trace.
+
+    Examples
+    --------
+    >>> [s.text for s in sentences("Chest pain. ST elevation. So I21.11.")]
+    ['Chest pain.', 'ST elevation.', 'So I21.11.']
+    """
+    found, start = [], 0
+    for match in [*_SENTENCE.finditer(trace), None]:
+        end = match.start() if match else len(trace)
+        if trace[start:end].strip():
+            found.append(Span(trace[start:end], start, end))
+        start = match.end() if match else end
+    return found
+
+
+def passages(trace: str) -> list[str]:
+    """Pieces between quotation marks, semicolons and ends of sentences.
+
+    Examples
+    --------
+    >>> passages('The "chest pain" is new. Cough; fever.')
+    ['The ', 'chest pain', ' is new.', 'Cough;', 'fever.']
+    """
+    return [piece for piece in _PASSAGE.split(trace) if piece.strip()]
+
+
+def without_conclusion(trace: str, tree) -> str:
+    """The reasoning with its last sentence's code, and every other code, removed.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> without_conclusion('"Wheeze": COPD, J44. So J44.1.', load_tree())
+    '"Wheeze": COPD, .'
+    """
+    named = codes(trace, tree)
+    parts = sentences(trace)
+    if named and len(parts) > 1 and named[-1].start >= parts[-1].start:
+        trace = trace[: parts[-1].start].rstrip()
+    kept, at = [], 0
+    for span in codes(trace, tree):
+        kept.append(trace[at : span.start])
+        at = span.end
+    return "".join([*kept, trace[at:]])

@@ -1,0 +1,173 @@
+"""What SFT and GRPO share: checkpoints that survive a kill, curves, arguments."""
+
+import dataclasses
+import difflib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+from deepicd.errors import UserError
+
+COMPLETE = "COMPLETE"
+
+
+def make_config(config_class: type, arguments: dict):
+    """Build a TRL config; an argument that it does not know is an error.
+
+    Unsloth drops unknown arguments with a warning; here they stop the run.
+
+    Parameters
+    ----------
+    config_class : type
+        A dataclass such as ``trl.SFTConfig``.
+    arguments : dict
+        Every hyper-parameter.
+
+    Raises
+    ------
+    UserError
+        Naming the unknown argument and the closest known one.
+    """
+    known = {field.name for field in dataclasses.fields(config_class)}
+    for name in arguments:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            raise UserError(
+                found=f"trainer argument {name!r}",
+                expected=f"a field of {config_class.__name__}"
+                + (f", such as {close[0]!r}" if close else ""),
+                do="correct its name, or pin the TRL version that has it",
+            )
+    return config_class(**arguments)
+
+
+def resolved(config) -> dict:
+    """Give the arguments as the trainer holds them, without paths and tokens."""
+    hidden = ("output_dir", "logging_dir", "run_name", "hub_token", "hub_model_id")
+    return {k: v for k, v in config.to_dict().items() if k not in hidden}
+
+
+def last_checkpoint(folder: str | Path) -> str | None:
+    """Find the newest complete checkpoint and remove torn ones.
+
+    A checkpoint is complete when `CheckpointMarker` has marked it, which is the
+    last thing written: a kill in the middle of saving leaves no mark.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where ``checkpoint-<step>`` folders are; need not exist.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> last_checkpoint("/no/such/folder") is None
+    True
+    """
+    found = {}
+    for path in Path(folder).glob("checkpoint-*"):
+        if (path / COMPLETE).exists():
+            found[int(path.name.rpartition("-")[2])] = path
+        else:
+            shutil.rmtree(path)
+    return str(found[max(found)]) if found else None
+
+
+class CheckpointMarker(TrainerCallback):
+    """Marks a checkpoint once every file of it is on disk."""
+
+    def on_save(self, args, state, control, **kwargs):
+        """Write the mark into the checkpoint of this step."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        (folder / COMPLETE).write_text("")
+
+
+class ProgressReporter(TrainerCallback):
+    """Reports the step to the runner or to the notebook."""
+
+    def __init__(self, report: Callable[[int, int, str], None], label: str):
+        self.report, self.label = report, label
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Pass on step, number of steps and the newest loss or reward."""
+        logs = logs or {}
+        shown = [f"{k} {logs[k]:.3g}" for k in ("loss", "reward") if k in logs]
+        text = ", ".join([self.label, *shown])
+        self.report(state.global_step, state.max_steps, text)
+
+
+class Validator(TrainerCallback):
+    """Calls a measure every few steps and keeps its numbers in the history.
+
+    They go into ``state.log_history``, which a checkpoint stores, so a resumed
+    run has the whole curve.
+    """
+
+    def __init__(self, measure: Callable[[object], dict], every: int):
+        self.measure, self.every = measure, every
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        """Measure at multiples of `every` and at the last step."""
+        due = self.every > 0 and state.global_step % self.every == 0
+        if not (due or state.global_step == state.max_steps):
+            return
+        training = model.training
+        values = self.measure(model)
+        model.train(training)
+        state.log_history.append({"step": state.global_step, **values})
+
+
+def attach(trainer, callbacks: list) -> None:
+    """Add our callbacks and take off those that print into the notebook."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    for callback in callbacks:
+        trainer.add_callback(callback)
+
+
+def history(log_history: list[dict], names: dict[str, str]) -> pd.DataFrame:
+    """Turn a trainer's log into a long table.
+
+    Parameters
+    ----------
+    log_history : list of dict
+        ``trainer.state.log_history``.
+    names : dict
+        Trainer's name → name in the table; ``rewards/X/mean`` → ``reward/X``
+        and names that start with ``val_`` are kept by themselves.
+
+    Returns
+    -------
+    DataFrame
+        Columns step, name, value.
+
+    Examples
+    --------
+    >>> log = [{"step": 1, "loss": 2.0, "epoch": 0.1}]
+    >>> history(log, {"loss": "train_loss"}).values.tolist()
+    [[1, 'train_loss', 2.0]]
+    """
+    rows = []
+    for entry in log_history:
+        for key, value in entry.items():
+            name = names.get(key) or _own_name(key)
+            if name and isinstance(value, (int, float)):
+                rows.append((entry["step"], name, float(value)))
+    table = pd.DataFrame(rows, columns=["step", "name", "value"])
+    # A checkpoint stores its entries with sorted keys: sort, so that a resumed run
+    # gives the same table.
+    return table.sort_values(["step", "name"], kind="stable", ignore_index=True)
+
+
+def _own_name(key: str) -> str | None:
+    if key.startswith("val_"):
+        return key
+    if key.startswith("rewards/") and key.endswith("/mean"):
+        return "reward/" + key.split("/")[1]
+    return None

@@ -1,0 +1,24 @@
+"""Settings that all tests share."""
+
+import os
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+# Child processes of tests find the package too.
+LIB = str(Path(__file__).resolve().parents[1] / "lib")
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    p for p in (LIB, os.environ.get("PYTHONPATH")) if p
+)
+sys.path.insert(0, str(Path(__file__).parent))
+
+settings.register_profile(
+    "default",
+    deadline=None,  # a busy machine is not a failure
+    derandomize=True,  # the same examples at every call
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile("default")

@@ -1,0 +1,115 @@
+"""Baselines learn, choose on validation alone, and keep the columns fixed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from deepicd.baselines import (
+    CHOSEN_BY,
+    PREDICTION_COLUMNS,
+    nearest_codes,
+    run_baselines,
+    word_features,
+)
+from deepicd.errors import UserError
+from deepicd.icd import load_tree
+
+TREE = load_tree()
+WORDS = {"I21.11": "crushing chest pain troponin", "I10": "headache",
+         "I21.19": "chest pain inferior leads", "J18.9": "cough fever sputum",
+         "N17.9": "creatinine oliguria"}
+
+
+@pytest.fixture
+def admissions():
+    generator = np.random.default_rng(0)
+    codes = generator.choice(list(WORDS), 300, p=[0.4, 0.2, 0.2, 0.1, 0.1])
+    filler = [f"word{i}" for i in range(60)]
+    notes = [" ".join([*generator.choice(WORDS[code].split(), 3),
+                       *generator.choice(filler, 15)]) for code in codes]
+    return pd.DataFrame({
+        "note_id": [f"n{i}" for i in range(300)], "note": notes, "icd_code": codes,
+        "split": np.repeat(["train", "val", "test"], [180, 60, 60])})
+
+
+def accuracy(predictions, admissions, system):
+    rows = predictions[(predictions["system"] == system)
+                       & (predictions["split"] == "test")]
+    gold = admissions.set_index("note_id")["icd_code"]
+    return (rows["code"].to_numpy() == gold.reindex(rows["note_id"]).to_numpy()).mean()
+
+
+def test_reading_beats_the_most_frequent_code(admissions):
+    predictions, _ = run_baselines(admissions, TREE)
+    scores = [accuracy(predictions, admissions, s)
+              for s in ("prior", "nearest_case", "tfidf_lr")]
+    assert scores[0] < 0.55
+    assert min(scores[1:]) > 0.7
+
+
+def test_predictions_keep_the_columns_of_the_contract(admissions):
+    predictions, _ = run_baselines(admissions, TREE, seed=3)
+    assert list(predictions.columns) == PREDICTION_COLUMNS
+    assert set(predictions["split"]) == {"val", "test"}
+    assert set(predictions["seed"]) == {3}
+    assert set(predictions["sample"]) == {0}
+    assert not predictions.duplicated(["system", "note_id"]).any()
+    assert predictions["in_catalogue"].all()
+
+
+def test_prior_answers_the_most_frequent_training_code(admissions):
+    predictions, _ = run_baselines(admissions, TREE, systems=["prior"])
+    assert set(predictions["code"]) == {"I21.11"}
+
+
+def test_every_setting_is_recorded_and_one_chosen(admissions):
+    _, search = run_baselines(admissions, TREE, strengths=[1.0, 10.0, 100.0])
+    assert search.groupby("system").size().to_dict() == {
+        "nearest_case": 3, "prior": 1, "tfidf_lr": 3}
+    assert (search.groupby("system")["chosen"].sum() == 1).all()
+    for _, rows in search.groupby("system"):
+        assert rows.loc[rows["chosen"], CHOSEN_BY].item() == rows[CHOSEN_BY].max()
+
+
+def test_labels_of_the_test_split_change_nothing(admissions):
+    changed = admissions.copy()
+    test = changed["split"] == "test"
+    changed.loc[test, "icd_code"] = changed.loc[test, "icd_code"].to_numpy()[::-1]
+    one, two = (run_baselines(frame, TREE)[0] for frame in (admissions, changed))
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_the_vocabulary_comes_from_training_notes_alone():
+    train, val, _ = word_features(["chest pain", "chest pain"], ["zebra"], ["zebra"])
+    assert train.shape[1] == val.shape[1] == 3
+    assert val.nnz == 0
+
+
+def test_words_of_one_letter_and_numbers_are_words():
+    train, *_ = word_features(["t 38.5 bp 90/60"] * 2, ["x"], ["x"])
+    assert train.shape[1] == 7  # four words, three pairs
+
+
+def test_the_most_similar_note_wins_and_several_vote():
+    train, notes, _ = word_features(["a b c", "a b c x", "a b c y", "q r s"], ["a b c"],
+                                    ["q"])
+    codes = ["I10", "J18.9", "J18.9", "N17.9"]
+    assert nearest_codes(notes, train, codes, 1).tolist() == ["I10"]
+    assert nearest_codes(notes, train, codes, 99).tolist() == ["J18.9"]
+
+
+def test_one_code_in_training_is_answered_by_all(admissions):
+    admissions.loc[admissions["split"] == "train", "icd_code"] = "I10"
+    predictions, _ = run_baselines(admissions, TREE)
+    assert set(predictions["code"]) == {"I10"}
+
+
+@pytest.mark.parametrize(("split", "text"), [("train", r"\[0, 60, 60\]"),
+                                             ("val", r"\[180, 0, 60\]")])
+def test_an_empty_split_is_refused(admissions, split, text):
+    with pytest.raises(UserError, match=text):
+        run_baselines(admissions[admissions["split"] != split], TREE)
+
+
+def test_an_unknown_baseline_is_refused(admissions):
+    with pytest.raises(UserError, match="magic"):
+        run_baselines(admissions, TREE, systems=["magic"])

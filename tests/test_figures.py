@@ -1,0 +1,142 @@
+"""Figures are written whole, the same every time, and readable."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+
+from deepicd import figures
+from deepicd.errors import UserError
+from deepicd.figures.palette import LOOKS, OUTCOME_COLOURS, look
+from deepicd.figures.training import long_metrics
+
+SYSTEMS = ("prior", "tfidf_lr", "sft", "sft_grpo", "mine")
+LEVELS = ("chapter", "category", "full")
+
+
+def scores(stratum="overall"):
+    return pd.DataFrame([
+        {"system": s, "level": level, "metric": m, "stratum": stratum, "n": 400,
+         "value": 0.1 + 0.15 * i, "low": 0.05 + 0.15 * i, "high": 0.18 + 0.15 * i}
+        for i, s in enumerate(SYSTEMS) for level in LEVELS
+        for m in ("accuracy", "macro_f1")])
+
+
+def log(names):
+    steps = np.arange(1, 61)
+    return pd.DataFrame([(step, name, 1 / step) for name in names for step in steps],
+                        columns=["step", "name", "value"])
+
+
+FRAMES = {
+    "plot_levels": scores(),
+    "plot_subgroups": pd.concat([scores("sex: F"), scores("sex: M")]),
+    "plot_outcomes": pd.DataFrame(
+        [(s, o, 1 / 7) for s in SYSTEMS for o in OUTCOME_COLOURS],
+        columns=["system", "outcome", "share"]),
+    "plot_differences": pd.DataFrame(
+        [("sft_grpo", "sft", level, "accuracy", 0.02, -0.01, 0.05, 400)
+         for level in LEVELS],
+        columns=["a", "b", "level", "metric", "value", "low", "high", "n"]),
+    "plot_confusion": pd.DataFrame(
+        [(g, p, 5, 0.5) for g in ("9", "10") for p in (g, "none")],
+        columns=["gold", "predicted", "n", "share"]),
+    "plot_frequency": pd.DataFrame(
+        [(s, f"c{i}", i, 3, i / 40) for s in SYSTEMS for i in range(40)],
+        columns=["system", "code", "train_n", "test_n", "f1"]),
+    "plot_risk_coverage": pd.DataFrame(
+        [(s, level, c, c / 2) for s in SYSTEMS for level in LEVELS
+         for c in (0.2, 0.6, 1.0)], columns=["system", "level", "coverage", "risk"]),
+    "plot_variants": pd.DataFrame(
+        [(r, seed, step, f"val_accuracy_{level}", step / 40)
+         for r in ("tree", "flat") for seed in (0, 1) for step in (10, 20, 30)
+         for level in LEVELS], columns=["reward", "seed", "step", "name", "value"]),
+    "plot_training": log(["train_loss", "val_loss", "val_accuracy_full"]),
+    "plot_grpo": log(["reward", "reward_std", "frac_zero_std", "entropy",
+                      "completion_length", "reward/tree", "reward/format"]),
+}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_every_plot_has_a_case_here():
+    assert set(FRAMES) == {n for n in figures.__all__ if n.startswith("plot_")}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_figure_fits_the_page_and_can_be_read(name):
+    fig = getattr(figures, name)(FRAMES[name])
+    assert fig.get_figwidth() <= figures.PAGE + 1e-9
+    fig.canvas.draw()
+    drawn, (width, height) = fig.get_tightbbox(), fig.get_size_inches()
+    assert -0.02 <= drawn.x0 and drawn.x1 <= width + 0.02
+    assert -0.02 <= drawn.y0 and drawn.y1 <= height + 0.02
+    texts = [t for t in fig.findobj(Text) if t.get_text().strip()]
+    assert min(t.get_fontsize() for t in texts) >= 6
+
+
+def test_the_same_numbers_give_the_same_bytes(tmp_path):
+    frame = FRAMES["plot_differences"]
+    for folder in ("a", "b"):
+        figures.save(figures.plot_differences(frame), frame, tmp_path / folder, "x")
+    for suffix in ("pdf", "png", "csv"):
+        one, two = ((tmp_path / f / f"x.{suffix}").read_bytes() for f in "ab")
+        assert one == two
+
+
+def test_save_writes_three_files_and_closes_the_figure(tmp_path):
+    fig = figures.plot_differences(FRAMES["plot_differences"])
+    figures.save(fig, FRAMES["plot_differences"], tmp_path / "new", "levels")
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["levels.csv", "levels.pdf", "levels.png"]
+    assert not plt.fignum_exists(fig.number)
+    again = pd.read_csv(tmp_path / "new" / "levels.csv")
+    pd.testing.assert_frame_equal(again, FRAMES["plot_differences"], check_dtype=False)
+
+
+def test_a_failed_save_leaves_the_old_figure(tmp_path, monkeypatch):
+    frame = FRAMES["plot_differences"]
+    figures.save(figures.plot_differences(frame), frame, tmp_path, "levels")
+    before = (tmp_path / "levels.pdf").read_bytes()
+    fig = figures.plot_differences(frame)
+
+    def fail(path, **_):
+        path.write_bytes(b"half")
+        raise RuntimeError("stopped")
+
+    monkeypatch.setattr(fig, "savefig", fail)
+    with pytest.raises(RuntimeError):
+        figures.save(fig, frame, tmp_path, "levels")
+    assert (tmp_path / "levels.pdf").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden"])
+def test_a_name_with_a_folder_is_refused(name, tmp_path):
+    with pytest.raises(UserError, match="bare file name"):
+        figures.save(plt.figure(), pd.DataFrame(), tmp_path, name)
+
+
+def test_systems_differ_in_grey_by_mark_or_line():
+    looks = [look(s) for s in LOOKS]
+    assert len({one.marker for one in looks}) == len(looks)
+    assert len({str(one.line) for one in looks}) == len(looks)
+
+
+def test_outcomes_darken_towards_the_exact_code():
+    grey = [np.dot(to_rgb(OUTCOME_COLOURS[o]), (0.299, 0.587, 0.114))
+            for o in ("exact", "category", "block", "chapter")]
+    assert grey == sorted(grey)
+
+
+def test_wide_and_long_logs_draw_the_same():
+    wide = pd.DataFrame({"step": [1, 2, 3], "reward": [0.1, np.nan, 0.3]})
+    long = pd.DataFrame({"step": [1, 3], "name": "reward", "value": [0.1, 0.3]})
+    one, two = (long_metrics(log)[["step", "value"]] for log in (wide, long))
+    assert one.values.tolist() == two.values.tolist()

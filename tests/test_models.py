@@ -1,0 +1,117 @@
+import math
+
+import pytest
+import torch
+from training_kit import admissions, network, tokenizer_of
+
+from deepicd import backends, models
+from deepicd.errors import UserError
+
+TEXTS = [
+    "<think>\nST elevation in II, III, aVF.\n</think>\n<diagnosis>I21.11</diagnosis>",
+    "BP 84/40, HR 120; 3.5 mg\n\n\tnaïve – “quoted” ___ 漢字",
+    "   leading, trailing   \r\n",
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tokenizer_of(admissions())
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_saved_tokenizer_reads_as_before(tokenizer, text, tmp_path):
+    models.save(network(tokenizer), tokenizer, tmp_path / "model")
+    _, loaded = models.load(str(tmp_path / "model"))
+    assert loaded(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert loaded.padding_side == "left"
+    assert loaded.chat_template == tokenizer.chat_template
+
+
+def test_tags_survive_the_removal_of_special_tokens(tokenizer):
+    text = TEXTS[0] + tokenizer.eos_token
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.decode(ids, skip_special_tokens=True) == TEXTS[0]
+    assert len(tokenizer("<think>")["input_ids"]) == 1
+
+
+def test_every_digit_is_a_token_of_its_own(tokenizer):
+    pieces = tokenizer.tokenize("I21.11")
+    assert [p for p in pieces if p.isdigit()] == ["2", "1", "1", "1"]
+
+
+def test_counted_parameters_are_the_real_ones(tokenizer):
+    for name in ("tiny", "1m", "2m"):
+        net = models.make_model(tokenizer, name, 0)
+        counted = models.SIZES[name].parameters(len(tokenizer))
+        assert counted == models.describe(net)["parameters"]
+
+
+def test_a_seed_decides_the_weights_and_leaves_the_global_state(tokenizer):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    a, b, c = (network(tokenizer, seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(1), expected)
+    assert models.weights_hash(a) == models.weights_hash(b)
+    assert models.weights_hash(a) != models.weights_hash(c)
+
+
+def test_a_saved_model_is_the_same_model(tokenizer, tmp_path):
+    net = network(tokenizer)
+    models.save(net, tokenizer, tmp_path / "model")
+    loaded, _ = models.load(str(tmp_path / "model"))
+    assert models.weights_hash(loaded) == models.weights_hash(net)
+
+
+def test_merging_an_adapter_keeps_its_outputs(tokenizer, tmp_path):
+    net = models.add_adapter(network(tokenizer), models.Lora(rank=4), "trl", 0)
+    assert models.adapter_size(net) == 0
+    with torch.no_grad():
+        for name, weight in net.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.2)
+    assert models.adapter_size(net) > 0
+    ids = torch.tensor([tokenizer("Pain and cough")["input_ids"]])
+    with torch.no_grad():
+        before = net.eval()(ids).logits
+        models.save(net, tokenizer, tmp_path / "merged")
+        merged, _ = models.load(str(tmp_path / "merged"))
+        after = merged.eval()(ids).logits
+    torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_without_adapters_has_no_adapter_size(tokenizer):
+    assert math.isnan(models.adapter_size(network(tokenizer)))
+
+
+def test_a_missing_model_is_a_clear_error(tmp_path):
+    with pytest.raises(UserError, match="no model at"):
+        models.load(str(tmp_path / "nothing"))
+
+
+def test_an_unknown_size_names_the_known_ones(tokenizer):
+    with pytest.raises(UserError, match="2m"):
+        models.make_model(tokenizer, "3m", 0)
+
+
+def test_the_card_says_research_only(tokenizer, tmp_path):
+    arguments = {
+        "max_steps": 1,
+        "learning_rate": 0.1,
+        "per_device_train_batch_size": 2,
+        "seed": 0,
+    }
+    models.write_card(tmp_path, arguments, {"kept": 3}, admissions())
+    card = (tmp_path / "README.md").read_text()
+    assert "never for diagnosis" in card and "| kept | 3 |" in card
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_without_a_gpu_trl_trains_and_says_why():
+    assert backends.choose("auto") == ("trl", "no usable NVIDIA GPU")
+    with pytest.raises(UserError, match="no usable NVIDIA GPU"):
+        backends.choose("unsloth")
+    with pytest.raises(UserError, match="auto or trl or unsloth"):
+        backends.choose("jax")

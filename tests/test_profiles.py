@@ -1,0 +1,246 @@
+"""Typed parameters: from the notebook, the profile and the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from deepicd.errors import UserError
+from deepicd.parameters import (
+    Parameter,
+    checked,
+    notebook_parameters,
+    parse_parameters,
+    parse_value,
+)
+from deepicd.profiles import Profile, load_profile, resolve
+from deepicd.stages.__main__ import main
+from deepicd.stages.device import Device
+from deepicd.stages.plan import Options, default_sources, make_plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+CPU = Device("cpu", "CPU", "no NVIDIA GPU on this machine")
+RATE = Parameter("learning_rate", "float", 1e-4, "step size")
+CELL = """\
+model: str = ""  # help: name of a model
+steps: int = 900  # help: optimiser steps
+learning_rate: float = 1e-4  # help: step size
+packing: bool = False  # help: several to a row
+systems: list[str] = ["a", "b"]  # help: names
+limit: int | None = None  # help: at most so many
+"""
+
+
+@pytest.fixture
+def declared():
+    return {"04_train_sft": parse_parameters(CELL)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("float", "1e-5", 1e-5),
+        ("float", "3", 3.0),
+        ("int", "1_000", 1000),
+        ("str", "1e-5", "1e-5"),
+        ("str", "a=b", "a=b"),
+        ("bool", "True", True),
+        ("bool", "no", False),
+        ("list[float]", "1,2.5", [1.0, 2.5]),
+        ("list[str]", "['a', 'b']", ["a", "b"]),
+        ("list[int]", "", []),
+        ("int | None", "none", None),
+        ("int | None", "7", 7),
+        ("dict", '{"a": 1}', {"a": 1}),
+    ],
+)
+def test_command_line_values_are_read_by_the_declared_type(kind, text, value):
+    found = parse_value(Parameter("x", kind, value, ""), text)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("float", "abc"), ("int", "1.5"), ("bool", "2"), ("list[int]", "b"), ("int", "")],
+)
+def test_wrong_command_line_values_are_user_errors(kind, text):
+    with pytest.raises(UserError, match="--set x="):
+        parse_value(Parameter("x", kind, 1, ""), text)
+
+
+def test_yaml_number_that_arrives_as_text_says_how_to_write_it():
+    with pytest.raises(UserError) as error:
+        checked(RATE, "1e-5", "profile cpu")
+    assert "learning_rate = '1e-5' (str) in profile cpu" in str(error.value)
+    assert "write 1.0e-5" in str(error.value)
+    with pytest.raises(UserError, match="write 2.5e-5"):
+        checked(RATE, "25e-6", "profile cpu")
+    with pytest.raises(UserError, match="give learning_rate a number"):
+        checked(RATE, "fast", "profile cpu")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("int", 1.0), ("int", True), ("float", False), ("str", 1), ("bool", 1),
+     ("list[int]", [1, "2"]), ("list[str]", "ab"), ("int | None", "x")],
+)  # fmt: skip
+def test_values_of_another_type_are_refused(kind, value):
+    with pytest.raises(UserError, match=r"x = "):
+        checked(Parameter("x", kind, None, ""), value, "profile cpu")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_float_survives_the_command_line(value):
+    assert parse_value(RATE, repr(value)) == value
+
+
+def test_parameters_cell_is_read_with_types_and_help(declared):
+    steps = declared["04_train_sft"]["steps"]
+    assert (steps.kind, steps.default, steps.help) == ("int", 900, "optimiser steps")
+    assert declared["04_train_sft"]["limit"].default is None
+
+
+@pytest.mark.parametrize("cell", ["a: int = b", "a = 1", "print(1)", "a: float = '1'"])
+def test_derived_or_untyped_parameters_are_refused(cell):
+    with pytest.raises(UserError):
+        parse_parameters(cell, "04_train_sft")
+
+
+def test_order_is_default_profile_command_line(declared):
+    own = {"04_train_sft": {"steps": 7}}
+    profile = Profile("cpu", every={"steps": 5}, parameters=own)
+    assert resolve(Profile("cpu"), declared)["04_train_sft"]["steps"] == 900
+    assert resolve(profile, declared)["04_train_sft"]["steps"] == 7
+    values = resolve(profile, declared, {"steps": "9", "learning_rate": "1e-5"})
+    assert values["04_train_sft"]["steps"] == 9
+    assert values["04_train_sft"]["learning_rate"] == 1e-5
+
+
+def test_set_reaches_every_notebook_that_declares_the_name(declared):
+    declared["05_train_grpo"] = parse_parameters("steps: int = 3")
+    declared["06_evaluate"] = parse_parameters("n_boot: int = 3")
+    values = resolve(Profile("cpu"), declared, {"steps": "1"})
+    assert [v.get("steps") for v in values.values()] == [1, 1, None]
+
+
+def test_unknown_name_names_the_nearest_and_who_declares_it(declared):
+    with pytest.raises(UserError) as error:
+        resolve(Profile("cpu"), declared, {"learning_rat": "1"})
+    assert "--set learning_rat;" in str(error.value)
+    assert "learning_rate (of 04_train_sft)" in str(error.value)
+    with pytest.raises(UserError, match="--list"):
+        resolve(Profile("cpu"), declared, {"zzzzz": "1"})
+
+
+def test_unknown_names_in_a_profile_are_refused_too(declared):
+    with pytest.raises(UserError, match="profile x: parameters: 04_train_sft: step"):
+        resolve(Profile("x", parameters={"04_train_sft": {"step": 1}}), declared)
+    with pytest.raises(UserError, match="profile x: every: step"):
+        resolve(Profile("x", every={"step": 1}), declared)
+
+
+@pytest.mark.parametrize("text", ["steps: 3", "a: [", "- 1", "text"])
+def test_broken_profile_file_is_a_user_error(tmp_path, text):
+    (tmp_path / "cpu.yaml").write_text(text)
+    with pytest.raises(UserError, match="cpu.yaml"):
+        load_profile("cpu", tmp_path)
+
+
+def test_unknown_profile_names_the_nearest():
+    with pytest.raises(UserError, match="cpu, gpu, paper, smoke; do: --profile cpu"):
+        load_profile("cpuu", NOTEBOOKS / "profiles")
+
+
+@pytest.mark.parametrize("name", ["smoke", "cpu", "gpu", "paper"])
+def test_profiles_fit_the_notebooks(name):
+    device = Device("cuda", "a GPU", "a test")
+    plan = make_plan(Options(profile=name), default_sources(), device)
+    assert plan.profile.about and len(plan.stages) == 8
+    unknown = plan.profile.seconds.keys() - {stage.name for stage in plan.stages}
+    assert not unknown
+    for values in plan.parameters.values():
+        assert values["run_dir"] == str(plan.run_dir) and values["seed"] == 0
+
+
+def test_every_notebook_declares_the_common_parameters_with_help():
+    for stage in default_sources().stages:
+        parameters = notebook_parameters(NOTEBOOKS / f"{stage.name}.ipynb")
+        assert list(parameters)[:2] == ["run_dir", "seed"], stage.name
+        assert parameters["run_dir"].default == "../outputs/cpu-synthetic-seed0"
+        missing = [p.name for p in parameters.values() if not p.help]
+        assert not missing, stage.name
+
+
+def test_defaults_in_the_notebooks_are_the_cpu_profile():
+    plan = make_plan(Options(profile="cpu"), default_sources(), CPU)
+    for stage in plan.stages:
+        given = plan.profile.parameters.get(stage.name) or {}
+        declared = notebook_parameters(NOTEBOOKS / f"{stage.name}.ipynb")
+        assert all(declared[k].default == v for k, v in given.items()), stage.name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(profile="gpu"), "no NVIDIA GPU.*--profile cpu"),
+        (Options(data="mimik"), "mimik.*synthetic, eicu, mimic, table"),
+        (Options(data="mimic"), "--data mimic without --data-dir"),
+        (Options(data="eicu", data_dir="/no/such/folder"), "does not exist"),
+        (Options(data_dir="."), "--data-dir with --data synthetic"),
+        (Options(sets={"seed": "3"}), "--seed"),
+        (Options(only=("9",)), "--only 9"),
+    ],
+)
+def test_bad_options_are_user_errors(options, message):
+    with pytest.raises(UserError, match=message):
+        make_plan(options, default_sources(), CPU)
+
+
+def test_empty_data_folder(tmp_path):
+    with pytest.raises(UserError, match="is an empty folder"):
+        make_plan(Options(data="eicu", data_dir=str(tmp_path)), default_sources(), CPU)
+
+
+def test_private_data_goes_to_the_private_folder(tmp_path):
+    table = tmp_path / "notes.csv"
+    table.write_text("text,code\n")
+    options = Options(data="table", data_dir=str(table), outputs=tmp_path / "out")
+    plan = make_plan(options, default_sources(), CPU)
+    assert plan.private
+    assert plan.run_dir == (tmp_path / "out/private/cpu-table-seed0").resolve()
+
+
+def test_gpu_is_the_default_profile_where_one_computes():
+    device = Device("cuda", "H", "the GPU answered a small computation")
+    assert make_plan(Options(), default_sources(), device).profile.name == "gpu"
+    assert make_plan(Options(), default_sources(), CPU).profile.name == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (["run", "--profile", "cpuu"], 1, "profile 'cpuu'"),
+        (["run", "--set", "steps"], 1, "NAME=VALUE"),
+        (["run", "--data", "eicu"], 1, "--data-dir"),
+        (["check", "--profile", "smoke", "--seed", "99"], 1, "no reference"),
+        (["run", "--profle", "cpu"], 2, "write --profile"),
+        (["run", "--seed", "x"], 2, "--seed"),
+    ],
+)
+def test_command_line_errors_are_one_line_and_not_zero(arguments, status, text, capsys):
+    try:
+        found = main(arguments)
+    except SystemExit as stop:
+        found = stop.code
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert found == status and len(errors) == 1 and text in errors[0]
+
+
+def test_list_names_every_stage_and_parameter(capsys):
+    assert main(["run", "--list", "--profile", "cpu"]) == 0
+    text = capsys.readouterr().out
+    for stage in default_sources().stages:
+        assert stage.name in text
+        book = json.loads((NOTEBOOKS / f"{stage.name}.ipynb").read_text())
+        assert book["cells"]

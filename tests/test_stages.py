@@ -1,0 +1,355 @@
+"""The runner on a tiny study: what runs, what is skipped, what goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from deepicd.errors import UserError
+from deepicd.files import read_json, write_json
+from deepicd.stages.execute import StageFailed
+from deepicd.stages.fingerprint import Hashes, reached_files
+from deepicd.stages.graph import STAGES as REAL
+from deepicd.stages.graph import Stage, select
+from deepicd.stages.handle import open_run
+from deepicd.stages.plan import PACKAGE
+from deepicd.stages.processes import descendants
+from deepicd.stages.runner import Runner
+from deepicd.stages.stamps import mark_running, prepare_folder
+from house import FIRST, SECOND, STAGES, THIRD, House
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """A house in a folder with a space in its name, run once."""
+    built = House(tmp_path_factory.mktemp("a study"))
+    built.first = built.run()
+    return built
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    return House(tmp_path)
+
+
+def lines_about(runner: Runner, number: str) -> str:
+    return "\n".join(li for li in runner.display.lines if f"{number} " in li)
+
+
+def test_first_run_executes_all_and_writes_everything(house):
+    assert [s["status"] for s in house.first.states.values()] == ["ran"] * 3
+    for stage in STAGES:
+        manifest = read_json(house.run_dir / stage.name / "manifest.json")
+        assert manifest["parameters"]["seed"] == 0
+        assert manifest["hashes_out"].keys() == set(stage.writes)
+        assert manifest["versions"]["python"] and manifest["seconds"] > 0
+        assert (house.run_dir / "notebooks" / f"{stage.name}.ipynb").exists()
+        assert (house.run_dir / "notebooks" / f"{stage.name}.html").exists()
+    assert (house.run_dir / THIRD / "end.json").read_text() == "3"
+    page = (house.run_dir / "index.html").read_text()
+    assert "01_first/figures/dots.png" in page and "notebooks/03_third.html" in page
+
+
+def test_unchanged_second_run_executes_nothing_and_is_fast(house):
+    begin = time.monotonic()
+    runner = house.run()
+    assert {s["status"] for s in runner.states.values()} == {"skipped"}
+    assert "01 skipped: nothing changed" in runner.display.lines
+    assert time.monotonic() - begin < 5
+
+
+def test_prose_does_not_invalidate_and_code_does(house):
+    house.write(THIRD, _third(), prose="More words.")
+    assert house.ran() == []
+    house.write(THIRD, [*_third(), "'another cell'"])
+    runner = house.run()
+    assert runner.states[THIRD]["why"] == "the notebook's code changed"
+    assert runner.states[SECOND]["status"] == "skipped"
+
+
+def _third():
+    from house import BODIES
+
+    return BODIES[THIRD]
+
+
+def test_changed_parameter_runs_its_stage_and_same_outputs_stop_there(house):
+    runner = house.run(sets={"weight": "0.7"})
+    status = [state["status"] for state in runner.states.values()]
+    assert status == ["skipped", "ran", "skipped"]
+    assert "02 runs: parameter weight changed 0.5 -> 0.7" in lines_about(runner, "02")
+    house.run()
+
+
+def test_changed_outputs_reach_everything_that_reads_them(house):
+    runner = house.run(sets={"size": "4"}, only=("01", "2"))
+    assert runner.states[SECOND]["why"] == f"input {FIRST}/numbers.json changed"
+    assert runner.states[FIRST]["why"] == "parameter size changed 3 -> 4"
+    assert THIRD not in runner.states
+    assert house.ran() == ["01", "02"]  # back to the default, which 03 has seen
+
+
+def test_missing_and_edited_outputs_run_again(house):
+    (house.run_dir / FIRST / "figures" / "dots.png").unlink()
+    (house.run_dir / THIRD / "end.json").write_text("tampered")
+    runner = house.run()
+    assert runner.states[FIRST]["why"] == "output figures is missing"
+    assert runner.states[SECOND]["status"] == "skipped"
+    assert runner.states[THIRD]["why"] == "output end.json was changed since"
+
+
+def test_dry_run_says_why_and_writes_nothing(house):
+    before = _snapshot(house.root)
+    runner = Runner(house.plan(sets={"size": "9"}, dry_run=True), house.first.display)
+    house.first.display.lines.clear()
+    runner.dry_run()
+    assert runner.display.lines == [
+        "01 would run: parameter size changed 3 -> 9",
+        "02 would run: if the outputs of 01 change",
+        "03 would run: if the outputs of 02 change",
+    ]
+    assert _snapshot(house.root) == before
+
+
+def _snapshot(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+def test_force_runs_the_selected_stage(house):
+    runner = house.run(force=True, only=("03",))
+    assert runner.states == {
+        THIRD: {
+            "status": "ran",
+            "why": "--force",
+            "seconds": runner.states[THIRD]["seconds"],
+        }
+    }
+    assert len(read_json(house.run_dir / "manifest.json")["stages"]) == 3
+
+
+def test_missing_input_names_the_stage_to_run(fresh):
+    with pytest.raises(UserError, match="01_first/numbers.json.*--from 01"):
+        fresh.run(only=("02",))
+
+
+def test_failing_cell_leaves_old_results_and_keeps_the_failed_copy(fresh):
+    fresh.run(only=("01",))
+    old = (fresh.run_dir / FIRST / "numbers.json").read_bytes()
+    fresh.write(FIRST, ["from deepicd.files import read_json", "read_json('nothing')"])
+    with pytest.raises(StageFailed) as failed:
+        fresh.run()
+    text = str(failed.value)
+    assert text.startswith("01 failed in code cell 4: FileNotFoundError")
+    assert "deepicd/files.py" in text and "in read_json" in text
+    assert (fresh.run_dir / "notebooks" / f"{FIRST}.failed.ipynb").exists()
+    assert (fresh.run_dir / FIRST / "numbers.json").read_bytes() == old
+    states = read_json(fresh.run_dir / "manifest.json")["stages"]
+    assert states[FIRST]["status"] == "failed" and SECOND not in states
+    assert not list(fresh.run_dir.rglob("*.partial.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("import sys; sys.exit(0)", "end marker"),
+        ("(run.dir / 'end.json').unlink(missing_ok=True)", "without its output end"),
+        (
+            "from deepicd.errors import UserError\n"
+            "raise UserError('a pear', 'an apple', 'buy one')",
+            "^03 stopped: found a pear; expected an apple; do: buy one$",
+        ),
+    ],
+)
+def test_a_stage_that_does_not_end_well_is_an_error(fresh, cell, message):
+    fresh.write(THIRD, [cell])
+    alone = House.reopen(fresh.root, (Stage(THIRD, (), ("end.json",)),))
+    with pytest.raises(StageFailed, match=message):
+        alone.run()
+
+
+def test_time_limit_ends_the_notebook_and_what_it_started(fresh):
+    fresh.profile("limit_minutes: {default: 0.1}")
+    fresh.write(
+        FIRST,
+        [
+            "import subprocess, sys",
+            "child = subprocess.Popen([sys.executable, '-c', "
+            "'import time; time.sleep(600)'], start_new_session=True)\n"
+            "(run.dir / 'child').write_text(str(child.pid))",
+            "import time; time.sleep(600)",
+        ],
+    )
+    with pytest.raises(StageFailed, match="longer than its limit of 0.1 minutes"):
+        fresh.run()
+    assert descendants(os.getpid()) == []
+    left = fresh.run_dir / FIRST / "child"
+    if left.exists():
+        assert not _alive(int(left.read_text()))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+RUN_HOUSE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from house import House
+House.reopen(Path({root!r})).run()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_kernel_outlives_the_runner(fresh, number):
+    fresh.write(
+        FIRST,
+        [
+            "import os, time\n(run.dir / 'pid').write_text(str(os.getpid()))",
+            "time.sleep(600)",
+        ],
+    )
+    tests = os.path.dirname(__file__)
+    script = RUN_HOUSE.format(tests=tests, root=str(fresh.root))
+    runner = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    file = fresh.run_dir / FIRST / "pid"
+    _until(lambda: file.exists() and file.read_text())
+    with pytest.raises(UserError, match=f"another run .process {runner.pid}"):
+        fresh.run()
+    runner.send_signal(number)
+    runner.communicate(timeout=20)
+    assert runner.returncode != 0
+    kernel = int(file.read_text())
+    _until(lambda: not _alive(kernel))
+
+
+def _until(condition, seconds: float = 40):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def test_kernel_is_this_python_whatever_jupyter_knows(fresh, tmp_path, monkeypatch):
+    foreign = tmp_path / "jupyter" / "kernels" / "python3"
+    foreign.mkdir(parents=True)
+    spec = {"argv": ["/bin/false"], "display_name": "x", "language": "python"}
+    (foreign / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    fresh.write(
+        FIRST,
+        [
+            "import os, sys\n"
+            "known = [sys.executable, run.headless, os.getcwd()]\n"
+            "known.append(os.environ.get('MPLBACKEND'))",
+            "import json\n"
+            "(run.dir / 'numbers.json').write_text(json.dumps(known))\n"
+            "(run.figures / 'a.png').write_bytes(b'x')\n"
+            "run.progress(1, 2, 'half')",
+        ],
+    )
+    fresh.run(only=("1",))
+    known = read_json(fresh.run_dir / FIRST / "numbers.json")
+    assert known[:3] == [sys.executable, True, str(fresh.notebooks)]
+    assert known[3] != "Agg"
+
+
+def test_checkpoints_stay_only_for_the_very_same_stamp(tmp_path):
+    folder = tmp_path / "04_x"
+    checkpoints = folder / "checkpoints"
+
+    def interrupted(stamp):
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        (folder / ".ab12.tmp-model").mkdir(exist_ok=True)
+        mark_running(folder, stamp, 1)
+
+    interrupted({"a": 1})
+    assert prepare_folder(folder, {"a": 1}, force=False)
+    assert not (folder / ".ab12.tmp-model").exists()
+    assert not prepare_folder(folder, {"a": 2}, force=False)
+    assert not checkpoints.exists()
+    interrupted({"a": 1})
+    assert not prepare_folder(folder, {"a": 1}, force=True)
+
+
+def test_hash_memory_notices_a_file_replaced_by_one_of_the_same_size(tmp_path):
+    file, memory = tmp_path / "a", tmp_path / "memory.json"
+    file.write_text("one")
+    first = Hashes(memory)
+    before = first.of(file)
+    first.save()
+    other = tmp_path / "b"
+    other.write_text("two")
+    os.utime(other, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    other.replace(file)
+    assert Hashes(memory).of(file) != before
+
+
+def test_reached_files_follow_imports_and_leave_the_runner_out(tmp_path):
+    package = tmp_path / "deepicd"
+    files = {
+        "__init__.py": "",
+        "a.py": "from deepicd.b import thing\nNAME = 'facts.yaml'",
+        "b/__init__.py": "from .c import thing",
+        "b/c.py": "def thing():\n    import deepicd.d",
+        "d.py": "import os",
+        "unused.py": "import deepicd.a",
+        "data/facts.yaml": "1",
+        "data/other.yaml": "2",
+    }
+    for name, text in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    found = reached_files(["%matplotlib inline\nfrom deepicd import a"], package)
+    assert sorted(found) == [
+        "__init__.py", "a.py", "b/__init__.py", "b/c.py", "d.py", "data/facts.yaml",
+    ]  # fmt: skip
+    opened = reached_files(["from deepicd import stages"], PACKAGE)
+    assert "stages/handle.py" in opened and "stages/runner.py" not in opened
+
+
+def test_graph_reads_only_earlier_stages():
+    seen = set()
+    for stage in REAL:
+        assert set(stage.reads) <= seen
+        seen.add(stage.name)
+
+
+@pytest.mark.parametrize("wrong", ["08", "x", "04_train", ""])
+def test_unknown_stage_number(wrong):
+    with pytest.raises(UserError, match="00, 01, 02"):
+        select(REAL, only=[wrong])
+
+
+def test_progress_is_written_and_removed_at_the_end(tmp_path):
+    run = open_run(tmp_path, "04_train_sft")
+    for step in range(1000):
+        run.progress(step, 1000, "training")
+    assert read_json(run.dir / ".progress.json")["done"] == 0  # not at every step
+    run.progress(1000, 1000)
+    assert read_json(run.dir / ".progress.json")["done"] == 1000
+    run.finish()
+    assert not (run.dir / ".progress.json").exists()
+
+
+def test_path_of_a_missing_input_is_a_user_error(tmp_path):
+    run = open_run(tmp_path, "05_train_grpo")
+    with pytest.raises(UserError, match="04_train_sft.*--only 04"):
+        run.path("04_train_sft", "model")
+
+
+def test_private_is_read_from_the_source_file(tmp_path):
+    run = open_run(tmp_path, "01_extract_admission_notes")
+    assert not run.private
+    write_json({"private": True}, run.dir / "source.json")
+    assert run.private

@@ -1,0 +1,195 @@
+"""Intervals hold what they say; the paired test is paired; draws repeat."""
+
+import numpy as np
+import pytest
+from deepicd.errors import UserError
+from deepicd.icd import load_tree
+from deepicd.scores import tally
+from deepicd.statistics import (
+    Interval,
+    bootstrap,
+    group_numbers,
+    holm,
+    interval_of,
+    mcnemar,
+    mean_over_seeds,
+    paired_bootstrap,
+    weight_blocks,
+)
+from scipy.stats import binomtest
+
+TREE = load_tree()
+CODES = sorted(TREE.billable_codes())[::1500][:40]
+
+
+def two_systems(n, seed, skill=(0.6, 0.5), codes=CODES):
+    generator = np.random.default_rng(seed)
+    gold, other = generator.integers(len(codes), size=(2, n))
+    luck = generator.random(n)
+    said = [[codes[g] if u < s else codes[o] for g, o, u in
+             zip(gold, other, luck, strict=True)] for s in skill]
+    return [codes[g] for g in gold], *said
+
+
+def test_equal_systems_differ_by_exactly_nothing():
+    gold, a, _ = two_systems(80, 0)
+    found = paired_bootstrap(gold, a, a, None, "full", n=100, tree=TREE)
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+    assert not found.excludes_zero
+
+
+def test_difference_is_a_minus_b_and_changes_sign():
+    gold, a, b = two_systems(120, 1)
+    one = paired_bootstrap(gold, a, b, None, "full", n=200, tree=TREE)
+    two = paired_bootstrap(gold, b, a, None, "full", n=200, tree=TREE)
+    assert one.value > 0
+    assert (one.value, one.low) == pytest.approx((-two.value, -two.high))
+
+
+def test_same_seed_gives_the_same_interval_and_another_not():
+    gold, a, b = two_systems(60, 2)
+    same = [paired_bootstrap(gold, a, b, None, "full", 150, seed, tree=TREE)
+            for seed in (5, 5, 6)]
+    assert same[0] == same[1] != same[2]
+
+
+def test_several_levels_share_the_resamples():
+    gold, a, b = two_systems(60, 3)
+    both = paired_bootstrap(gold, a, b, None, ["chapter", "full"], 150, tree=TREE)
+    assert both["full"] == paired_bootstrap(gold, a, b, None, "full", 150, tree=TREE)
+
+
+def test_accuracy_interval_agrees_with_the_loop_it_replaces():
+    gold, a, b = two_systems(150, 4)
+    found = paired_bootstrap(gold, a, b, None, "full", 4000, metric="accuracy",
+                             tree=TREE)
+    gain = np.array([x == g for g, x in zip(gold, a, strict=True)], float)
+    gain -= [x == g for g, x in zip(gold, b, strict=True)]
+    generator = np.random.default_rng(9)
+    means = [gain[generator.integers(150, size=150)].mean() for _ in range(4000)]
+    assert found.value == pytest.approx(gain.mean())
+    # Two independent Monte-Carlo estimates of the same two quantiles.
+    assert [found.low, found.high] == pytest.approx(
+        np.quantile(means, [0.025, 0.975]).tolist(), abs=0.008)
+
+
+def test_patients_are_drawn_not_notes():
+    gold, a, b = two_systems(50, 5)
+    many = [x * 8 for x in (gold, a, b)]  # the same patient eight times over
+    patients = list(range(50)) * 8
+    notes = paired_bootstrap(*many, None, "full", 800, metric="accuracy", tree=TREE)
+    people = paired_bootstrap(*many, patients, "full", 800, metric="accuracy",
+                              tree=TREE)
+    assert (notes.groups, people.groups) == (400, 50)
+    assert (people.high - people.low) > 2 * (notes.high - notes.low)
+
+
+def test_seeds_are_resampled_with_the_notes():
+    gold, good, bad = two_systems(100, 6, skill=(0.9, 0.3))
+    base = two_systems(100, 6, skill=(0.5, 0.5))[1]
+    found = paired_bootstrap(gold, [good, bad], [base, base], None, "full", 500,
+                             metric="accuracy", tree=TREE)
+    one = paired_bootstrap(gold, good, base, None, "full", 500, metric="accuracy",
+                           tree=TREE)
+    assert (found.high - found.low) > 2 * (one.high - one.low)
+
+
+def test_seeds_are_drawn_anew_for_each_resample():
+    draws = np.stack([np.zeros(4000), np.ones(4000)])
+    values, counts = np.unique(mean_over_seeds(draws, 0), return_counts=True)
+    assert values.tolist() == [0.0, 0.5, 1.0]
+    assert (counts / 4000).tolist() == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
+def test_weights_are_multinomial():
+    weights = np.concatenate(list(weight_blocks(40, 700, seed=0)), axis=1)
+    assert weights.shape == (40, 700)
+    assert (weights.sum(0) == 40).all()
+    assert weights.mean() == 1.0
+    assert weights.var() == pytest.approx(1 - 1 / 40, abs=0.03)
+
+
+def test_groups_may_be_missing_or_have_gaps():
+    assert group_numbers(None, 3).tolist() == [0, 1, 2]
+    assert group_numbers(["a", None, "a"], 3).tolist() == [0, 1, 0]
+
+
+def test_a_rare_label_that_vanishes_does_not_pull_the_interval_down():
+    # 40 labels of one case each, all right: a percentile interval of macro F1 with
+    # absent labels as zero would end near 0.63.
+    labels = [str(i) for i in range(40)]
+    numbers = np.arange(40)
+    counts = tally(np.array(labels), np.array(labels), labels, numbers)
+    points, draws, shifts = bootstrap([counts], ["macro_f1"], 300, 0)
+    found = interval_of(points[0, 0], draws[0, 0], shifts[0, 0], 40, 40)
+    assert (found.value, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def coverage(data_sets, n, metric, exponent, resamples=300, codes=CODES):
+    """Share of data sets whose interval holds the true difference (and levels).
+
+    Gold codes follow a Zipf law, a and b make dependent errors. The truth is the
+    score on 300,000 cases, macro scores over the labels the data set has.
+    """
+    generator = np.random.default_rng(0)
+    k = len(codes)
+    share = 1 / np.arange(1, k + 1) ** exponent
+    share /= share.sum()
+    skill = np.clip(0.5 + 0.3 * generator.standard_normal(k), 0.05, 0.95)
+    skills = skill, np.clip(skill + 0.08, 0.05, 0.95)
+
+    def draw(size):
+        gold, one, two = generator.choice(k, (3, size), p=share)
+        luck = generator.random(size)
+        other = np.where(generator.random(size) < 0.7, luck, generator.random(size))
+        return gold, np.where(luck < skills[0][gold], gold, one), np.where(
+            other < skills[1][gold], gold, two)
+
+    def per_label(gold, said):
+        counts = [np.bincount(x, minlength=k) for x in (gold[gold == said], gold, said)]
+        return 2 * counts[0] / np.maximum(counts[1] + counts[2], 1)
+
+    big = draw(300_000)
+    truth = per_label(big[0], big[2]) - per_label(big[0], big[1])
+    right = (big[0] == big[2]).mean() - (big[0] == big[1]).mean()
+    names = np.array(codes, dtype=object)
+    held = []
+    for seed in range(data_sets):
+        gold, one, two = draw(n)
+        expected = right if metric == "accuracy" else truth[np.unique(gold)].mean()
+        found = paired_bootstrap(names[gold], names[two].tolist(), names[one].tolist(),
+                                 None, "full", resamples, seed, metric, TREE)
+        held.append(found.low <= expected <= found.high)
+    return float(np.mean(held))
+
+
+@pytest.mark.parametrize(("metric", "exponent"), [
+    ("accuracy", 0.7), ("macro_f1", 0.3), ("macro_f1", 1.2)])
+def test_interval_of_a_known_difference_holds_it(metric, exponent):
+    # 120 data sets: the standard error of a coverage of 0.95 is 0.02.
+    assert 0.90 <= coverage(120, 200, metric, exponent) <= 0.995
+
+
+def test_mcnemar_is_the_exact_binomial_test_of_discordant_notes():
+    a, b = [True] * 9 + [False] * 3 + [True] * 5, [False] * 9 + [True] * 3 + [True] * 5
+    assert mcnemar(a, b) == pytest.approx(binomtest(9, 12).pvalue)
+    assert mcnemar(a, a) == 1.0
+
+
+def test_holm_on_a_published_example():
+    # Sorted 0.01, 0.02, 0.03, 0.04 -> 0.04, 0.06, 0.06, 0.06.
+    assert holm([0.04, 0.01, 0.03, 0.02]).tolist() == pytest.approx(
+        [0.06, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
+
+
+def test_interval_says_whether_it_excludes_zero():
+    assert Interval(0.2, 0.1, 0.3, 9, 9, 9, "m").excludes_zero
+    assert Interval(-0.2, -0.3, -0.1, 9, 9, 9, "m").excludes_zero
+    assert not Interval(0.2, -0.1, 0.3, 9, 9, 9, "m").excludes_zero
+
+
+@pytest.mark.parametrize(("a", "groups"), [(["I10"], None), (["I10"] * 2, ["p"])])
+def test_lengths_that_differ_are_refused(a, groups):
+    with pytest.raises(UserError, match="one answer and one group"):
+        paired_bootstrap(["I10", "I10"], a, a, groups, "full", 10, tree=TREE)

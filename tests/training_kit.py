@@ -1,0 +1,55 @@
+"""A corpus, a tokenizer and a network so small that training takes a second."""
+
+import pandas as pd
+
+from deepicd import encoding, models
+from deepicd.tokenizer import train_tokenizer
+
+CODES = ("I21.11", "I21.4", "J18.9", "K35.80")
+WORDS = ("inferior", "lateral", "cough", "abdomen")
+
+
+def admissions(n: int = 24) -> pd.DataFrame:
+    """Notes whose word gives the code away; two thirds of them for training."""
+    rows = []
+    for i in range(n):
+        k = i % len(CODES)
+        split = "train" if i % 3 else ("val" if i % 2 else "test")
+        note = f"Patient {i}. Pain and {WORDS[k]}. Denies {WORDS[(k + 1) % 4]} <think>."
+        rows.append((f"n{i}", i, i, note, CODES[k], split))
+    names = ["note_id", "subject_id", "hadm_id", "note", "icd_code", "split"]
+    table = pd.DataFrame(rows, columns=names)
+    train = table["split"] == "train"
+    return table.assign(sft_rank=(train.cumsum() - 1).where(train, -1))
+
+
+def traces(table: pd.DataFrame) -> pd.DataFrame:
+    """One accepted trace for every training note."""
+    train = table[table["split"] == "train"]
+    return train[["note_id", "icd_code"]].assign(trace="Pain, so this.", accepted=True)
+
+
+def tokenizer_of(table: pd.DataFrame):
+    """Tokenizer trained on these notes."""
+    examples, _ = encoding.training_examples(table, traces(table))
+    texts = encoding.rendered(table["note"], examples, "reasoning", "brief")
+    return train_tokenizer(texts, 400)
+
+
+def network(tokenizer, seed: int = 0):
+    """Random network of the smallest size."""
+    return models.make_model(tokenizer, "tiny", seed)
+
+
+class Interruption(Exception):
+    """Stands for a kill: nothing after it runs."""
+
+
+def stop_at(step: int):
+    """Reporter that interrupts training once a step is reached."""
+
+    def report(done, total, text):
+        if done >= step:
+            raise Interruption
+
+    return report
