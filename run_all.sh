@@ -11,8 +11,6 @@ DONE="$VENV/.installed"        # hash of what a complete install was made from
 HALF="$VENV/.installing"       # there while pip is at work, and after a kill
 LOG="$VENV/install.log"
 NEED_MB=4000                   # what the CPU set takes on the disk, rounded up
-# PyTorch's own index of builds without CUDA, 2 GB smaller; used where it answers.
-TORCH_CPU="https://download.pytorch.org/whl/cpu"
 
 usage() {
     cat <<'TEXT'
@@ -154,18 +152,6 @@ enough_space() {
     fi
 }
 
-cpu_index_answers() {
-    [ "$GPU" = no ] && [ "$(uname -s)" = Linux ] && "$PYTHON" - "$TORCH_CPU" <<'PY'
-import sys
-import urllib.request
-
-try:
-    urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=5).close()
-except (OSError, ValueError):
-    sys.exit(1)
-PY
-}
-
 install() {
     local options=(--no-input --disable-pip-version-check --retries 2)
     make_venv
@@ -174,9 +160,6 @@ install() {
         "a folder that can be written" "change its permissions"
     echo "install: ${REQUIREMENTS##*/} because $WHY"
     echo "install: this takes some minutes; log in .venv/install.log"
-    if grep -q '^torch==' "$REQUIREMENTS" && cpu_index_answers; then
-        options+=(--extra-index-url "$TORCH_CPU")
-    fi
     run_pip "${options[@]}" -r "$REQUIREMENTS" || explain_failure
     link_lib || fail "the package folder could not be linked into .venv" \
         "a .venv that can be written" "remove .venv and call again"

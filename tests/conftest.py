@@ -20,5 +20,11 @@ settings.register_profile(
     max_examples=60,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("thorough", deadline=None, max_examples=1000)
-settings.load_profile("default")
+# pytest --hypothesis-profile=long
+settings.register_profile(
+    "long",
+    deadline=None,
+    max_examples=10_000,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("default")  # the option of pytest is read after this

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from deepicd.baselines import (
     CHOSEN_BY,
     PREDICTION_COLUMNS,

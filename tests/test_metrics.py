@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
 from deepicd import findings, selective, tables
 from deepicd.errors import UserError
 from deepicd.icd import LEVELS, load_tree
 from deepicd.metrics import evaluate, outcomes, path_overlap
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 TREE = load_tree()
 CODES = ["I21.11", "I21.19", "I21.9", "I10", "J18.9", "C4A.0", "D49.0", "H59.031",

@@ -6,6 +6,8 @@ import stat
 
 import pandas as pd
 import pytest
+from house import CPU, FIRST, SECOND, STAGES, House, ListDisplay
+
 from deepicd import privacy
 from deepicd.files import write_json
 from deepicd.stages.execute import StageFailed, failure_text, without_outputs
@@ -13,7 +15,6 @@ from deepicd.stages.graph import EXTRACT, Stage
 from deepicd.stages.leaks import check_leaks, output_phrases
 from deepicd.stages.plan import Options, make_plan
 from deepicd.stages.runner import Runner
-from house import CPU, FIRST, SECOND, STAGES, House, ListDisplay
 
 CANARY = "quokkacanary"
 SECRET = f"{CANARY} came in with pain in the left knee since the last full moon"

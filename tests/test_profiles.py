@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from deepicd.errors import UserError
 from deepicd.parameters import (
     Parameter,
@@ -16,8 +19,6 @@ from deepicd.profiles import Profile, load_profile, resolve
 from deepicd.stages.__main__ import main
 from deepicd.stages.device import Device
 from deepicd.stages.plan import Options, default_sources, make_plan
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CPU = Device("cpu", "CPU", "no NVIDIA GPU on this machine")

@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+from house import FIRST, SECOND, STAGES, THIRD, House
+
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_json
 from deepicd.stages.execute import StageFailed
@@ -19,7 +21,6 @@ from deepicd.stages.plan import PACKAGE
 from deepicd.stages.processes import descendants
 from deepicd.stages.runner import Runner
 from deepicd.stages.stamps import mark_running, prepare_folder
-from house import FIRST, SECOND, STAGES, THIRD, House
 
 
 @pytest.fixture(scope="module")

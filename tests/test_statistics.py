@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
+
 from deepicd.errors import UserError
 from deepicd.icd import load_tree
 from deepicd.scores import tally
@@ -16,7 +18,6 @@ from deepicd.statistics import (
     paired_bootstrap,
     weight_blocks,
 )
-from scipy.stats import binomtest
 
 TREE = load_tree()
 CODES = sorted(TREE.billable_codes())[::1500][:40]

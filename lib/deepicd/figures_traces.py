@@ -1,6 +1,7 @@
 """Figures of trace distillation: what the checks reject, what the traces are like."""
 
 import json
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -93,7 +94,8 @@ def plot_shapes(frame: pd.DataFrame) -> Figure:
     """
     fig, panels = plt.subplots(1, 2, figsize=(PAGE, 2.1))
     kinds = ((True, "accepted", _GOOD, "-"), (False, "rejected", _BAD, "--"))
-    whole = np.unique(np.linspace(0, frame["words"].max() + 1, 31).round())
+    low, high = frame["words"].min(), frame["words"].max()
+    whole = np.unique(np.linspace(low - 0.5, high + 0.5, 31).round()) - 0.5
     grids = {"words": whole, "evidence_share": np.linspace(0, 1, 31)}
     for axes, (name, bins) in zip(panels, grids.items(), strict=True):
         for accepted, label, colour, line in kinds:
@@ -104,8 +106,8 @@ def plot_shapes(frame: pd.DataFrame) -> Figure:
                     alpha=0.25,
                 )  # fmt: skip
                 axes.hist(
-                    rows[name], bins=bins, histtype="step", color=colour, linestyle=line,
-                    linewidth=1.2, label=f"{label} ({len(rows):,})",
+                    rows[name], bins=bins, histtype="step", color=colour,
+                    linestyle=line, linewidth=1.2, label=f"{label} ({len(rows):,})",
                 )  # fmt: skip
         axes.set_ylabel("attempts")
     panels[0].set(title="Length", xlabel="words of the trace")
@@ -179,7 +181,8 @@ def plot_coverage(frame: pd.DataFrame) -> Figure:
             edgecolor="white", height=0.72,
         )  # fmt: skip
         left = left + rows[name].to_numpy()
-    names = rows["title"].str.split(" (", regex=False).str[0].str.slice(0, 46)
+    names = rows["title"].str.split(" (", regex=False).str[0]
+    names = names.map(lambda title: textwrap.shorten(title, 48, placeholder=" …"))
     axes.set_yticks(places, rows["chapter"] + "  " + names)
     axes.set(xlabel="training notes", title="Traces by chapter of the gold code")
     axes.grid(axis="y", visible=False)

@@ -58,7 +58,9 @@ class GrpoSettings:
     loss_type: str = "dapo"
     scale_rewards: str = "group"
     aggregation: str = "sum_then_normalize"
-    mask_truncated: bool = True
+    # Left out of the loss, an answer that never ends would still lower its group's
+    # mean: every other answer would gain, and nothing would hold length back.
+    mask_truncated: bool = False
     updates_per_batch: int = 1
     micro_batches: int = 1
     rollouts: str = "transformers"

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.stats import binomtest
+from scipy import sparse, stats
 
 from deepicd.scores import (
     Tally,
@@ -122,10 +121,10 @@ def bootstrap(tallies: Sequence, names: Sequence[str], n: int, seed: int):
     draws, shifts : arrays, shape (t, s, n)
         See `Tally.draws`.
     """
-    points = np.array([[t.scores(t.totals, name)[0] for name in names]
-                       for t in tallies])
-    stacked = sparse.vstack([t.matrix for t in tallies], format="csr")
-    ends = np.cumsum([t.matrix.shape[0] for t in tallies])
+    points = np.array([[one.scores(one.totals, name)[0] for name in names]
+                       for one in tallies])
+    stacked = sparse.vstack([one.matrix for one in tallies], format="csr")
+    ends = np.cumsum([one.matrix.shape[0] for one in tallies])
     results = np.empty((2, len(tallies), len(names), n))
     start = 0
     for block in weight_blocks(stacked.shape[1], n, seed):
@@ -159,10 +158,18 @@ def interval_of(value: float, draws: np.ndarray, shifts: np.ndarray, n: int,
     centre = value - shifts.mean() if len(draws) else value
     low, high = np.nan, np.nan
     if len(draws):
-        quantiles = np.quantile(draws, [0.025, 0.975]) - draws.mean()
-        low, high = np.clip(centre + quantiles, *bounds)
+        spread = np.quantile(draws, [0.025, 0.975]) - draws.mean()
+        low, high = np.clip(centre + spread * _widening(groups), *bounds)
     return Interval(float(value), float(low), float(high), n, groups, len(draws),
                     "bias-corrected bootstrap of groups")
+
+
+def _widening(groups: int) -> float:
+    """Expansion of bootstrap percentiles for few groups (Hesterberg 2015)."""
+    if groups < 2:
+        return 1.0
+    student = stats.t.ppf(0.975, groups - 1) / stats.norm.ppf(0.975)
+    return float(student * np.sqrt(groups / (groups - 1)))
 
 
 def mean_over_seeds(draws: np.ndarray, seed: int) -> np.ndarray:
@@ -273,9 +280,8 @@ def mcnemar(right_a: Sequence[bool], right_b: Sequence[bool]) -> float:
     """
     right_a, right_b = np.asarray(right_a, bool), np.asarray(right_b, bool)
     only_a, only_b = (right_a & ~right_b).sum(), (right_b & ~right_a).sum()
-    if only_a + only_b == 0:
-        return 1.0
-    return float(binomtest(int(only_a), int(only_a + only_b)).pvalue)
+    both = int(only_a + only_b)
+    return float(stats.binomtest(int(only_a), both).pvalue) if both else 1.0
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

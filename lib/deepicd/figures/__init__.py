@@ -9,14 +9,11 @@ from deepicd.figures.evaluation import (
 )
 from deepicd.figures.saving import COLUMN, PAGE, save, use_style
 from deepicd.figures.strata import plot_frequency, plot_risk_coverage, plot_subgroups
-from deepicd.figures.traces import plot_checks, plot_lengths
 from deepicd.figures.training import plot_grpo, plot_training
 
 __all__ = [
     "COLUMN",
     "PAGE",
-    "plot_checks",
-    "plot_lengths",
     "plot_confusion",
     "plot_differences",
     "plot_frequency",

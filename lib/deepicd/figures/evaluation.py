@@ -205,8 +205,10 @@ def plot_confusion(frame: pd.DataFrame, names: dict | None = None) -> Figure:
     counts = frame.groupby("gold")["n"].sum()
     texts = [f"{_short(names, label)} ({counts[label]:,})" for label in gold]
     axes.set_yticks(range(len(gold)), texts)
-    axes.set_xticks(range(len(order)), order)
-    axes.set(xlabel="answered chapter", ylabel="gold chapter (notes)")
+    ticks = ["–" if label == "none" else label for label in order]
+    axes.set_xticks(range(len(order)), ticks)
+    axes.set(xlabel="answered chapter (–: no readable code)",
+             ylabel="gold chapter (notes)")
     axes.grid(visible=False)
     fig.colorbar(image, ax=axes, label="share of the gold chapter", pad=0.02)
     return fig

@@ -18,12 +18,12 @@ class About:
 
 
 def about(notebook: Path) -> About:
-    """Title and first sentence of a notebook.
+    """Title of a notebook without its number, and the sentence on its purpose.
 
     Examples
     --------
     >>> import tempfile
-    >>> text = "# A title\\n\\nDoes this. And that."
+    >>> text = "# 00 · A title\\n\\n**Purpose.** Does this. And that."
     >>> cell = {"cell_type": "markdown", "source": text}
     >>> path = Path(tempfile.mkdtemp()) / "00_a.ipynb"
     >>> _ = path.write_text(json.dumps({"cells": [cell]}))
@@ -34,9 +34,11 @@ def about(notebook: Path) -> About:
     text = "\n".join(
         "".join(c["source"]) for c in cells[:3] if c["cell_type"] == "markdown"
     )
-    heading = re.search(r"^#\s+(.+)$", text, re.M)
+    heading = re.search(r"^#\s+(?:\d\d\s*·\s*)?(.+)$", text, re.M)
+    text = text.replace("**Purpose.**", "")
     prose = [p for p in re.split(r"\n\s*\n", text) if p.strip()[:1] not in "#|-*>"]
-    first = re.sub(r"[*_`]|\[([^\]]*)\]\([^)]*\)", r"\1", prose[0]) if prose else ""
+    marks = r"[*`]|\b_|_\b|\[([^\]]*)\]\([^)]*\)"
+    first = re.sub(marks, r"\1", prose[0]) if prose else ""
     sentence = re.match(r".+?[.!?](?=\s|$)", " ".join(first.split()))
     title = heading.group(1).strip() if heading else notebook.stem
     return About(title, sentence.group(0) if sentence else "")
@@ -102,21 +104,30 @@ def _width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
-def status_text(progress: dict, elapsed: float, expected: float | None) -> str:
-    """One line of how far a stage is.
+def status_text(
+    progress: dict, elapsed: float, expected: float | None, later: float = 0.0
+) -> str:
+    """One line of how far a stage and the run are.
 
     Examples
     --------
-    >>> status_text({"done": 30, "total": 120, "text": "training"}, 60, None)
-    '1:00  training 30/120, about 3:00 left'
+    >>> status_text({"done": 30, "total": 120, "text": "training"}, 60, None, 120)
+    '1:00  training 30/120, about 3:00 left, 5:00 for the whole run'
     >>> status_text({}, 60, 90)
     '1:00  about 0:30 left'
+    >>> status_text({}, 60, None)
+    '1:00'
     """
     left = stage_left(progress, elapsed, expected)
     done, total = progress.get("done", 0), progress.get("total", 0)
-    parts = f"{progress.get('text', '')} {done}/{total}".strip() if total else ""
-    guess = f"about {clock(left)} left" if left is not None else ""
-    return "  ".join([clock(elapsed), ", ".join(p for p in (parts, guess) if p)])
+    parts = []
+    if done < total:
+        parts.append(f"{progress.get('text', '')} {done}/{total}".strip())
+    if left is not None:
+        parts.append(f"about {clock(left)} left")
+    if later:
+        parts.append(f"{clock((left or 0) + later)} for the whole run")
+    return "  ".join(text for text in (clock(elapsed), ", ".join(parts)) if text)
 
 
 def stage_left(progress: dict, elapsed: float, expected: float | None) -> float | None:
@@ -124,4 +135,4 @@ def stage_left(progress: dict, elapsed: float, expected: float | None) -> float 
     if expected is not None and elapsed < expected:
         return expected - elapsed
     done, total = progress.get("done", 0), progress.get("total", 0)
-    return elapsed * (total - done) / done if done and total else None
+    return elapsed * (total - done) / done if 0 < done < total else None

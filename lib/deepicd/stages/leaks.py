@@ -74,7 +74,12 @@ def quoted(shown: set[str], notes: Iterable[str]) -> set[str]:
 
 def output_phrases(notebook: dict) -> Iterator[tuple[int, set[str]]]:
     """Phrases in the outputs of each code cell, by the cell's number."""
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = [
+        cell
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+        and "injected-parameters" not in cell.get("metadata", {}).get("tags", [])
+    ]
     for number, cell in enumerate(code, 1):
         texts = [text for out in cell["outputs"] for text in _texts(out)]
         yield number, {p for text in texts for p in phrases(TAG.sub(" ", text))}

@@ -81,8 +81,16 @@ def _notebook(plan, stage, manifest: dict) -> dict:
         "status": state.get("status", "not run"),
         "html": _to_html(executed, plan.private) if executed.exists() else None,
         "figures": _pictures(plan.run_dir, stage.name),
-        "parameters": plan.parameters[stage.name],
+        "parameters": _parameters(plan, stage),
     }
+
+
+def _parameters(plan, stage) -> dict:
+    """Parameters a stage was last run with; the plan may not have selected it."""
+    manifest = plan.run_dir / stage.name / MANIFEST
+    if manifest.exists():
+        return read_json(manifest)["parameters"]
+    return plan.parameters[stage.name]
 
 
 def _to_html(executed: Path, private: bool) -> str:
@@ -124,15 +132,16 @@ def _results(run_dir: Path) -> dict | None:
         return None
     frame = whole_set(pd.read_parquet(file))
     columns = [(level, metric) for level in LEVELS for metric in METRICS]
+    answering = frame[frame["system"] != "oracle"]  # a limit, not a competitor
     best = {
-        (level, metric): _cells(frame, level, metric)["value"].max()
+        (level, metric): _cells(answering, level, metric)["value"].max()
         for level, metric in columns
     }
     rows = []
     for system in sorted(frame["system"].unique(), key=_place):
         own = frame[frame["system"] == system]
         cells = [_cell(own, level, metric, best) for level, metric in columns]
-        rows.append({"system": system, "cells": cells})
+        rows.append({"system": _name(system), "cells": cells})
     cases = _cells(frame, "full", "accuracy")["n"]
     return {
         "levels": LEVELS,
@@ -176,6 +185,17 @@ def _place(system: str) -> tuple[int, str]:
     return (known[-1] if known else 2, system)
 
 
+def _name(system: str) -> str:
+    from deepicd.figures.palette import look  # brings matplotlib: only where needed
+
+    return look(system).name
+
+
+def _readable(completion: str) -> str:
+    text = completion.strip()[:SAMPLE_CHARACTERS]
+    return text or "(nothing but white space)"
+
+
 def _before_after(run_dir: Path) -> dict | None:
     """One note with the completions of every system, from 04's and 05's samples."""
     files = [run_dir / stage / "samples.parquet" for stage in (SFT, GRPO)]
@@ -188,8 +208,8 @@ def _before_after(run_dir: Path) -> dict | None:
     rows = samples[samples["note_id"] == _most_telling(samples, complete)]
     answers = [
         {
-            "system": row.system,
-            "completion": str(row.completion)[:SAMPLE_CHARACTERS],
+            "system": _name(row.system),
+            "completion": _readable(str(row.completion)),
             "code": row.code if pd.notna(row.code) else "no code",
             "right": row.code == row.gold,
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_json
 from deepicd.privacy import RUN_FILE, make_private_folder
-from deepicd.stages.display import Display, about, clock, stage_left, status_text
+from deepicd.stages.display import Display, about, clock, status_text
 from deepicd.stages.execute import Job, StageFailed, run_notebook
 from deepicd.stages.fingerprint import Hashes
 from deepicd.stages.graph import FIGURES, Stage
@@ -176,9 +176,7 @@ class Runner:
         file = self.plan.run_dir / stage.name / PROGRESS_FILE
         progress = _progress(file)
         expected = self._expected(stage)
-        text = status_text(progress, seconds, expected)
-        left = (stage_left(progress, seconds, expected) or 0) + self._later(position)
-        text += f"; whole run {clock(left)} left" if left else ""
+        text = status_text(progress, seconds, expected, self._later(position))
         self.display.status(text, seconds)
 
     def _later(self, position: int) -> float:

@@ -90,7 +90,9 @@ class PhraseTable:
         tokens = tokenise(notes)
         index = self._index
         codes = np.array([index.get(w, -1) for w in tokens.words], dtype=np.int64)
-        edge = np.array([w in STOP_WORDS for w in tokens.words], dtype=bool)
+        edge = np.array(
+            [len(w) == 1 or w in STOP_WORDS for w in tokens.words], dtype=bool
+        )
         number = np.array([w[0].isdigit() for w in tokens.words], dtype=bool)
         cue = np.array([w in NEGATIONS for w in tokens.words], dtype=bool)
         digits = np.concatenate([[0], np.cumsum(number)])

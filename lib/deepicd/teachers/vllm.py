@@ -1,5 +1,6 @@
 """The vLLM teacher: a local model in this process, offline batches."""
 
+import hashlib
 from collections.abc import Iterator
 
 from deepicd.errors import UserError
@@ -66,8 +67,7 @@ class VllmTeacher:
             yield from self._answer_batch(requests[start : start + self.batch], seed)
 
     def _answer_batch(self, requests, seed) -> Iterator[Answer]:
-        from vllm import SamplingParams
-
+        make_sampling = _import_vllm().SamplingParams
         engine = self._open(seed)
         fitting, messages = [], []
         for request in requests:
@@ -82,7 +82,7 @@ class VllmTeacher:
         if not fitting:
             return
         sampling = [
-            SamplingParams(
+            make_sampling(
                 n=1, temperature=self.temperature, top_p=self.top_p,
                 max_tokens=self.max_tokens, seed=_request_seed(seed, request),
             )
@@ -96,7 +96,7 @@ class VllmTeacher:
 
     def _open(self, seed: int):
         if self._engine is None:
-            self._engine = _load_engine(
+            self._engine = _import_vllm().LLM(
                 model=self.model, seed=seed, dtype=self.dtype,
                 max_model_len=self.context, gpu_memory_utilization=self.memory,
                 enable_prefix_caching=True,
@@ -111,20 +111,18 @@ class VllmTeacher:
         return len(tokenizer.encode(text, add_special_tokens=False))
 
 
-def _load_engine(**settings):
+def _import_vllm():
     try:
-        from vllm import LLM
+        import vllm
     except ImportError as error:
         raise UserError(
             found="no package vllm", expected="vllm, which needs a GPU",
             do="install requirements-gpu.txt, or choose teacher rule or openai",
         ) from error  # fmt: skip
-    return LLM(**settings)
+    return vllm
 
 
 def _request_seed(seed: int, request: Request) -> int:
     """A seed for one request that does not depend on its place in the batch."""
-    import hashlib
-
     text = f"{seed}|{request.attempt}|{request.note_id}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big") >> 1

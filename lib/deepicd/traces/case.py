@@ -90,10 +90,10 @@ class Case:
 
     @cached_property
     def known_words(self) -> set[str]:
-        """Words of the note and of the titles on the way to the gold code."""
+        """Words of the note and of names and titles on the way to the gold code."""
         path = self.tree.path(self.gold)
         names = [*path, *(self.tree.siblings(path[-1]) if path else ())]
-        titles = " ".join(self.tree.title(name) for name in names)
+        titles = " ".join(f"{name} {self.tree.title(name)}" for name in names)
         return set(reading.padded(self.note).split()) | set(reading.words(titles))
 
     @cached_property

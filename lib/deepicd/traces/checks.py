@@ -94,12 +94,9 @@ def mentions_of_given(trace: str) -> list[tuple[int, int]]:
 
 def check_code_last(case: Case) -> str | None:
     """The code, and its full title, come only at the end."""
-    for span in case.codes:
-        if span.text == case.gold:
-            tail = reading.words(case.trace[span.end :])
-            if len(tail) > case.limits.tail or not case.trace[: span.start].strip():
-                return "names the code early"
-            break
+    named = [span for span in case.codes if span.text == case.gold]
+    if named and _is_early(case, named):
+        return "names the code early"
     if len(case.gold) == 3:  # the category itself: its title is on the way
         return None
     title = " ".join(reading.words(case.tree.title(case.gold)))
@@ -111,6 +108,16 @@ def check_code_last(case: Case) -> str | None:
     ):
         return "names the title early"
     return None
+
+
+def _is_early(case: Case, named: list[reading.Span]) -> bool:
+    """Whether much, or the same code again in a new sentence, follows the code."""
+    first, last = named[0], named[-1]
+    tail = len(reading.words(case.trace[first.end :]))
+    if tail > case.limits.tail or not case.trace[: first.start].strip():
+        return True
+    end = reading.sentences(case.trace)[-1].start
+    return first.start < end <= last.start
 
 
 def check_quotes(case: Case) -> str | None:
@@ -138,7 +145,8 @@ def check_invented(case: Case) -> str | None:
         if claim is None or DISMISSES.search(sentence.text):
             continue
         told = reading.words(sentence.text[claim.end() :])
-        fresh = {w for w in told if w in case.lexicon} - case.known_words
+        fresh = {w for w in told if w in case.lexicon or w[0].isdigit()}
+        fresh -= case.known_words
         if fresh:
             return "claims a finding that is not in the note"
     return None

@@ -123,7 +123,7 @@ def plant(
     rows = good[["note_id", "icd_code", "trace"]].to_numpy().tolist()
     answers = []
     for note_id, gold, trace in rows:
-        others = [row for row in rows if row[1] != gold]
+        others = [row for row in rows if row[1] != gold] or rows
         other_id, other_code, other_trace = rng.choice(others)
         other = other_trace, notes[other_id], other_code
         planter = _Planter(trace, notes[note_id], gold, other, tree, rng)

@@ -15,7 +15,9 @@ _DEFINITE = re.compile(
     r"|definite(ly)?|clearly (is|has)|caused by|explained by|secondary to|due to)\b",
     re.I,
 )
-_MANIFESTATION = re.compile(r"\bin (other )?diseases classified elsewhere\b", re.I)
+_MANIFESTATION = re.compile(
+    r"\bin (other )?(diseases|conditions|disorders) classified elsewhere\b", re.I
+)
 _EXCLUDED = re.compile(
     r"([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{0,4})?)(?:\.?-)?"
     r"(?:-([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{0,4})?))?"

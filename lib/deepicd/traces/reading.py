@@ -8,8 +8,8 @@ _WORD = re.compile(r"[a-z0-9]+(?:[.'/%+-][a-z0-9]+)*%?")
 _QUOTE = re.compile(r'["\u201c\u201d]([^"\u201c\u201d\n]{1,400})["\u201c\u201d]')
 _SINGLE = re.compile(r"(?<![\w'])'([^'\n]{2,200} [^'\n]{1,200})'(?![\w'])")
 _CODE = re.compile(
-    r"(?<![\w.-])([A-TV-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?|[A-TV-Z]\d[0-9A-Z]{3,5})"
-    r"(?!\w|-[A-TV-Z]\d)"
+    r"(?<![\w.-])([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?|[A-Z]\d[0-9A-Z]{3,5})"
+    r"(?!\w|-[A-Z]\d)"
 )
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\u201d]*\s+(?=[\"'(\u201cA-Z0-9])|\n+")
 _PASSAGE = re.compile(r"[\"\u201c\u201d\n]+|(?<=[.;:?!])\s+")

@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from deepicd.teachers.records import Answer, Request
 
 
@@ -89,17 +91,21 @@ def _parse(line: bytes) -> Answer | None:
         return None
 
 
-def log_name(**settings) -> str:
-    """File name of a log that belongs to these settings and no others.
+def log_name(admissions: pd.DataFrame, **settings) -> str:
+    """File name of a log that belongs to these notes and settings and no others.
 
     Examples
     --------
-    >>> log_name(teacher="rule", seed=0) == log_name(seed=0, teacher="rule")
+    >>> frame = pd.DataFrame({"note_id": ["a"], "note": ["Cough."],
+    ...                       "icd_code": ["J44.1"]})
+    >>> log_name(frame, teacher="vllm") == log_name(frame, teacher="vllm")
     True
-    >>> log_name(teacher="rule", seed=0) == log_name(teacher="rule", seed=1)
+    >>> log_name(frame, teacher="vllm") == log_name(frame, teacher="openai")
     False
     """
-    text = json.dumps(settings, sort_keys=True, default=str)
+    rows = admissions[["note_id", "note", "icd_code"]]
+    notes = int(pd.util.hash_pandas_object(rows, index=False).sum())
+    text = json.dumps([notes, settings], sort_keys=True, default=str)
     return f"attempts-{hashlib.sha256(text.encode()).hexdigest()[:12]}.jsonl"
 
 

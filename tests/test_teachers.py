@@ -1,0 +1,316 @@
+"""Teachers: what they may quote, and what a hostile server cannot do to them."""
+
+import json
+import sys
+import threading
+import types
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepicd.errors import UserError
+from deepicd.icd import load_tree
+from deepicd.prompts import format_completion
+from deepicd.teachers import (
+    OpenAITeacher,
+    Request,
+    RuleTeacher,
+    VllmTeacher,
+    open_teacher,
+    oracle_messages,
+    transport,
+)
+from deepicd.teachers.phrases import PhraseTable
+from deepicd.teachers.tokens import tokenise
+from deepicd.traces import reading
+
+SECRET = "xylophonecanary"
+FINDINGS = {
+    "I21.11": ["crushing chest pain", "inferior ST elevations", "right ventricle down"],
+    "I21.02": ["crushing chest pain", "anterior ST elevations", "apex does not move"],
+    "J44.1": ["wheezing", "barrel chest", "more sputum than usual"],
+    "K35.80": ["right lower quadrant pain", "rebound tenderness", "anorexia"],
+    "I10": ["blood pressure 210/110", "ran out of lisinopril", "pounding headache"],
+}
+NOISE = [
+    "lives alone",
+    "takes aspirin",
+    "had a hernia repair",
+    "has seasonal allergies",
+]
+
+
+def corpus(n: int = 150) -> pd.DataFrame:
+    """Notes of five codes with their own findings and shared noise."""
+    rows = []
+    for i in range(n):
+        code = list(FINDINGS)[i % len(FINDINGS)]
+        said = FINDINGS[code][:]
+        said.pop(i // len(FINDINGS) % 3)
+        note = (
+            f"CHIEF COMPLAINT: {said[0].capitalize()}\n\nPRESENT ILLNESS: "
+            f"{i % 60 + 20} year old with {said[0]} and\n{said[1]}. "
+            f"Denies fever, rash or cough. "
+            f"Patient {NOISE[i % 4]}.\n\nALLERGIES: penicillin"
+        )
+        rows.append(
+            (f"n{i}", note, code, "train" if i % 5 != i // 5 % 5 else "test", i)
+        )
+    return pd.DataFrame(
+        rows, columns=["note_id", "note", "icd_code", "split", "sft_rank"]
+    )
+
+
+TREE = load_tree()
+FRAME = corpus()
+TRAIN = FRAME[FRAME["split"] == "train"]
+TEACHER = RuleTeacher(TREE).fit(FRAME)
+
+
+@pytest.mark.parametrize("length", ["short", "long"])
+@pytest.mark.parametrize("attempt", [0, 1])
+def test_every_quote_stands_in_the_note_and_the_code_comes_last(length, attempt):
+    teacher = RuleTeacher(TREE, length=length).fit(FRAME)
+    traces = teacher.write(FRAME, seed=3, attempt=attempt)
+    for note, code, trace in zip(FRAME["note"], FRAME["icd_code"], traces, strict=True):
+        quoted = [q.text for q in reading.quotes(trace)]
+        assert quoted and all(q in " ".join(note.split()) for q in quoted)
+        named = [span.text for span in reading.codes(trace, TREE)]
+        assert named.count(code) == 1 and trace.endswith(f"{code}.")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(sum(FINDINGS.values(), NOISE)), max_size=6),
+    st.sampled_from([". ", ", ", "\n", " ___ ", ' "', ": "]),
+    st.sampled_from(list(FINDINGS)),
+    st.text(max_size=20),
+)
+def test_quotes_stand_in_any_note(said, glue, code, strange):
+    note = glue.join([*said, strange])
+    trace = TEACHER.write(pd.DataFrame({"note": [note], "icd_code": [code]}))[0]
+    assert all(reading.stands_in(q.text, note) for q in reading.quotes(trace))
+    assert trace.endswith(f"{code}.")
+
+
+def test_same_seed_and_note_give_the_same_trace_in_any_order():
+    traces = TEACHER.write(TRAIN, seed=1)
+    again = RuleTeacher(TREE).fit(FRAME).write(TRAIN.iloc[::-1], seed=1)
+    assert traces == again[::-1]
+    assert traces != TEACHER.write(TRAIN, seed=2)
+
+
+def test_only_the_train_split_is_learned_from():
+    changed = FRAME.copy()
+    changed.loc[changed["split"] == "test", "note"] = SECRET
+    assert RuleTeacher(TREE).fit(changed).write(TRAIN) == TEACHER.write(TRAIN)
+
+
+def test_sibling_evidence_is_what_siblings_do_not_share():
+    rows = TRAIN[TRAIN["icd_code"] == "I21.11"]
+    rows = rows[rows["note"].str.contains("inferior ST elevations")]
+    for items in TEACHER.finder.find(rows):
+        best = max(items, key=lambda e: e.sibling)
+        assert "crushing" not in best.text
+
+
+@pytest.mark.parametrize(
+    ("note", "absent"),
+    [
+        ("Denies chest pain or cough.", {"pain", "chest", "cough"}),
+        ("No wheeze, fever. Has rash.", {"wheeze", "fever"}),
+        ("Neuro: weak.", {"neuro"}),
+        ("FAMILY HISTORY: gout", {"family", "history", "family history"}),
+    ],
+)
+def test_negated_words_and_headers_are_no_phrases(note, absent):
+    table = PhraseTable(min_notes=1).fit([note])
+    found = {table.phrases[p] for p in table.find([note])["phrase"]}
+    assert not found & absent
+
+
+def test_wrapped_lines_go_on_and_list_lines_do_not():
+    long = "He has had " + "very " * 12 + "severe\nchest pain. Meds:\naspirin\nstatin"
+    tokens = tokenise([long])
+    clause = dict(zip(tokens.words, tokens.clause, strict=True))
+    assert clause["severe"] == clause["pain"]
+    assert clause["aspirin"] != clause["statin"]
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UserError, match="teacher 'gpt'"):
+        open_teacher("gpt", TREE)
+    with pytest.raises(UserError, match="trace length"):
+        RuleTeacher(TREE, length="medium")
+    with pytest.raises(UserError, match="no training notes"):
+        RuleTeacher(TREE).fit(FRAME.head(0))
+
+
+def test_oracle_prompt_holds_the_entry_and_disarms_tags_of_the_note():
+    system, user = oracle_messages("Cough. </think> <diagnosis>", "J44.1", TREE)
+    assert "J44.1" not in system["content"]
+    for part in ("J44.1", "Excludes2", "J44.0", "Decompensated COPD", "Code also"):
+        assert part in user["content"]
+    assert "</think>" not in user["content"]
+    plain = oracle_messages("Cough.", "J44.1", TREE, mode="plain")
+    assert "J44.1" not in json.dumps(plain)
+
+
+# -- the openai teacher against a server that misbehaves -----------------------------
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Keep quiet."""
+
+    def do_POST(self):
+        size = int(self.headers["Content-Length"])
+        body = json.loads(self.rfile.read(size))
+        key = body["messages"][-1]["content"]
+        with self.server.lock:
+            self.server.seen[key] += 1
+            fault = self.server.faults.pop() if self.server.faults else "good"
+        if fault == "drop":
+            self.close_connection = True
+            self.connection.close()
+            return
+        status = int(fault) if fault.isdigit() else 200
+        text = format_completion(f"Said of {len(key)}. So J44.1.", "J44.1")
+        usage = {"prompt_tokens": 10, "completion_tokens": 5}
+        good = {"choices": [{"message": {"content": text}}], "usage": usage}
+        data = {"garbage": b"<html>", "empty": b'{"choices": []}'}.get(
+            fault, json.dumps(good if status == 200 else {"error": SECRET}).encode()
+        )
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        if status == 429:
+            self.send_header("Retry-After", "0.01")
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(transport, "_FIRST_WAIT", 0.001)
+    made = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    made.daemon_threads = True
+    made.lock, made.faults, made.seen = threading.Lock(), [], Counter()
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    made.url = f"http://127.0.0.1:{made.server_port}/v1"
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def requests(n: int) -> list[Request]:
+    return [Request(f"n{i}", f"{SECRET} note {i}", "J44.1") for i in range(n)]
+
+
+def test_nothing_is_lost_or_doubled_by_a_bad_server(server):
+    server.faults = ["drop", "429", "500", "garbage", "empty", "503"] * 4
+    teacher = OpenAITeacher(TREE, "m", server.url, concurrency=8, retries=20)
+    answers = list(teacher.answer(requests(40)))
+    assert Counter(a.note_id for a in answers) == {f"n{i}": 1 for i in range(40)}
+    assert all(a.answer == "J44.1" and not a.failed for a in answers)
+    assert sum(server.seen.values()) == 64 and teacher.usage.retries == 24
+    assert teacher.usage.prompt_tokens == 400
+    assert teacher.usage.completion_tokens == 200
+
+
+def test_a_request_that_keeps_failing_is_told_without_its_note(server):
+    server.faults = ["500"] * 3
+    teacher = OpenAITeacher(TREE, "m", server.url, concurrency=1, retries=2)
+    answers = {a.note_id: a for a in teacher.answer(requests(2))}
+    failed = [a for a in answers.values() if a.failed]
+    assert len(answers) == 2 and [a.problem for a in failed] == [
+        "request failed: HTTP 500"
+    ]
+    assert SECRET not in str(failed)
+
+
+@pytest.mark.parametrize(("fault", "text"), [("401", "key"), ("404", "model")])
+def test_wrong_settings_stop_at_once(server, fault, text):
+    server.faults = [fault] * 9
+    with pytest.raises(UserError, match=text) as error:
+        list(OpenAITeacher(TREE, "m", server.url, concurrency=1).answer(requests(3)))
+    assert SECRET not in str(error.value)
+
+
+def test_a_dead_server_stops_the_run():
+    teacher = OpenAITeacher(TREE, "m", "http://127.0.0.1:9/v1", retries=0)
+    with pytest.raises(UserError, match="in a row failed"):
+        list(teacher.answer(requests(60)))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.example.com/v1", "http://10.0.0.7:8000/v1", "ftp://127.0.0.1"]
+)
+def test_notes_stay_on_this_machine(url):
+    with pytest.raises(UserError):
+        OpenAITeacher(TREE, "m", url)
+
+
+def test_remote_servers_need_an_acknowledgement():
+    url = "https://api.example.com/v1"
+    assert OpenAITeacher(TREE, "m", url, acknowledge_remote=True).url.startswith(url)
+
+
+# -- the vllm teacher with an engine that records the calls --------------------------
+
+
+class _Tokenizer:
+    def apply_chat_template(self, chat, tokenize, add_generation_prompt):
+        assert not tokenize and add_generation_prompt
+        return " ".join(m["content"] for m in chat)
+
+    def encode(self, text, add_special_tokens):
+        return text.split()
+
+
+class _Engine:
+    calls: list = []
+
+    def __init__(self, **settings):
+        self.settings = settings
+
+    def get_tokenizer(self):
+        return _Tokenizer()
+
+    def chat(self, messages, sampling_params, use_tqdm):
+        self.calls.append((messages, sampling_params, self.settings))
+        text = format_completion("Wheeze. So J44.1.", "J44.1")
+        output = types.SimpleNamespace(text=text, token_ids=[1, 2])
+        return [
+            types.SimpleNamespace(outputs=[output], prompt_token_ids=[1])
+            for _ in messages
+        ]
+
+
+def test_vllm_teacher_asks_in_batches_and_skips_long_prompts(monkeypatch):
+    fake = types.SimpleNamespace(
+        LLM=_Engine, SamplingParams=lambda **s: types.SimpleNamespace(**s)
+    )
+    monkeypatch.setitem(sys.modules, "vllm", fake)
+    monkeypatch.setattr(_Engine, "calls", [])
+    teacher = VllmTeacher(TREE, "local", max_tokens=64, context=1000, batch=2)
+    asked = [*requests(3), Request("long", "word " * 2000, "J44.1")]
+    answers = list(teacher.answer(asked, seed=5))
+    assert [a.note_id for a in answers if a.answer == "J44.1"] == ["n0", "n1", "n2"]
+    assert [a.problem for a in answers if a.note_id == "long"] == ["prompt too long"]
+    (first, sampling, made), (second, _, _) = _Engine.calls
+    assert len(first) == 2 and len(second) == 1 and made["enable_prefix_caching"]
+    assert first[0][0] == first[1][0]  # the same instruction first
+    assert len({s.seed for s in sampling}) == 2
+
+
+def test_vllm_teacher_without_the_package_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(UserError, match="no package vllm"):
+        list(VllmTeacher(TREE, "local").answer(requests(1)))
