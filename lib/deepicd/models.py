@@ -36,7 +36,7 @@ class Size:
     Examples
     --------
     >>> round(SIZES["2m"].parameters(2048) / 1e6, 1)
-    2.1
+    2.0
     """
 
     hidden: int
