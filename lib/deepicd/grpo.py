@@ -111,6 +111,7 @@ def arguments(
         "log_completions": False,  # would print prompts: private notes
         "disable_tqdm": headless,
         "dataloader_num_workers": 0,
+        "dataloader_pin_memory": gpu,
         "remove_unused_columns": False,
         "shuffle_dataset": True,
         "temperature": settings.temperature,

@@ -83,6 +83,7 @@ def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
         "push_to_hub": False,
         "disable_tqdm": headless,
         "dataloader_num_workers": 0,
+        "dataloader_pin_memory": gpu,
         "train_sampling_strategy": "sequential",  # `order` has shuffled already
         "max_length": None,  # long examples are dropped before, never cut
         "packing": False,
