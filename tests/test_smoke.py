@@ -128,7 +128,7 @@ def test_changed_reward_weight_runs_training_and_what_reads_it(study):
 @pytest.fixture(scope="module")
 def private(study):
     """The same study on a table with a canary word in every note."""
-    rows = pd.read_parquet(study.run_dir / EXTRACT / "admissions.parquet")
+    rows = pd.read_parquet(study.run_dir / EXTRACT / "admissions.parquet").head(250)
     notes = [f"{CANARY} {note} {CANARY}" for note in rows["note"]]
     table = pd.DataFrame(
         {"text": notes, "icd_code": rows["icd_code"], "patient": rows["subject_id"]}
@@ -137,7 +137,10 @@ def private(study):
     table.to_csv(study.table, index=False)
     only = [word for n in range(1, 7) for word in ("--only", f"{n:02}")]
     data = ["--data", "table", "--data-dir", str(study.table)]
-    return study.call(*data, *only, "--set", "patient_column=patient")
+    smaller = {"sft_steps": 4, "grpo_steps": 2, "n_boot": 50, "n_traces": 60}
+    smaller["patient_column"] = "patient"
+    sets = [word for k, v in smaller.items() for word in ("--set", f"{k}={v}")]
+    return study.call(*data, *only, *sets)
 
 
 def test_private_run_ends_well(private):
