@@ -28,3 +28,18 @@ settings.register_profile(
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("default")  # the option of pytest is read after this
+
+
+def pytest_addoption(parser):
+    """Tests that need more than the pinned CPU packages are asked for by name."""
+    parser.addoption(
+        "--vllm", action="store_true", help="drive the real vLLM engine (minutes)"
+    )
+    parser.addoption(
+        "--vllm-model", default="", help="model folder for it; else random weights"
+    )
+    parser.addoption(
+        "--engine-sources",
+        default="",
+        help="folder with the unpacked wheels of unsloth and vllm, for signatures",
+    )

@@ -195,7 +195,7 @@ def test_fractions_must_sum_to_one():
 
 
 def test_many_batches_go_through_processes_and_give_the_same():
-    rows = [(str(i), str(i), "I10", 10, "URGENT") for i in range(12)]
+    rows = [(str(i), str(i), "I10", 10, "URGENT") for i in range(24)]
     whole = raw_tables(rows)
     def reader(ids=None):
         frame = next(iter(whole.note_reader(ids)))
@@ -206,7 +206,7 @@ def test_many_batches_go_through_processes_and_give_the_same():
     one, _ = build_admissions(whole)
     two, _ = build_admissions(parts, workers=2, progress=lambda *a: told.append(a))
     pd.testing.assert_frame_equal(one, two)
-    assert told[-1][:2] == (12, 12) and "notes/s" in told[-1][2]
+    assert told[-1][:2] == (24, 24) and "notes/s" in told[-1][2]
 
 
 def test_views_compare_the_modes():

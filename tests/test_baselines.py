@@ -3,18 +3,23 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from deepicd import baselines
 from deepicd.baselines import (
     CHOSEN_BY,
     PREDICTION_COLUMNS,
     nearest_codes,
-    run_baselines,
     word_features,
 )
+from deepicd.baselines.encoder import CodeClassifier, Reader, make_scratch
+from deepicd.baselines.fitting import loss_of
 from deepicd.errors import UserError
 from deepicd.icd import load_tree
 
 TREE = load_tree()
+COUNTING = ("prior", "nearest_case", "tfidf_lr")
+SMALL = {"encoder_epochs": 5, "encoder_learning_rate": 8e-3}
 WORDS = {"I21.11": "crushing chest pain troponin", "I10": "headache",
          "I21.19": "chest pain inferior leads", "J18.9": "cough fever sputum",
          "N17.9": "creatinine oliguria"}
@@ -30,6 +35,11 @@ def admissions():
     return pd.DataFrame({
         "note_id": [f"n{i}" for i in range(300)], "note": notes, "icd_code": codes,
         "split": np.repeat(["train", "val", "test"], [180, 60, 60])})
+
+
+def run_baselines(frame, tree, *given, systems=COUNTING, **more):
+    """The baselines that count words, unless a test asks for others."""
+    return baselines.run_baselines(frame, tree, *given, systems=systems, **more)
 
 
 def accuracy(predictions, admissions, system):
@@ -57,6 +67,68 @@ def test_predictions_keep_the_columns_of_the_contract(admissions):
     assert predictions["in_catalogue"].all()
 
 
+def test_networks_learn_and_every_epoch_is_recorded(admissions):
+    predictions, search = run_baselines(
+        admissions, TREE, systems=["embed_mlp", "encoder"],
+        encoder_heads=["mean", "label_attention"], encoder_losses=["ldam"], **SMALL)
+    for system in ("embed_mlp", "encoder"):
+        assert accuracy(predictions, admissions, system) > 0.7
+    tried = search[search["system"] == "encoder"]["setting"]
+    assert len(tried) == len(set(tried)) == 2 * 5
+    assert (search.groupby("system")["chosen"].sum() == 1).all()
+
+
+def test_the_same_seed_gives_the_same_encoder(admissions):
+    one, two, other = (run_baselines(admissions, TREE, seed, systems=["encoder"],
+                                     encoder_epochs=1)[1] for seed in (0, 0, 1))
+    scores = [c for c in one if c.startswith("macro")]
+    pd.testing.assert_frame_equal(one[scores], two[scores])
+    assert not one[scores].equals(other[scores])
+
+
+def test_padding_changes_no_logit():
+    body, tokenizer = make_scratch(["chest pain"] * 3 + ["cough and fever"] * 3)
+    reader = Reader(tokenizer, 64)
+    short, long = reader.ids(["chest pain", "cough and fever and chest pain"])
+    for head in ("mean", "label_attention"):
+        network = CodeClassifier(body, 3, head).eval()
+        with torch.no_grad():
+            alone = network(reader.pad([short]))[0]
+            padded = network(reader.pad([short, long]))[0]
+        assert torch.allclose(alone, padded, atol=1e-5)
+
+
+def test_ldam_asks_more_of_rare_codes():
+    logits, gold = torch.zeros(3, 3), torch.arange(3)
+    loss = loss_of("ldam", np.array([0] * 81 + [1] * 16 + [2]), 3)
+    single = [loss(logits[i : i + 1], gold[i : i + 1]).item() for i in range(3)]
+    assert single == sorted(single) and single[0] > np.log(3)
+    # Margins n^(-1/4): 1/3, 1/2 and 1 of the largest.
+    margins = [np.log(2 * np.exp(-s) / (1 - np.exp(-s))) for s in single]
+    assert margins == pytest.approx([-2 / 3, -1, -2], abs=1e-4)
+
+
+@pytest.mark.parametrize(("more", "text"), [
+    ({"encoder": "./no-such-encoder"}, "no encoder at"),
+    ({"encoder_heads": ["magic"]}, "label_attention"),
+    ({"encoder_losses": ["magic"]}, "ldam"),
+])
+def test_what_cannot_be_fitted_is_refused(admissions, more, text):
+    with pytest.raises(UserError, match=text):
+        run_baselines(admissions, TREE, systems=["encoder"], **more)
+
+
+def test_a_folder_serves_as_encoder_and_as_frozen_embedder(admissions, tmp_path):
+    body, tokenizer = make_scratch(admissions["note"].tolist(), hidden=32)
+    body.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    predictions, search = run_baselines(
+        admissions, TREE, systems=["embed_mlp", "encoder"], embedder=str(tmp_path),
+        encoder=str(tmp_path), encoder_epochs=1)
+    assert set(predictions["system"]) == {"embed_mlp", "encoder"}
+    assert search["setting"].str.startswith(str(tmp_path)).sum() == 8
+
+
 def test_prior_answers_the_most_frequent_training_code(admissions):
     predictions, _ = run_baselines(admissions, TREE, systems=["prior"])
     assert set(predictions["code"]) == {"I21.11"}
@@ -72,10 +144,12 @@ def test_every_setting_is_recorded_and_one_chosen(admissions):
 
 
 def test_labels_of_the_test_split_change_nothing(admissions):
+    systems = [*COUNTING, "embed_mlp", "encoder"]
     changed = admissions.copy()
     test = changed["split"] == "test"
     changed.loc[test, "icd_code"] = changed.loc[test, "icd_code"].to_numpy()[::-1]
-    one, two = (run_baselines(frame, TREE)[0] for frame in (admissions, changed))
+    one, two = (run_baselines(frame, TREE, systems=systems, encoder_epochs=1)[0]
+                for frame in (admissions, changed))
     pd.testing.assert_frame_equal(one, two)
 
 
@@ -100,7 +174,8 @@ def test_the_most_similar_note_wins_and_several_vote():
 
 def test_one_code_in_training_is_answered_by_all(admissions):
     admissions.loc[admissions["split"] == "train", "icd_code"] = "I10"
-    predictions, _ = run_baselines(admissions, TREE)
+    predictions, _ = run_baselines(admissions, TREE, systems=baselines.SYSTEMS,
+                                   encoder_epochs=1)
     assert set(predictions["code"]) == {"I10"}
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from PIL import Image
 
 from deepicd import figures
 from deepicd.errors import UserError
@@ -34,8 +35,8 @@ FRAMES = {
     "plot_levels": scores(),
     "plot_subgroups": pd.concat([scores("sex: F"), scores("sex: M")]),
     "plot_outcomes": pd.DataFrame(
-        [(s, o, 1 / 7) for s in SYSTEMS for o in OUTCOME_COLOURS],
-        columns=["system", "outcome", "share"]),
+        [(s, o, 1 / 7, 20) for s in SYSTEMS for o in OUTCOME_COLOURS],
+        columns=["system", "outcome", "share", "n"]),
     "plot_differences": pd.DataFrame(
         [("sft_grpo", "sft", level, "accuracy", 0.02, -0.01, 0.05, 400)
          for level in LEVELS],
@@ -43,12 +44,27 @@ FRAMES = {
     "plot_confusion": pd.DataFrame(
         [(g, p, 5, 0.5) for g in ("9", "10") for p in (g, "none")],
         columns=["gold", "predicted", "n", "share"]),
+    "plot_chapters": pd.concat([scores(f"chapter: {c}") for c in (1, 9, 19)]),
+    "plot_icicle": pd.DataFrame(
+        [("chapter", "9", "Circulatory", 0, 30, 1.0), ("chapter", "10", "Lung", 30, 9,
+                                                       0.2),
+         ("full", "I10", "Hypertension", 0, 30, 0.4), ("full", "J18.9", "Pneumonia", 30,
+                                                       9, 0.0)],
+        columns=["level", "label", "title", "start", "n", "value"]),
+    "plot_oracle_gap": scores()[scores()["metric"] == "accuracy"],
+    "plot_note_length": pd.concat(
+        [scores().assign(words=words) for words in (60.0, 90.0, 140.0)]),
+    "plot_reliability": pd.DataFrame(
+        [(s, level, a, a / 2, a / 3, a, 40) for s in SYSTEMS for level in LEVELS
+         for a in (0.25, 0.5, 1.0)],
+        columns=["system", "level", "agreement", "value", "low", "high", "n"]),
     "plot_frequency": pd.DataFrame(
         [(s, f"c{i}", i, 3, i / 40) for s in SYSTEMS for i in range(40)],
         columns=["system", "code", "train_n", "test_n", "f1"]),
     "plot_risk_coverage": pd.DataFrame(
-        [(s, level, c, c / 2) for s in SYSTEMS for level in LEVELS
-         for c in (0.2, 0.6, 1.0)], columns=["system", "level", "coverage", "risk"]),
+        [(s, level, c, c / 2, 80) for s in SYSTEMS for level in LEVELS
+         for c in (0.2, 0.6, 1.0)],
+        columns=["system", "level", "coverage", "risk", "n"]),
     "plot_variants": pd.DataFrame(
         [(r, seed, step, f"val_accuracy_{level}", step / 40)
          for r in ("tree", "flat") for seed in (0, 1) for step in (10, 20, 30)
@@ -57,6 +73,9 @@ FRAMES = {
     "plot_grpo": log(["reward", "reward_std", "frac_zero_std", "entropy",
                       "completion_length", "reward/tree", "reward/format"]),
 }
+MORE = {"plot_chapters": {"a": "sft_grpo", "b": "sft"}}
+SAID = {"chapters": MORE["plot_chapters"], "icicle": {"system": "sft"},
+        "confusion": {"system": "sft"}}
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +90,7 @@ def test_the_plots_tested_here_are_public():
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_figure_fits_the_page_and_can_be_read(name):
-    fig = getattr(figures, name)(FRAMES[name])
+    fig = getattr(figures, name)(FRAMES[name], **MORE.get(name, {}))
     assert fig.get_figwidth() <= figures.PAGE + 1e-9
     fig.canvas.draw()
     drawn, (width, height) = fig.get_tightbbox(), fig.get_size_inches()
@@ -79,6 +98,26 @@ def test_figure_fits_the_page_and_can_be_read(name):
     assert -0.02 <= drawn.y0 and drawn.y1 <= height + 0.02
     texts = [t for t in fig.findobj(Text) if t.get_text().strip()]
     assert min(t.get_fontsize() for t in texts) >= 6
+
+
+def test_captions_are_written_from_the_numbers():
+    from deepicd.figures.captions import _WRITERS
+
+    for kind in _WRITERS:
+        said = figures.caption(kind, FRAMES[f"plot_{kind}"], **SAID.get(kind, {}))
+        assert said.endswith(".") and "nan" not in said
+        assert any(letter.isdigit() for letter in said)
+    better = FRAMES["plot_differences"].assign(low=0.01)
+    assert "3 of 3 intervals exclude zero" in figures.caption("differences", better)
+    assert "0 of 3" in figures.caption("differences", FRAMES["plot_differences"])
+
+
+def test_the_caption_travels_inside_the_images(tmp_path):
+    frame = FRAMES["plot_differences"]
+    figures.save(figures.plot_differences(frame), frame, tmp_path, "x", "Told in 3.")
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.text["Description"] == "Told in 3."
+    assert b"Told in 3." in (tmp_path / "x.pdf").read_bytes()
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from deepicd import findings, selective, tables
+from deepicd import findings, oracle, strata, tables
 from deepicd.errors import UserError
 from deepicd.icd import LEVELS, load_tree
 from deepicd.metrics import evaluate, outcomes, path_overlap
@@ -78,6 +78,31 @@ def test_hierarchical_scores_worked_by_hand():
     # Edges: 2 + 1; 4 + 2; no answer as far as a code of equal depth elsewhere, 10.
     assert score(table, "all", "tree_distance") == pytest.approx((3 + 6 + 10) / 3)
     assert score(table, "all", "in_catalogue") == pytest.approx(2 / 3)
+    # I21.9 may be billed; I10 too; no answer may not.
+    assert score(table, "all", "billable") == pytest.approx(2 / 3)
+    said = ["I21.1", "I21", "I21.11"]  # a parent, the category, the code itself
+    table = evaluate(gold, said, tree=TREE, n_boot=0, well_formed=[True, True, False])
+    # Shared 4, 3, 5 of answers' 4, 3, 5 and of the gold's 5 each.
+    assert score(table, "all", "hierarchical_precision") == 1.0
+    assert score(table, "all", "hierarchical_recall") == pytest.approx(12 / 15)
+    assert score(table, "all", "hierarchical_f1") == pytest.approx(24 / 27)
+    assert score(table, "all", "tree_distance") == pytest.approx((1 + 2 + 0) / 3)
+    assert score(table, "all", "billable") == pytest.approx(1 / 3)
+    assert score(table, "all", "well_formed") == pytest.approx(2 / 3)
+
+
+def test_the_icicle_worked_by_hand():
+    # Two codes of one category, one of another chapter; the answers are right at
+    # 9 > I20-I25 > I21 for two notes, and nowhere for the third.
+    notes = pd.DataFrame({"icd_code": ["J18.9", "I21.11", "I21.9"], "subject_id": 0})
+    cases = tables.Cases(notes, {"sft": {0: ["I10", "I21.19", "I21.9"]}}, {})
+    frame = tables.icicle_table(cases, "sft", TREE)
+    rows = {(r.level, r.label): (r.start, r.n, r.value) for r in frame.itertuples()}
+    assert rows[("chapter", "9")] == (0, 2, 1.0)
+    assert rows[("chapter", "10")] == (2, 1, 0.0)
+    assert rows[("category", "I21")] == (0, 2, 1.0)
+    assert rows[("full", "I21.11")] == (0, 1, 0.0)
+    assert rows[("full", "I21.9")] == (1, 1, 1.0)
 
 
 @pytest.mark.parametrize(("gold", "said", "expected"), [
@@ -233,7 +258,7 @@ def test_code_scores_average_to_macro_f1(study):
     notes, predictions = study
     cases = tables.gather(predictions[predictions["seed"] == 0], notes)
     train = notes.loc[notes["split"] == "train", "icd_code"]
-    frame = tables.frequency_table(cases, train, TREE)
+    frame = strata.frequency_table(cases, train, TREE)
     table = tables.metrics_table(cases, TREE, n_boot=0)
     for system, rows in frame.groupby("system"):
         assert rows["f1"].mean() == pytest.approx(
@@ -244,10 +269,16 @@ def test_strata_below_the_minimum_are_left_out(study):
     notes, predictions = study
     cases = tables.gather(predictions, notes)
     train = notes.loc[notes["split"] == "train", "icd_code"]
-    table = tables.strata_table(cases, train, TREE, n_boot=20, minimum=60)
+    table = strata.strata_table(cases, train, TREE, n_boot=20, minimum=60)
     assert {"sex: F", "sex: M"} <= set(table["stratum"])
     assert (table["n"] >= 60).all()
-    none = tables.strata_table(cases, train, TREE, n_boot=20, minimum=1000)
+    small = strata.strata_table(cases, train, TREE, n_boot=5, minimum=8,
+                                systems=["sft_grpo"])
+    assert small["stratum"].str.startswith("chapter: ").any()
+    assert table[["low", "high"]].notna().all(axis=None)
+    length = strata.length_table(cases, TREE, groups=4, n_boot=20)
+    assert set(length["n"]) == {40} and (length["words"] > 0).all()
+    none = strata.strata_table(cases, train, TREE, n_boot=20, minimum=1000)
     assert len(none) == 0 and "stratum" in none
 
 
@@ -262,6 +293,16 @@ def test_differences_find_the_better_system(study):
     assert "SFT + GRPO" in said and "excludes zero" in said
 
 
+def test_published_scores_are_marked_as_such(study):
+    notes, predictions = study
+    cases = tables.gather(predictions, notes)
+    table = findings.published_table(tables.metrics_table(cases, TREE, 0), "eicu")
+    own = table["data"] == "this run: eicu"
+    assert own.sum() == 2 and table.loc[~own, "data"].str.startswith("PUBLISHED").all()
+    wide = findings.wide_table(tables.metrics_table(cases, TREE, 20))
+    assert (wide["notes"] == 160).all() and wide.map(lambda x: x != "").all(axis=None)
+
+
 def test_a_private_note_is_never_told(study):
     notes, predictions = study
     predictions = predictions.assign(completion="canary of the note")
@@ -272,25 +313,18 @@ def test_a_private_note_is_never_told(study):
     assert "canary" in shown
 
 
-def test_risk_falls_when_only_agreeing_notes_are_answered():
-    notes = pd.DataFrame({"note_id": ["a", "b"], "icd_code": ["I10", "J18.9"]})
-    rows = [("a", k, "I10") for k in (1, 2, 3)]
-    rows += [("b", 1, "I10"), ("b", 2, "I21.9"), ("b", 3, None)]
-    samples = pd.DataFrame(rows, columns=["note_id", "sample", "code"])
-    samples = samples.assign(system="sft", seed=0)
-    curve = selective.risk_coverage(samples, notes, TREE, ["full"])
-    assert curve["coverage"].tolist() == [0.5, 1.0]
-    assert curve["risk"].tolist() == [0.0, 0.5]
-    greedy = samples.assign(sample=0)
-    assert len(selective.risk_coverage(greedy, notes, TREE)) == 0
-
-
 def test_oracle_is_scored_level_by_level(study):
     notes, predictions = study
     cases = tables.gather(predictions, notes)
     best = pd.DataFrame({"note_id": notes["note_id"], "full": "I10"} | {
         level: [TREE.at(code, level) for code in notes["icd_code"]]
         for level in ("chapter", "block", "category")})
-    table = findings.oracle_metrics(cases, best, TREE, n_boot=20)
+    table = oracle.oracle_metrics(cases, best, TREE, n_boot=20)
     assert score(table, "category", "accuracy") == 1.0
     assert score(table, "full", "accuracy") < 0.3
+    gap = oracle.oracle_gap(cases, best, TREE, n=50, levels=["category"])
+    own = tables.metrics_table(cases, TREE, n_boot=0)
+    for row in gap.itertuples():
+        reached = score(own[own["system"] == row.system], "category", "accuracy")
+        assert row.value == pytest.approx(1 - reached)
+        assert row.low <= row.value <= row.high and row.n == 160

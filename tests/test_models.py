@@ -1,10 +1,11 @@
 import math
 
+import pandas as pd
 import pytest
 import torch
 from training_kit import admissions, network, tokenizer_of
 
-from deepicd import backends, models
+from deepicd import backends, cards, models
 from deepicd.errors import UserError
 
 TEXTS = [
@@ -96,16 +97,52 @@ def test_an_unknown_size_names_the_known_ones(tokenizer):
         models.make_model(tokenizer, "3m", 0)
 
 
-def test_the_card_says_research_only(tokenizer, tmp_path):
-    arguments = {
-        "max_steps": 1,
-        "learning_rate": 0.1,
-        "per_device_train_batch_size": 2,
-        "seed": 0,
-    }
-    models.write_card(tmp_path, arguments, {"kept": 3}, admissions())
+def test_the_card_says_what_it_is_for_what_it_saw_and_how_good_it_is(tmp_path):
+    table = admissions()
+    arguments = {"max_steps": 1, "learning_rate": 0.1, "seed": 0}
+    results = pd.DataFrame(
+        {"well_formed": [0.5], "chapter": [0.25], "category": [0.2], "full": [0.125]},
+        index=["sft"],
+    )
+    data = {"admissions": table, "traces": table.head(3)}
+    cards.write_card(tmp_path, arguments, {"kept": 3}, data, results)
     card = (tmp_path / "README.md").read_text()
-    assert "never for diagnosis" in card and "| kept | 3 |" in card
+    assert "Never for diagnosis" in card and "| kept | 3 |" in card
+    assert "| sft | 0.500 | 0.250 | 0.200 | 0.125 |" in card
+    assert cards.data_hash(table) in card
+    assert cards.data_hash(table) != cards.data_hash(table.head(3))
+    assert not any(note in card for note in table["note"])
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_model_loads_as_plain_transformers_loads_it(tokenizer, tmp_path, rank):
+    """What vLLM reads too: config, one file of weights, tokenizer, template."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    net = models.add_adapter(network(tokenizer), models.Lora(rank=rank), "trl", 0)
+    models.save(net, tokenizer, tmp_path / "model")
+    files = {path.name for path in (tmp_path / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= files
+    assert not any("adapter" in name for name in files)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    assert models.weights_hash(loaded) == models.weights_hash(network(tokenizer))
+    reader = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert reader.chat_template == tokenizer.chat_template
+    assert loaded.config.eos_token_id == tokenizer.eos_token_id
+
+
+def test_four_bit_weights_need_an_adapter_and_a_gpu():
+    with pytest.raises(UserError, match="four_bit"):
+        models.load("x", lora=models.Lora(rank=0, four_bit=True))
+
+
+def test_unsloth_trains_all_weights_or_shares_its_adapter_with_vllm():
+    given = models.unsloth_arguments("x", 9, models.Lora(), "transformers")
+    assert given["full_finetuning"] and not given["fast_inference"]
+    given = models.unsloth_arguments("x", 9, models.Lora(rank=64), "vllm")
+    assert given["fast_inference"] and given["max_lora_rank"] == 64
+    with pytest.raises(UserError, match="lora_rank 0"):
+        models.unsloth_arguments("x", 9, models.Lora(), "vllm")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

@@ -1,9 +1,12 @@
 import json
 
+import pandas as pd
 import pytest
 import training_kit as kit
 
 from deepicd import models, predict
+from deepicd.files import write_json
+from deepicd.icd import load_tree
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +31,45 @@ def test_a_folder_of_notes_gives_one_record_each(folder, tmp_path, capsys):
     assert [r["note"] for r in records] == ["a.txt", "b.txt"]
     assert all(r["abstains"] and r["code"] is None for r in records)
     assert all("never for diagnosis" in r["notice"] for r in records)
+    assert all(r["why"] == "no sample could be read" for r in records)
+
+
+def answers(*codes):
+    said = '<think>"Chest pain" and "rash".</think><diagnosis>{}</diagnosis>'
+    return pd.DataFrame({"code": codes, "completion": [said.format(c) for c in codes]})
+
+
+def test_a_record_tells_path_agreement_and_evidence():
+    tree = load_tree()
+    found = answers("I21.19", "I21.11", "I21.11", None)
+    record = predict.describe("a.txt", "New chest pain.", found, tree, 0.6)
+    assert record["code"] == "I21.11" and record["path"][-1]["code"] == "I21.11"
+    assert record["path"][0]["title"].startswith("Diseases of the circulatory")
+    assert record["agreement"]["category"] == {"answer": "I21", "share": 0.75}
+    assert record["agreement"]["full"] == {"answer": "I21.11", "share": 0.5}
+    assert record["abstains"] and record["why"] == "agreement 0.50 is below 0.60"
+    assert record["evidence"] == [{"quote": "Chest pain", "in_note": True},
+                                  {"quote": "rash", "in_note": False}]
+    assert not predict.describe("a", "", found, tree, 0.5)["abstains"]
+
+
+def test_the_model_is_asked_as_it_was_trained(tmp_path):
+    trained = {"style": "code_only", "instruction": "brief"}
+    write_json(trained, tmp_path / "04_train_sft" / "arguments.json")
+    write_json({"spec": {}}, tmp_path / "05_train_grpo" / "arguments.json")
+    for stage in ("04_train_sft", "05_train_grpo"):
+        assert predict.settings_of(tmp_path / stage / "model") == trained
+    assert predict.settings_of(tmp_path / "other" / "run" / "model") == {}
 
 
 @pytest.mark.parametrize(
     "content, message",
-    [(b"", "is empty"), (b"caf\xe9 pain", "not UTF-8"), (None, "no note at")],
+    [
+        (b"", "is empty"),
+        (b"caf\xe9 pain", "not UTF-8"),
+        (b"%PDF\x00pain", "is no text"),
+        (None, "no note at"),
+    ],
 )
 def test_bad_notes_are_clear_errors(folder, tmp_path, capsys, content, message):
     file = tmp_path / "note.txt"
@@ -40,6 +77,26 @@ def test_bad_notes_are_clear_errors(folder, tmp_path, capsys, content, message):
         file.write_bytes(content)
     assert call(file, "--model", folder) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (("--samples", 0), "--samples 0"),
+        (("--threshold", 50), "--threshold 50"),
+        (("--model", "."), "no config.json"),
+    ],
+)
+def test_wrong_options_are_clear_errors(folder, tmp_path, capsys, more, message):
+    (tmp_path / "note.txt").write_text("Pain.")
+    assert call(tmp_path / "note.txt", "--model", folder, *more) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_notes_says_what_it_holds(folder, tmp_path, capsys):
+    (tmp_path / "a.docx").write_text("Pain.")
+    assert call(tmp_path, "--model", folder) == 2
+    assert "1 .docx files" in capsys.readouterr().err
 
 
 def test_a_missing_model_is_a_clear_error(tmp_path, capsys):

@@ -116,13 +116,13 @@ def test_second_call_executes_nothing_within_ten_seconds(study):
 
 def test_changed_reward_weight_runs_training_and_what_reads_it(study):
     before = (study.run_dir / SFT / ".stamp.json").read_bytes()
-    text = study.run("--set", "weight_category=0.3")
+    text = study.run("--set", 'reward_weights={"weight_category": 0.3}')
     ran = {number for number, status in study.status().items() if status == "ran"}
     assert {"05"} <= ran <= {"05", "06", "07"}
-    assert "05 runs: parameter weight_category changed 0.4 -> 0.3" in text
+    assert "05 runs: parameter reward_weights changed" in text
     assert (study.run_dir / SFT / ".stamp.json").read_bytes() == before
     arguments = read_json(study.run_dir / GRPO / "manifest.json")["parameters"]
-    assert arguments["weight_category"] == 0.3
+    assert arguments["reward_weights"] == {"weight_category": 0.3}
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,20 @@
 
 import json
 import sys
-import threading
+import time
 import types
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.utils import formatdate
 
+import httpx
 import pandas as pd
 import pytest
+import training_kit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepicd import models
+from deepicd.bench.traces.loopback import FAULTS, ODDITIES, LoopbackServer
 from deepicd.errors import UserError
 from deepicd.icd import load_tree
 from deepicd.prompts import format_completion
@@ -25,8 +29,9 @@ from deepicd.teachers import (
     transport,
 )
 from deepicd.teachers.phrases import PhraseTable
+from deepicd.teachers.records import read_completion
 from deepicd.teachers.tokens import tokenise
-from deepicd.traces import reading
+from deepicd.traces import Limits, build_traces, reading, round_table
 
 SECRET = "xylophonecanary"
 FINDINGS = {
@@ -163,65 +168,89 @@ def test_oracle_prompt_holds_the_entry_and_disarms_tags_of_the_note():
 # -- the openai teacher against a server that misbehaves -----------------------------
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        """Keep quiet."""
-
-    def do_POST(self):
-        size = int(self.headers["Content-Length"])
-        body = json.loads(self.rfile.read(size))
-        key = body["messages"][-1]["content"]
-        with self.server.lock:
-            self.server.seen[key] += 1
-            fault = self.server.faults.pop() if self.server.faults else "good"
-        if fault == "drop":
-            self.close_connection = True
-            self.connection.close()
-            return
-        status = int(fault) if fault.isdigit() else 200
-        text = format_completion(f"Said of {len(key)}. So J44.1.", "J44.1")
-        usage = {"prompt_tokens": 10, "completion_tokens": 5}
-        good = {"choices": [{"message": {"content": text}}], "usage": usage}
-        data = {"garbage": b"<html>", "empty": b'{"choices": []}'}.get(
-            fault, json.dumps(good if status == 200 else {"error": SECRET}).encode()
-        )
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        if status == 429:
-            self.send_header("Retry-After", "0.01")
-        self.end_headers()
-        self.wfile.write(data)
-
-
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(transport, "_FIRST_WAIT", 0.001)
-    made = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    made.daemon_threads = True
-    made.lock, made.faults, made.seen = threading.Lock(), [], Counter()
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    made.url = f"http://127.0.0.1:{made.server_port}/v1"
-    yield made
-    made.shutdown()
-    made.server_close()
+    with LoopbackServer(hang=5.0) as made:
+        yield made
 
 
 def requests(n: int) -> list[Request]:
-    return [Request(f"n{i}", f"{SECRET} note {i}", "J44.1") for i in range(n)]
+    return [Request(f"n{i}", f"{SECRET} note {i} end", "J44.1") for i in range(n)]
 
 
-def test_nothing_is_lost_or_doubled_by_a_bad_server(server):
-    server.faults = ["drop", "429", "500", "garbage", "empty", "503"] * 4
-    teacher = OpenAITeacher(TREE, "m", server.url, concurrency=8, retries=20)
+def test_nothing_is_lost_doubled_or_mixed_up_by_a_bad_server(server):
+    server.faults = [*FAULTS, *ODDITIES] * 2
+    teacher = OpenAITeacher(
+        TREE, "m", server.url, concurrency=8, retries=40, timeout=0.5,
+        longest_wait=0.05,
+    )  # fmt: skip
     answers = list(teacher.answer(requests(40)))
     assert Counter(a.note_id for a in answers) == {f"n{i}": 1 for i in range(40)}
     assert all(a.answer == "J44.1" and not a.failed for a in answers)
-    assert sum(server.seen.values()) == 64 and teacher.usage.retries == 24
-    assert teacher.usage.prompt_tokens == 400
-    assert teacher.usage.completion_tokens == 200
+    # each answer quotes the note it was asked about, whatever ids the server gives
+    assert all(f'note {a.note_id[1:]} end"' in a.trace for a in answers)
+    assert sum(server.seen.values()) == 40 + 2 * len(FAULTS)
+    assert teacher.usage.retries == 2 * len(FAULTS)
+    assert teacher.usage.prompt_tokens == 380 and teacher.usage.failures == 0
+    assert server.busiest <= 8 + 4  # hanging ones are given up, not gone
+
+
+def test_each_fault_alone_costs_one_retry(server):
+    for fault in FAULTS:
+        server.faults = [fault]
+        teacher = OpenAITeacher(
+            TREE, "m", server.url, retries=1, timeout=0.5, longest_wait=0.02
+        )
+        (answer,) = teacher.answer(requests(1))
+        assert (answer.answer, teacher.usage.retries) == ("J44.1", 1), fault
+
+
+def test_a_run_over_a_bad_server_goes_on_after_it_died(server, tmp_path):
+    frame = TRAIN.head(30)
+    log = tmp_path / "log.jsonl"
+    server.faults = ["500"] * 5 + ["401"]  # five lost, then the key is refused
+    teacher = OpenAITeacher(TREE, "m", server.url, concurrency=1, retries=0)
+    with pytest.raises(UserError, match="key"):
+        build_traces(frame, TREE, teacher, attempts=1, log_path=log)
+    server.faults = ["drop", "garbage"] * 3
+    teacher = OpenAITeacher(TREE, "m", server.url, concurrency=4, retries=9)
+    table = build_traces(frame, TREE, teacher, attempts=1, log_path=log)
+    tried = table[table["attempt"] == 0]
+    assert sorted(tried["note_id"]) == sorted(frame["note_id"])
+    assert (tried["answer"] == tried["icd_code"]).all()
+    lines = [json.loads(line)["note_id"] for line in log.read_text().splitlines()]
+    assert sorted(lines) == sorted(frame["note_id"])
+
+
+def test_requests_keep_the_pace_that_was_asked(server):
+    gate = transport.Gate(longest=60.0, per_minute=6000.0)
+    waits = [gate._my_turn() for _ in range(20)]
+    assert waits[-1] == pytest.approx(19 * 0.01, abs=0.009) and waits[0] == 0.0
+    assert transport.Gate(longest=60.0)._my_turn() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"),
+    [
+        ("3", 3, 3), ("0.5", 0.5, 0.5), ("\u00b2", None, None), ("soon", None, None),
+        ("", None, None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0), ("-1", None, None),
+        (formatdate(time.time() + 9000, usegmt=True), 5000, 9001),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read(value, low, high):
+    headers = [(b"Retry-After", value.encode("utf-8"))]
+    found = transport._retry_after(httpx.Response(429, headers=headers))
+    assert found is low if low is None else low <= found <= high
+
+
+def test_cost_is_counted(server):
+    teacher = OpenAITeacher(TREE, "m", server.url, prices=(1.0, 2.0))
+    list(teacher.answer(requests(5)))
+    usage = teacher.usage
+    assert (usage.requests, usage.prompt_tokens, usage.completion_tokens) == (5, 50, 25)
+    assert usage.cost == pytest.approx(100 / 1e6)
 
 
 def test_a_request_that_keeps_failing_is_told_without_its_note(server):
@@ -233,6 +262,12 @@ def test_a_request_that_keeps_failing_is_told_without_its_note(server):
         "request failed: HTTP 500"
     ]
     assert SECRET not in str(failed)
+
+
+def test_half_a_surrogate_pair_can_be_stored():
+    text = format_completion("Wheeze \ud83d. So J44.1.", "J44.1")
+    answer = read_completion(requests(1)[0], text)
+    assert answer.answer == "J44.1" and answer.trace.encode()
 
 
 @pytest.mark.parametrize(("fault", "text"), [("401", "key"), ("404", "model")])
@@ -293,11 +328,15 @@ class _Engine:
         ]
 
 
-def test_vllm_teacher_asks_in_batches_and_skips_long_prompts(monkeypatch):
+@pytest.mark.parametrize("on_cpu", [False, True])
+def test_vllm_teacher_asks_in_batches_and_skips_long_prompts(monkeypatch, on_cpu):
     fake = types.SimpleNamespace(
         LLM=_Engine, SamplingParams=lambda **s: types.SimpleNamespace(**s)
     )
+    platform = types.SimpleNamespace(is_cpu=lambda: on_cpu)
+    platforms = types.SimpleNamespace(current_platform=platform)
     monkeypatch.setitem(sys.modules, "vllm", fake)
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
     monkeypatch.setattr(_Engine, "calls", [])
     teacher = VllmTeacher(TREE, "local", max_tokens=64, context=1000, batch=2)
     asked = [*requests(3), Request("long", "word " * 2000, "J44.1")]
@@ -307,10 +346,69 @@ def test_vllm_teacher_asks_in_batches_and_skips_long_prompts(monkeypatch):
     (first, sampling, made), (second, _, _) = _Engine.calls
     assert len(first) == 2 and len(second) == 1 and made["enable_prefix_caching"]
     assert first[0][0] == first[1][0]  # the same instruction first
-    assert len({s.seed for s in sampling}) == 2
+    # one seed a request; none on a CPU, where vLLM 0.30 would stop
+    assert len({s.seed for s in sampling} - {None}) == (0 if on_cpu else 2)
 
 
 def test_vllm_teacher_without_the_package_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match="no package vllm"):
         list(VllmTeacher(TREE, "local").answer(requests(1)))
+
+
+# -- the student as its own teacher --------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    table = training_kit.admissions()
+    tokenizer = training_kit.tokenizer_of(table)
+    folder = tmp_path_factory.mktemp("student") / "model"
+    models.save(training_kit.network(tokenizer), tokenizer, folder)
+    return table, str(folder)
+
+
+def test_the_student_samples_anew_at_each_attempt(student):
+    table, folder = student
+    teacher = open_teacher("student", TREE, model=folder, instruction="brief")
+    teacher.max_new_tokens = 8
+    rows = table[["note_id", "note", "icd_code"]].head(3)
+    asked = [
+        Request(*row, attempt)
+        for attempt in (0, 1, 2)
+        for row in rows.itertuples(index=False, name=None)
+    ]
+    answers = list(teacher.answer(asked, seed=1))
+    keys = [(a.note_id, a.attempt) for a in answers]
+    assert keys == [(r.note_id, r.attempt) for r in asked]
+    again = [a.as_dict() for a in teacher.answer(asked, seed=1)]
+    assert again == [a.as_dict() for a in answers]
+    texts = teacher._complete(asked[3:6], 1, 1), teacher._complete(asked[3:6], 2, 1)
+    assert texts[0] != texts[1]
+
+
+def test_a_students_right_answers_are_kept_and_counted(student, monkeypatch):
+    table, folder = student
+    said = iter(
+        [
+            format_completion('"Pain and lateral" fit. So I21.11.', "I21.11"),
+            format_completion('"Pain and inferior" fit. So I21.11.', "I21.11"),
+            format_completion('"Pain and lateral" fit. So I21.4.', "I21.4"),
+        ]
+    )
+    teacher = open_teacher("student", TREE, model=folder)
+    monkeypatch.setattr(
+        teacher, "_complete", lambda requests, *_: [next(said) for _ in requests]
+    )
+    pair = table[table["icd_code"].isin(["I21.11", "I21.4"])]
+    pair = pair[pair["split"] == "train"].drop_duplicates("icd_code")
+    limits = Limits(words=(4, 600))
+    found = build_traces(pair, TREE, teacher, attempts=3, limits=limits)
+    counts = round_table(found, TREE).set_index("attempt")
+    assert counts["asked"].tolist() == [2, 1] and counts["right"].tolist() == [1, 1]
+    assert found["accepted"].tolist() == [False, True, True], found["reasons"]
+
+
+def test_the_student_needs_a_model():
+    with pytest.raises(UserError, match="no model for teacher student"):
+        open_teacher("student", TREE)

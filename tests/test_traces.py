@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_teachers import FRAME, TREE
 
+from deepicd.bench.traces.kills import IN_FLIGHT, killed_run
+from deepicd.catalogue_questions import build_questions, neighbourhood
 from deepicd.errors import UserError
+from deepicd.prompts import parse_completion
 from deepicd.teachers import Answer, ReplayTeacher, Request, RuleTeacher
 from deepicd.traces import (
     CHECKS,
@@ -20,11 +23,15 @@ from deepicd.traces import (
     build_traces,
     catch_rates,
     check_table,
+    export_dataset,
     highlight,
+    reading,
     run_checks,
     showing,
 )
-from deepicd.traces.corpus_checks import CopyCounter, overlapping, recovery_ranks
+from deepicd.traces.claims import lexicon
+from deepicd.traces.corpus_checks import CopyCounter, HeldOut, recovery_ranks
+from deepicd.traces.principal import conflicts
 
 NOTE = (
     "CHIEF COMPLAINT: Crushing chest pain\n\nPRESENT ILLNESS: 61 year old man with "
@@ -114,6 +121,49 @@ def test_invented_findings_without_quotes():
     assert "invented" not in fails(trace=claim.format("no hemoptysis"), lexicon=words)
 
 
+@pytest.mark.parametrize(
+    ("claim", "caught"),
+    [
+        ("On examination, melena is noted.", True),
+        ("The presence of jaundice supports this.", True),
+        ("Labs show hematuria, which fits.", True),
+        ("There is papilledema.", True),
+        ("Hemoptysis was found.", True),
+        ("There is no melena.", False),
+        ("Melena would be typical instead.", False),
+        ("The patient has chest pain, suggesting thrombosis of an artery.", False),
+        ("Such pain comes from ischemia.", False),
+    ],
+)
+def test_claims_are_told_from_arguments(claim, caught):
+    words = lexicon([NOTE], TREE)
+    found = fails(trace=f"{claim} {GOOD}", lexicon=words)
+    assert ("invented" in found) is caught
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("The film is diagnostic of pneumonia.", True),
+        ("Sepsis is confirmed.", True),
+        ("It is caused by J18.9.", True),
+        ("Pneumonia is possible.", False),
+        ("Pneumonia is not confirmed.", False),
+    ],
+)
+def test_a_symptom_code_although_a_disease_is_argued_for(text, fault):
+    named = reading.codes(text, TREE)
+    assert bool(conflicts(text, named, "R05.1", TREE)) is fault
+    assert not conflicts(text, named, "J18.9", TREE)
+
+
+def test_codes_that_exclude_each_other_are_found_among_all_accepted():
+    text = "With E10.9 and E11.9 at hand."
+    named = reading.codes(text, TREE)
+    assert "exclude" in conflicts(text, named, "I21.11", TREE)
+    assert conflicts("E10.9 rather than E11.9.", named, "I21.11", TREE) is None
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200), st.none() | st.text(max_size=20), st.text(max_size=100))
 def test_checks_never_raise_and_never_quote_the_note(trace, answer, note):
@@ -127,6 +177,9 @@ def test_highlight_marks_right_and_wrong_quotes():
     html = highlight(Case(NOTE, "I21.11", trace, "I21.11", None, TREE))
     assert f'{showing._STYLES["good"]}">crushing chest pain<' in html
     assert f'{showing._STYLES["bad"]}">a &lt;b&gt;rash' in html
+    answer = Answer("n1", 0, "The patient has melena. " + GOOD, "I21.11")
+    case = showing.case_of(answer, NOTE, "I21.11", TREE)
+    assert f'{showing._STYLES["bad"]}">melena.<' in highlight(case)
 
 
 # -- many traces ---------------------------------------------------------------------
@@ -179,6 +232,15 @@ def test_every_check_has_a_row(built):
     assert set(CHECKS) < set(check_table(built)["check"])
 
 
+@pytest.mark.parametrize("said", ["", "\u4e2d\u6587", '"', "I21.11"])
+def test_a_teacher_that_writes_nothing_of_use_ends_in_labels_only(said):
+    train = FRAME[FRAME["split"] == "train"].head(12)
+    teacher = ReplayTeacher([Answer(n, 0, said, None) for n in train["note_id"]])
+    table = build_traces(train, TREE, teacher, attempts=1)
+    assert not table["accepted"].any()
+    assert (table["reasons"] == LABEL_ONLY).sum() == 12
+
+
 def test_codes_outside_the_tree_are_refused():
     wrong = FRAME.assign(icd_code="Q00.0Q")
     with pytest.raises(UserError, match="outside the tree"):
@@ -195,7 +257,10 @@ def test_near_copies_of_one_code_are_counted():
 def test_overlap_counts_other_notes_only():
     held = ["crushing chest pain and ST elevation in II, III and aVF today"]
     trace = "He has crushing chest pain and st elevation in II, III."
-    assert overlapping([trace, trace], [NOTE, "something else"], held) == [False, True]
+    found = HeldOut(held)
+    assert not found.holds(trace, NOTE) and found.holds(trace, "something else")
+    split = trace.replace("elevation", "elevation; yes")
+    assert not found.holds(split, "something else")
 
 
 def test_recovery_needs_reasoning_that_fits_the_code():
@@ -227,8 +292,7 @@ class _Dying:
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"note_id": "n1", "att', b"\xff\xfe\n"])
-def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, built, torn, monkeypatch):
-    monkeypatch.setattr("deepicd.traces.building._BATCH", 4)
+def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, built, torn):
     path, teacher = tmp_path / "log.jsonl", RuleTeacher(TREE).fit(FRAME)
     for lives in (10, 30, 50):
         with pytest.raises(KeyboardInterrupt):
@@ -236,7 +300,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, built, torn, monkeypat
         with open(path, "ab") as file:
             file.write(torn)
     before = len(AttemptLog(path).answers)
-    assert before >= 80
+    assert before == 90  # what was answered is stored, to the last one
     last = _Dying(teacher, 10_000)
     table = build_traces(FRAME, TREE, last, log_path=path)
     pd.testing.assert_frame_equal(table, built)
@@ -244,6 +308,117 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, built, torn, monkeypat
     assert len(set(keys)) == len(keys) == before + last.asked
     lines = [line for line in path.read_bytes().splitlines() if line[:1] == b"{"]
     assert len(lines) == len(keys)
+
+
+def test_two_runs_cannot_write_into_one_log(tmp_path):
+    path = tmp_path / "log.jsonl"
+    first = AttemptLog(path)
+    first.append([Answer("n1", 0, "One.", "I10")])
+    second = AttemptLog(path)
+    with pytest.raises(UserError, match="another run"):
+        second.append([Answer("n2", 0, "Two.", "I10")])
+    stale = AttemptLog(path)
+    first.append([Answer("n3", 0, "Three.", "I10")])
+    first.close()
+    with pytest.raises(UserError, match="another run"):  # it would cut n3 off
+        stale.append([Answer("n4", 0, "Four.", "I10")])
+    assert sorted(AttemptLog(path).answers) == [("n1", 0), ("n3", 0)]
+
+
+def test_a_kill_loses_and_doubles_nothing():
+    # ten kills of 2,000 notes: python -m deepicd.bench traces
+    found = killed_run(notes=120, kills=1)
+    assert (found["missing"], found["doubled"], found["lost"]) == (0, 0, 0)
+    assert found["stored"][-1] == 120 and found["stored"][0] >= 60
+    assert 0 <= found["again"] <= IN_FLIGHT
+
+
+# -- handing on ----------------------------------------------------------------------
+
+
+def test_the_exported_folder_loads(built, tmp_path):
+    from datasets import load_dataset
+
+    folder = export_dataset(built, FRAME, tmp_path / "set", private=False)
+    rows = load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))["train"]
+    kept = built[built["accepted"]]
+    assert rows["note_id"] == kept["note_id"].tolist()
+    row = rows[0]
+    assert row["prompt"][0]["role"] == "user" and "CHIEF" in row["prompt"][0]["content"]
+    text = row["completion"][0]["content"]
+    assert parse_completion(text).answer == row["icd_code"]
+    tried = load_dataset(str(folder), "attempts", cache_dir=str(tmp_path / "cache"))
+    assert len(tried["train"]) == (built["reasons"] != LABEL_ONLY).sum()
+    card = (folder / "README.md").read_text()
+    assert "Private" not in card and "| `quotes` |" in card
+    export_dataset(built.head(3), FRAME, folder, private=False)  # replaces it
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_private_notes_are_not_exported_by_accident(built, tmp_path):
+    with pytest.raises(UserError, match="private source"):
+        export_dataset(built, FRAME, tmp_path / "set", private=True)
+    assert not list(tmp_path.iterdir())
+    folder = export_dataset(
+        built, FRAME, tmp_path / "set", private=True, acknowledge_private=True
+    )
+    assert "Do not upload" in (folder / "README.md").read_text()
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+# -- questions from the catalogue ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def questions():
+    return build_questions(TREE, neighbourhood(["I21.11", "E11.9", "S52.521A"], TREE))
+
+
+def test_answers_that_are_codes_have_the_format_of_every_completion(questions):
+    coded = questions[questions["icd_code"].notna()]
+    assert {"title_to_code", "inclusion_to_code", "parent"} <= set(coded["kind"])
+    for row in coded.itertuples():
+        parsed = parse_completion(row.completion)
+        assert parsed.well_formed and parsed.answer == row.icd_code
+        assert parsed.think == row.trace
+    plain = questions[questions["icd_code"].isna()]
+    assert not plain["completion"].str.contains("<").any()
+
+
+def test_questions_are_right(questions):
+    by_id = questions.set_index("question_id")["answer"]
+    assert by_id["code_to_title-I21.11-0"] == TREE.title("I21.11")
+    assert by_id["parent-I21.11-0"] == "I21.1"
+    assert "I21.11" in by_id["children-I21.1-0"]
+    below = TREE.children("I21.1")
+    assert all(code in by_id["children-I21.1-0"] for code in below)
+    for row in questions[questions["kind"] == "inclusion_to_code"].itertuples():
+        assert any(t in row.prompt for t in TREE.inclusion_terms(row.answer))
+    pairs = questions[questions["kind"] == "together"]
+    assert set(pairs["answer"].str[:2]) == {"No", "Ye"}
+    told_apart = questions[questions["kind"] == "sibling"]["answer"].str.split("; ")
+    assert all(a.split(" ", 1)[1] != b.split(" ", 1)[1] for a, b in told_apart)
+
+
+def test_questions_depend_on_the_seed_only(questions):
+    codes = neighbourhood(["S52.521A", "E11.9", "I21.11"], TREE)
+    pd.testing.assert_frame_equal(build_questions(TREE, codes), questions)
+    other = build_questions(TREE, codes, seed=1)
+    assert set(other["question_id"]) == set(questions["question_id"])
+    assert other["question_id"].tolist() != questions["question_id"].tolist()
+    assert questions["question_id"].is_unique
+
+
+def test_a_title_of_several_codes_is_not_asked_for_a_code(questions):
+    asked = questions[questions["kind"] == "title_to_code"]
+    assert asked["about"].map(TREE.title).is_unique
+
+
+def test_unknown_kinds_and_codes_are_refused():
+    with pytest.raises(UserError, match="kind 'riddle'"):
+        build_questions(TREE, ["I10"], kinds=["riddle"])
+    with pytest.raises(UserError, match="code 'I21.11X'"):
+        build_questions(TREE, ["I21.11X"])
 
 
 def test_failed_requests_are_asked_again(tmp_path):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from deepicd import encoding, models
+from deepicd import encoding, models, sft
 from deepicd.tokenizer import train_tokenizer
 
 CODES = ("I21.11", "I21.4", "J18.9", "K35.80")
@@ -39,6 +39,25 @@ def tokenizer_of(table: pd.DataFrame):
 def network(tokenizer, seed: int = 0):
     """Random network of the smallest size."""
     return models.make_model(tokenizer, "tiny", seed)
+
+
+def taught(table: pd.DataFrame, tokenizer, folder, steps: int = 60) -> str:
+    """Folder of a network that answers in the right form and is often wrong.
+
+    GRPO has nothing to learn from a network of random weights: every completion
+    of it is malformed, every advantage zero.
+    """
+    examples, held = encoding.training_examples(table, traces(table))
+    data, _ = encoding.encode(examples, tokenizer, "reasoning", "brief", 200)
+    settings = sft.SftSettings(
+        steps=steps, batch_size=14, learning_rate=1e-2, warmup_steps=5,
+        validate_every=0, save_every=1000,
+    )  # fmt: skip
+    net, _, _ = sft.train(
+        network(tokenizer), tokenizer, data, data, settings, f"{folder}/sft"
+    )
+    models.save(net, tokenizer, f"{folder}/taught")
+    return f"{folder}/taught"
 
 
 class Interruption(Exception):

@@ -17,18 +17,11 @@ import pandas as pd
 
 from deepicd import generate, grpo, models, rewards
 from deepicd.files import read_json, write_json, write_parquet
+from deepicd.stages.fingerprint import reached_files
 
 DONE = "done.json"
-CODE = (
-    "ablations",
-    "grpo",
-    "rollouts",
-    "training",
-    "prefix",
-    "generate",
-    "models",
-    "prompts",
-)
+#: Where the code of a run starts; what these import belongs to it too.
+CODE = "from deepicd import generate, grpo, models, rewards"
 
 
 def grid(**axes: Iterable) -> list[dict]:
@@ -175,10 +168,13 @@ class RewardStudy:
 
 
 def _code_hash() -> str:
-    package = Path(__file__).parent
-    files = [package / f"{name}.py" for name in CODE]
-    files += sorted((package / "rewards").glob("*.py"))
-    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    files = reached_files([CODE], Path(__file__).parent)
+    files["ablations.py"] = Path(__file__)
+    text = "".join(
+        files[name].read_text(encoding="utf-8")
+        for name in sorted(files)
+        if files[name].suffix == ".py"
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 

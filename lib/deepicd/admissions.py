@@ -174,6 +174,7 @@ def build_admissions(
     split: pd.DataFrame | None = None,
     workers: int | None = None,
     progress=None,
+    work_dir=None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Build the admissions table: note, code, patient, split, metadata, flags.
 
@@ -198,6 +199,8 @@ def build_admissions(
         Processes for large data; default: all cores.
     progress : callable, optional
         Called as `progress(done, total, text)` after each batch.
+    work_dir : path-like, optional
+        Where finished batches are kept, so that a stopped run goes on from them.
 
     Returns
     -------
@@ -222,7 +225,9 @@ def build_admissions(
         )
     flow = Flow()
     flow.rows = rows.to_dict("records")
-    notes, counts = extract(raw, cohort["hadm_id"], mode, workers, progress)
+    notes, counts = extract(
+        raw, cohort["hadm_id"], mode, workers, progress, work_dir
+    )
     merged = cohort.merge(notes, on="hadm_id", how="left")
     merged = flow.keep(merged, merged["note_id"].notna(), "no note", "no summary found")
     for name, count in counts.items():

@@ -102,20 +102,46 @@ def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: 
     UserError
         When nothing fits.
     """
-    from datasets import Dataset
-
     asked = prompt_ids(frame["note"], tokenizer, style, instruction)
     answers = [
-        prompts.format_completion(trace, code, style) + tokenizer.eos_token
+        prompts.format_completion(trace, code, style)
         for trace, code in zip(frame["trace"], frame["icd_code"], strict=True)
     ]
-    answered = tokenizer(answers, add_special_tokens=False)["input_ids"]
+    return encode_pairs(asked, answers, tokenizer, limit)
+
+
+def encode_questions(frame: pd.DataFrame, tokenizer, limit: int):
+    """Encode questions and answers about the catalogue; else as `encode`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns prompt, completion.
+    """
+    texts = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        for question in frame["prompt"]
+    ]
+    asked = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return encode_pairs(asked, list(frame["completion"]), tokenizer, limit)
+
+
+def encode_pairs(asked: list[list[int]], answers: list[str], tokenizer, limit: int):
+    """Encode completions of encoded prompts; else as `encode`."""
+    from datasets import Dataset
+
+    ended = [answer + tokenizer.eos_token for answer in answers]
+    answered = tokenizer(ended, add_special_tokens=False)["input_ids"]
     pairs = [
         (a, b) for a, b in zip(asked, answered, strict=True) if len(a + b) <= limit
     ]
     if not pairs:
         raise UserError(
-            found=f"no example within {limit} tokens among {len(frame)}",
+            found=f"no example within {limit} tokens among {len(answers)}",
             expected="max_length above the usual note and trace",
             do=f"raise max_length; the shortest has {_shortest(asked, answered)}",
         )
@@ -124,11 +150,10 @@ def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: 
         "labels": [[-100] * len(a) + b for a, b in pairs],
     }
     total = sum(map(len, rows["input_ids"]))
-    trained = sum(len(b) for _, b in pairs)
     counts = {
         "kept": len(pairs),
-        "dropped": len(frame) - len(pairs),
-        "trained_share": trained / total,
+        "dropped": len(answers) - len(pairs),
+        "trained_share": sum(len(b) for _, b in pairs) / total,
     }
     return Dataset.from_dict(rows), counts
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deepicd.figures.saving import COLUMN, PAGE
-from deepicd.traces.building import LABEL_ONLY
+from deepicd.traces.judging import LABEL_ONLY
 
 _GOOD, _BAD, _GREY = "#0072b2", "#d55e00", "#9a9a9a"
 _NOT_CHECKS = ("accepted", LABEL_ONLY)

@@ -6,15 +6,26 @@ import numpy as np
 import pandas as pd
 
 from deepicd.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
-from deepicd.metrics import evaluate, outcomes
+from deepicd.metrics import WHOLE, outcomes
 from deepicd.tables import OVERALL, Cases
 
+_MERLIN = "PUBLISHED, other data: MERLIN-DDX 2026, MIMIC-IV, 2,184 notes"
+PUBLISHED = (
+    ("Qwen3-8B, untrained", 4.9, 19.5, _MERLIN),
+    ("Qwen3-8B, fine-tuned", 13.9, 43.5, _MERLIN),
+    ("Qwen3-32B, untrained", 12.7, 33.5, _MERLIN),
+    ("Qwen3-32B, fine-tuned", 21.0, 50.5, _MERLIN),
+    ("GatorTronS encoder", 26.0, None, _MERLIN),
+    ("BiomedBERT encoder", 21.7, None, _MERLIN),
+)
 PRIVATE_TEXT = "(not shown: the notes of this run are private)"
 
 
 def wide_table(metrics: pd.DataFrame, levels=("chapter", "category", "full"),
                names=("accuracy", "macro_f1")) -> pd.DataFrame:
     """One row a system, one column a level and metric: "0.62 [0.58, 0.66]".
+
+    The last column is the number of notes behind every cell of its row.
 
     Parameters
     ----------
@@ -35,12 +46,58 @@ def wide_table(metrics: pd.DataFrame, levels=("chapter", "category", "full"),
                             aggfunc="first")
     columns = [(level, name) for level in levels for name in names
                if (level, name) in grid.columns]
+    grid = grid.dropna(how="all", subset=columns)
     systems = in_order(grid.index)
     grid = grid.reindex(index=systems)[columns].fillna("")
     grid.index = pd.Index([look(s, systems).name for s in systems], name="system")
-    grid.columns = [f"{LEVEL_NAMES[level]}, {METRIC_NAMES.get(name, name)}"
-                    for level, name in columns]
+    grid.columns = [_heading(level, name) for level, name in columns]
+    counts = rows.groupby("system")["n"].max() if "n" in rows else pd.Series(dtype=int)
+    grid["notes"] = [int(counts.get(system, 0)) for system in systems]
     return grid
+
+
+def _heading(level: str, name: str) -> str:
+    text = METRIC_NAMES.get(name, name)
+    return text if level == WHOLE else f"{LEVEL_NAMES[level]}, {text}"
+
+
+def with_interval(table: pd.DataFrame) -> pd.DataFrame:
+    """Replace the columns value, low and high by one text, names by long ones.
+
+    Examples
+    --------
+    >>> row = {"system": "sft", "level": "full", "metric": "ece", "value": 0.1234,
+    ...        "low": 0.1, "high": 0.2, "n": 9}
+    >>> with_interval(pd.DataFrame([row])).values.tolist()
+    [['SFT', 'Full code', 'ECE', '0.123 [0.100, 0.200]', 9]]
+    """
+    text = [f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in table.itertuples()]
+    table = table.assign(value=text).drop(columns=["low", "high"])
+    named = {"system": lambda s: look(s, table["system"]).name,
+             "level": lambda s: LEVEL_NAMES.get(s, s),
+             "metric": lambda s: METRIC_NAMES.get(s, s)}
+    for column, name in named.items():
+        if column in table:
+            table[column] = table[column].map(name)
+    return table
+
+
+def published_table(metrics: pd.DataFrame, data: str) -> pd.DataFrame:
+    """Category scores of this run beside those published for MIMIC-IV, per cent.
+
+    Parameters
+    ----------
+    metrics : pandas.DataFrame
+        As in `wide_table`; rows of category, macro and micro F1 are used.
+    data : str
+        What this run's notes are, for the column "data".
+    """
+    rows = metrics[(metrics["stratum"] == OVERALL) & (metrics["level"] == "category")]
+    grid = rows.pivot_table(index="system", columns="metric", values="value")
+    own = [(look(s).name, 100 * grid.loc[s, "macro_f1"], 100 * grid.loc[s, "micro_f1"],
+            f"this run: {data}") for s in in_order(grid.index)]
+    columns = ["system", "macro F1", "micro F1", "data"]
+    return pd.DataFrame([*own, *PUBLISHED], columns=columns)
 
 
 def describe_difference(row) -> str:
@@ -122,33 +179,3 @@ def _path(code, tree) -> str:
     if not isinstance(code, str):
         return "no code"
     return f"{' > '.join(tree.path(code))}  {tree.title(code)}"
-
-
-def oracle_metrics(cases: Cases, oracle: pd.DataFrame, tree, n_boot: int = 1000,
-                   seed: int = 0) -> pd.DataFrame:
-    """Scores of the best possible answer, where the corpus knows it.
-
-    Parameters
-    ----------
-    oracle : pandas.DataFrame
-        Columns note_id, chapter, block, category, full: the most probable label of
-        each note at each level, given everything the note says.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of system "oracle", columns as of `tables.metrics_table`. At each level
-        the label of that level is scored, not the roll-up of the full code.
-    """
-    best = oracle.set_index("note_id").reindex(cases.notes["note_id"])
-    known = sorted({*cases.gold, *best["full"].dropna()})
-    tables = []
-    for level in ("chapter", "block", "category", "full"):
-        speaks = {tree.at(code, level): code for code in known}
-        answers = [speaks.get(label) for label in best[level]]
-        table = evaluate(cases.gold, answers, [level], tree, cases.patients, None,
-                         n_boot, seed)
-        tables.append(table[table["level"] == level])
-    table = pd.concat(tables).assign(system="oracle", seed="-", stratum=OVERALL)
-    return table[["system", "seed", "level", "stratum", "metric", "value", "low",
-                  "high", "n", "label_set"]].reset_index(drop=True)

@@ -5,149 +5,52 @@ minus the mean of the completions drawn for the same prompt.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from deepicd import rewards, training
+from deepicd.collapse import CollapseGuard
 from deepicd.encoding import prompt_text
 from deepicd.errors import UserError
-from deepicd.prefix import trainer_class
-from deepicd.rollouts import RolloutLog
+from deepicd.grpo_settings import GrpoSettings, arguments, rows_a_pass
+from deepicd.grpo_trainer import Plan, trainer_class
+from deepicd.prompt_order import order_of_run, pass_rates, prompt_weights
+from deepicd.rollouts import Judge, RolloutLog
 from deepicd.sft import seed_everything
+
+__all__ = [
+    "Judge",
+    "GrpoSettings",
+    "advantages",
+    "make_trainer",
+    "arguments",
+    "pass_rates",
+    "prompt_set",
+    "rows_a_pass",
+    "train",
+    "training_notes",
+]
 
 NAMES = {
     "loss": "train_loss",
     "reward": "reward",
     "reward_std": "reward_std",
     "frac_reward_zero_std": "frac_zero_std",
+    "useless_groups": "useless_groups",
+    "useless_first_draw": "useless_first_draw",
+    "extra_completions": "extra_completions",
     "entropy": "entropy",
     "kl": "kl",
+    "beta": "beta",
     "grad_norm": "grad_norm",
     "learning_rate": "learning_rate",
     "completions/mean_length": "completion_length",
     "completions/clipped_ratio": "clipped_ratio",
     "clip_ratio/region_mean": "clip_ratio",
+    "cispo_clip_ratio": "clip_ratio",
 }
-
-
-@dataclass(frozen=True)
-class GrpoSettings:
-    """Every hyper-parameter of a GRPO run; no hidden default.
-
-    A step draws `group_size` completions for each of `prompts` prompts.
-    """
-
-    steps: int = 150
-    prompts: int = 8
-    group_size: int = 8
-    learning_rate: float = 1e-4
-    warmup_steps: int = 10
-    schedule: str = "constant_with_warmup"
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_completion: int = 96
-    max_prompt: int = 416
-    beta: float = 0.0
-    epsilon: float = 0.2
-    epsilon_high: float = 0.28
-    loss_type: str = "dapo"
-    scale_rewards: str = "group"
-    aggregation: str = "sum_then_normalize"
-    # Left out of the loss, an answer that never ends would still lower its group's
-    # mean: every other answer would gain, and nothing would hold length back.
-    mask_truncated: bool = False
-    updates_per_batch: int = 1
-    micro_batches: int = 1
-    rollouts: str = "transformers"
-    share_prompts: bool = True
-    save_every: int = 50
-    validate_every: int = 50
-    log_every: int = 5
-    seed: int = 0
-
-
-def arguments(
-    settings: GrpoSettings, weights: list, folder: str, headless: bool
-) -> dict:
-    """Give TRL's arguments for `settings`, all of them explicit."""
-    gpu = torch.cuda.is_available()
-    completions = settings.prompts * settings.group_size
-    return {
-        "output_dir": str(folder),
-        "max_steps": settings.steps,
-        "per_device_train_batch_size": completions // settings.micro_batches,
-        "gradient_accumulation_steps": settings.micro_batches,
-        "steps_per_generation": settings.micro_batches,
-        "num_generations": settings.group_size,
-        "num_iterations": settings.updates_per_batch,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": settings.schedule,
-        "warmup_steps": settings.warmup_steps,
-        "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_grad_norm,
-        "optim": "adamw_torch",
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.999,
-        "adam_epsilon": 1e-8,
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "fp16": False,
-        # A shared prompt lives in the key-value cache, which checkpointing drops.
-        "gradient_checkpointing": gpu and not settings.share_prompts,
-        "seed": settings.seed,
-        "data_seed": settings.seed,
-        "logging_steps": settings.log_every,
-        "logging_first_step": True,
-        "save_strategy": "steps",
-        "save_steps": settings.save_every,
-        "save_total_limit": 2,
-        "eval_strategy": "no",
-        "report_to": "none",
-        "push_to_hub": False,
-        "log_completions": False,  # would print prompts: private notes
-        "disable_tqdm": headless,
-        "dataloader_num_workers": 0,
-        "dataloader_pin_memory": gpu,
-        "remove_unused_columns": False,
-        "shuffle_dataset": True,
-        "temperature": settings.temperature,
-        "top_p": settings.top_p,
-        "top_k": 0,
-        "repetition_penalty": 1.0,
-        "max_completion_length": settings.max_completion,
-        "beta": settings.beta,
-        "epsilon": settings.epsilon,
-        "epsilon_high": settings.epsilon_high,
-        "loss_type": settings.loss_type,
-        "scale_rewards": settings.scale_rewards,
-        "multi_objective_aggregation": settings.aggregation,
-        "importance_sampling_level": "token",
-        "mask_truncated_completions": settings.mask_truncated,
-        "reward_weights": weights,
-        **_engine(settings.rollouts),
-    }
-
-
-def _engine(rollouts: str) -> dict:
-    if rollouts == "transformers":
-        return {"use_vllm": False}
-    modes = {"vllm": "colocate", "vllm_server": "server"}
-    if rollouts not in modes:
-        raise UserError(
-            found=f"rollouts {rollouts!r}",
-            expected="transformers, vllm or vllm_server",
-            do="set rollouts to one of these",
-        )
-    return {
-        "use_vllm": True,
-        "vllm_mode": modes[rollouts],
-        "vllm_gpu_memory_utilization": 0.3,
-        "vllm_importance_sampling_correction": True,
-    }
 
 
 def training_notes(admissions, which: str, sft_ranks: int) -> pd.DataFrame:
@@ -228,6 +131,7 @@ def train(
     tree=None,
     measure: Callable[[object], dict] | None = None,
     report: Callable[[int, int, str], None] | None = None,
+    rates: pd.DataFrame | None = None,
 ):
     """Train a model with GRPO; continues a killed run.
 
@@ -243,29 +147,34 @@ def train(
         Checkpoints and the rollout log.
     measure, report : callable, optional
         As in `deepicd.sft.train`.
+    rates : DataFrame, optional
+        From `pass_rates`; for the orders ``useful`` and ``easy_first``.
 
     Returns
     -------
     (model, DataFrame, DataFrame, dict)
         Trained model, curves (step, name, value), rollouts (one row a
         completion), arguments as resolved.
-    """
-    from trl import GRPOConfig
 
+    Raises
+    ------
+    UserError
+        When the run collapses, with a diagnosis; the last checkpoint is kept.
+    """
     seed_everything(settings.seed)
+    spec = rewards.get_spec(spec) if isinstance(spec, str) else spec
     functions, names, weights = rewards.trl_reward_functions(spec, tree)
     log = RolloutLog(
-        Path(folder) / "rollouts.jsonl", dict(zip(names, weights, strict=True))
+        Path(folder) / "rollouts.jsonl",
+        dict(zip(names, weights, strict=True)),
+        Judge(tree, spec.style),
+        settings.group_size,
     )
-    given = arguments(settings, weights, str(folder), report is not None)
-    trainer = _trainer_class(settings)(
-        model=model,
-        args=training.make_config(GRPOConfig, given),
-        reward_funcs=[log.watch(n, f) for n, f in zip(names, functions, strict=True)],
-        train_dataset=prompts,
-        processing_class=tokenizer,
-    )
-    callbacks = [training.CheckpointMarker()]
+    trainer = make_trainer(
+        model, tokenizer, prompts, rates, settings, log, (functions, names, weights),
+        folder, report is not None,
+    )  # fmt: skip
+    callbacks = [training.CheckpointMarker(), CollapseGuard(settings)]
     if measure:
         callbacks.append(training.Validator(measure, settings.validate_every))
     if report:
@@ -274,16 +183,42 @@ def train(
     checkpoint = training.last_checkpoint(folder)
     log.rewind(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
     trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.accelerator.wait_for_everyone()
     curves = training.history(trainer.state.log_history, NAMES)
     return trainer.model, curves, log.frame(), training.resolved(trainer.args)
 
 
-def _trainer_class(settings: GrpoSettings):
-    if settings.share_prompts and settings.rollouts == "transformers":
-        return trainer_class()
-    from trl import GRPOTrainer
+def make_trainer(
+    model, tokenizer, prompts, rates, settings, log, rewards_, folder, headless
+):
+    """Make the trainer of a run, with its prompts in order.
 
-    return GRPOTrainer
+    Parameters
+    ----------
+    model, tokenizer, prompts, rates, settings, folder
+        See `train`.
+    log : RolloutLog
+    rewards_ : tuple
+        Functions, names and weights, from `deepicd.rewards.trl_reward_functions`.
+    headless : bool
+        No progress bar.
+    """
+    from trl import GRPOConfig
+
+    functions, names, weights = rewards_
+    given = arguments(settings, weights, str(folder), headless)
+    trainer = trainer_class()(
+        model=model,
+        args=training.make_config(GRPOConfig, given),
+        reward_funcs=[log.watch(n, f) for n, f in zip(names, functions, strict=True)],
+        train_dataset=prompts.select(order_of_run(prompts, settings, rates)),
+        processing_class=tokenizer,
+    )
+    # Spare prompts are drawn by the same weights as the order of the run.
+    trainer.plan = Plan(
+        settings, prompts, prompt_weights(prompts, settings, rates), log
+    )
+    return trainer
 
 
 def advantages(values: list[float], scale: bool = True) -> list[float]:

@@ -1,118 +1,67 @@
 """The language model: the small one made here, or any one the user names."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    Qwen2Config,
-    Qwen2ForCausalLM,
+    BitsAndBytesConfig,
 )
 
 from deepicd.errors import UserError
-from deepicd.files import atomic_path, write_text
+from deepicd.files import atomic_path
+from deepicd.sizes import SIZES, Size, get_size, make_model
 from deepicd.tokenizer import CHAT_TEMPLATE
 
-CARD = """# Model of the DeepICD-R1 notebooks
-
-Reads a hospital admission note, reasons, and answers one ICD-10-CM code.
-
-**Research only: never for diagnosis, decision support, triage or unsupervised
-coding.** A model trained on private notes may repeat them: keep it as private as
-the notes.
-
-{table}
-"""
+__all__ = [
+    "SIZES",
+    "Lora",
+    "Size",
+    "adapter_size",
+    "add_adapter",
+    "describe",
+    "device",
+    "get_size",
+    "load",
+    "make_model",
+    "save",
+    "weights_hash",
+]
 
 
 @dataclass(frozen=True)
-class Size:
-    """Shape of a Qwen2 network; `parameters` counts them for a vocabulary.
+class Lora:
+    """Low-rank adapter settings; rank 0 trains all weights.
 
-    Examples
-    --------
-    >>> round(SIZES["2m"].parameters(2048) / 1e6, 1)
-    2.0
+    `four_bit` keeps the frozen weights in 4 bits (QLoRA, Dettmers et al. 2023).
+    Source: Hu et al. 2021, "LoRA".
     """
 
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    intermediate: int
-
-    def parameters(self, vocab: int) -> int:
-        """Number of weights with tied input and output embeddings."""
-        head = self.hidden // self.heads
-        attention = self.hidden * head * 2 * (self.heads + self.kv_heads)
-        biases = head * (self.heads + 2 * self.kv_heads)
-        layer = attention + biases + 3 * self.hidden * self.intermediate
-        return self.layers * (layer + 2 * self.hidden) + self.hidden * (vocab + 1)
-
-
-SIZES = {
-    "tiny": Size(64, 2, 2, 1, 176),
-    "1m": Size(128, 4, 4, 2, 344),
-    "2m": Size(256, 2, 4, 1, 768),
-    "50m": Size(512, 12, 8, 4, 1536),
-    "120m": Size(768, 14, 12, 4, 2304),
-}
-
-
-def make_model(tokenizer, size: str | Size, seed: int) -> Qwen2ForCausalLM:
-    """Make a randomly initialised Qwen2 network for a tokenizer.
-
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-        Gives the vocabulary and the special ids.
-    size : str or Size
-        A name of `SIZES` or the shape itself.
-    seed : int
-        Of the initial weights.
-
-    Raises
-    ------
-    UserError
-        When `size` is not a known name.
-    """
-    shape = _size(size)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        intermediate_size=shape.intermediate,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        dtype="float32",
+    rank: int = 0
+    alpha: int = 32
+    dropout: float = 0.0
+    four_bit: bool = False
+    targets: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Qwen2ForCausalLM(config)
 
 
-def _size(size: str | Size) -> Size:
-    if isinstance(size, Size):
-        return size
-    if size not in SIZES:
-        raise UserError(
-            found=f"model_size {size!r}",
-            expected="one of " + ", ".join(SIZES),
-            do="choose one of these, or add a Size in deepicd.models.SIZES",
-        )
-    return SIZES[size]
-
-
-def load(source: str, backend: str = "trl", max_length: int = 4096):
+def load(
+    source: str,
+    backend: str = "trl",
+    max_length: int = 4096,
+    lora: Lora | None = None,
+    rollouts: str = "transformers",
+):
     """Load a model and its tokenizer from a folder or a hub name.
 
     Parameters
@@ -123,6 +72,11 @@ def load(source: str, backend: str = "trl", max_length: int = 4096):
         ``trl`` (transformers, CPU or GPU) or ``unsloth`` (one NVIDIA GPU).
     max_length : int
         Longest prompt and completion together, tokens; Unsloth needs it.
+    lora : Lora, optional
+        Adapter that will be trained; says whether weights are kept in 4 bits.
+    rollouts : str
+        Engine that will draw: Unsloth shares its weights with vLLM only when it is
+        told so here.
 
     Returns
     -------
@@ -134,11 +88,15 @@ def load(source: str, backend: str = "trl", max_length: int = 4096):
     UserError
         When there is no such folder and no hub answers.
     """
+    lora = lora or Lora()
+    quantization = _quantization(lora)
     try:
         if backend == "unsloth":
-            return _load_unsloth(source, max_length)
+            return _load_unsloth(source, max_length, lora, rollouts)
         tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=_dtype())
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=_dtype(), quantization_config=quantization
+        )
     except OSError as error:
         raise UserError(
             found=f"no model at {source!r}",
@@ -147,18 +105,60 @@ def load(source: str, backend: str = "trl", max_length: int = 4096):
             do="check the spelling, download the model first, or leave model=scratch",
         ) from error
     _finish_tokenizer(tokenizer)
-    return model.to(device()), tokenizer
+    return (model if lora.four_bit else model.to(device())), tokenizer
 
 
-def _load_unsloth(source: str, max_length: int):
+def _quantization(lora: Lora) -> BitsAndBytesConfig | None:
+    if not lora.four_bit:
+        return None
+    if not torch.cuda.is_available() or lora.rank == 0:
+        raise UserError(
+            found="four_bit with lora_rank 0 or without an NVIDIA GPU",
+            expected="an adapter over frozen weights, on a GPU",
+            do="set four_bit=False, or lora_rank=16 where there is a GPU",
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=_dtype(),
+    )
+
+
+def unsloth_arguments(source: str, max_length: int, lora: Lora, rollouts: str) -> dict:
+    """Arguments of Unsloth's `from_pretrained`, all of them explicit.
+
+    Raises
+    ------
+    UserError
+        For vLLM rollouts of fully trained weights, which Unsloth never hands on.
+    """
+    fast = rollouts == "vllm"
+    if fast and lora.rank == 0:
+        raise UserError(
+            found="backend unsloth with rollouts vllm and lora_rank 0",
+            expected="an adapter: Unsloth hands vLLM nothing else",
+            do="set lora_rank=32, or backend=trl",
+        )
+    return {
+        "model_name": source,
+        "max_seq_length": max_length,
+        "dtype": None,
+        "load_in_4bit": lora.four_bit,
+        "full_finetuning": lora.rank == 0,
+        "use_gradient_checkpointing": "unsloth",
+        "fast_inference": fast,
+        "gpu_memory_utilization": 0.5,
+        "max_lora_rank": max(lora.rank, 8),
+        "random_state": 0,
+    }
+
+
+def _load_unsloth(source: str, max_length: int, lora: Lora, rollouts: str):
     from unsloth import FastLanguageModel  # must precede trl and peft
 
     model, tokenizer = FastLanguageModel.from_pretrained(
-        model_name=source,
-        max_seq_length=max_length,
-        dtype=None,
-        load_in_4bit=False,
-        fast_inference=False,
+        **unsloth_arguments(source, max_length, lora, rollouts)
     )
     _finish_tokenizer(tokenizer)
     return model, tokenizer
@@ -180,27 +180,6 @@ def device() -> str:
 def _dtype() -> torch.dtype:
     good = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if good else torch.float32
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Low-rank adapter settings; rank 0 trains all weights.
-
-    Source: Hu et al. 2021, "LoRA".
-    """
-
-    rank: int = 0
-    alpha: int = 32
-    dropout: float = 0.0
-    targets: tuple[str, ...] = (
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "gate_proj",
-        "up_proj",
-        "down_proj",
-    )
 
 
 def add_adapter(model, lora: Lora, backend: str, seed: int):
@@ -227,15 +206,21 @@ def _add_unsloth_adapter(model, lora: Lora, seed: int):
     from unsloth import FastLanguageModel
 
     return FastLanguageModel.get_peft_model(
-        model,
-        r=lora.rank,
-        target_modules=list(lora.targets),
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        bias="none",
-        use_gradient_checkpointing=True,
-        random_state=seed,
+        model, **unsloth_adapter_arguments(lora, seed)
     )
+
+
+def unsloth_adapter_arguments(lora: Lora, seed: int) -> dict:
+    """Arguments of Unsloth's `get_peft_model`, all of them explicit."""
+    return {
+        "r": lora.rank,
+        "target_modules": list(lora.targets),
+        "lora_alpha": lora.alpha,
+        "lora_dropout": lora.dropout,
+        "bias": "none",
+        "use_gradient_checkpointing": "unsloth",
+        "random_state": seed,
+    }
 
 
 def adapter_size(model) -> float:
@@ -261,29 +246,6 @@ def save(model, tokenizer, folder: str | Path) -> None:
         tokenizer.save_pretrained(temporary)
 
 
-def write_card(folder: str | Path, arguments: dict, counts: dict, admissions) -> None:
-    """Write a model card: what it was trained on and how, and what it is not for.
-
-    Parameters
-    ----------
-    folder : path-like
-        Of the model.
-    arguments : dict
-        Resolved arguments of the trainer.
-    counts : dict
-        Of the training data.
-    admissions : DataFrame
-        Hashed, so that a reader can tell whether two models saw the same data.
-    """
-    seen = pd.util.hash_pandas_object(admissions[["note_id", "icd_code", "split"]])
-    names = ("max_steps", "learning_rate", "per_device_train_batch_size", "seed")
-    facts = {name: arguments[name] for name in names} | counts
-    facts["admissions"] = hashlib.sha256(seen.to_numpy().tobytes()).hexdigest()[:16]
-    lines = [f"| {name} | {value} |" for name, value in facts.items()]
-    table = "\n".join(["| fact | value |", "|---|---|", *lines])
-    write_text(CARD.format(table=table), Path(folder) / "README.md")
-
-
 def weights_hash(model) -> str:
     """SHA-256 over names and values of all weights: equal models, equal hash."""
     digest = hashlib.sha256()
@@ -303,11 +265,3 @@ def describe(model) -> dict:
         "device": str(parameters[0].device),
         "dtype": str(parameters[0].dtype).removeprefix("torch."),
     }
-
-
-def size_table(vocab: int = 2048) -> list[dict]:
-    """Shapes and parameter counts of the sizes that can be made here."""
-    return [
-        {"size": name, **asdict(size), "parameters": size.parameters(vocab)}
-        for name, size in SIZES.items()
-    ]

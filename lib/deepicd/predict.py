@@ -12,11 +12,13 @@ from pathlib import Path
 
 from deepicd import icd
 from deepicd.errors import UserError
+from deepicd.files import read_json
 
 NOTICE = (
     "Research only: never for diagnosis, decision support, triage or "
     "unsupervised coding."
 )
+ARGUMENTS, SFT = "arguments.json", "04_train_sft"
 
 
 def read_notes(path: str | Path) -> dict[str, str]:
@@ -34,33 +36,53 @@ def read_notes(path: str | Path) -> dict[str, str]:
     Raises
     ------
     UserError
-        When nothing is there, a file is empty or not UTF-8.
+        When nothing is there, a file is empty, not UTF-8 or no text.
     """
     path = Path(path)
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    if not files or not files[0].exists():
-        raise UserError(
-            found=f"no note at {path}",
-            expected="a text file, or a folder with .txt files",
-            do="check the path",
-        )
+    if not files or not files[0].is_file():
+        held = f", which holds {_kinds(path)}" if path.is_dir() else ""
+        raise UserError(f"no note at {path}{held}",
+                        "a text file, or a folder with .txt files",
+                        "check the path; one note a file, ending in .txt")
     return {file.name: _read(file) for file in files}
+
+
+def _kinds(folder: Path) -> str:
+    suffixes = Counter(f.suffix or "no suffix" for f in folder.iterdir() if f.is_file())
+    named = [f"{count} {suffix}" for suffix, count in suffixes.most_common(3)]
+    return ", ".join(named) + " files" if named else "no files"
 
 
 def _read(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8").strip()
+        text = file.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise UserError(
-            found=f"{file} is not UTF-8 (byte {error.start})",
-            expected="UTF-8 text",
-            do="convert the file",
-        ) from error
+        raise UserError(f"{file} is not UTF-8 (byte {error.start})", "UTF-8 text",
+                        "convert the file") from error
+    except PermissionError as error:
+        raise UserError(f"{file} may not be read", "a file that you may read",
+                        "change its permissions") from error
+    if "\0" in text:
+        raise UserError(f"{file} is no text", "an admission note as plain text",
+                        "export the note as text")
     if not text:
-        raise UserError(
-            found=f"{file} is empty", expected="an admission note", do="fill the file"
-        )
+        raise UserError(f"{file} is empty", "an admission note", "fill the file")
     return text
+
+
+def settings_of(model: str | Path) -> dict[str, str]:
+    """Style and instruction a model of this repository was trained with.
+
+    Read from `arguments.json` beside the model, or of the SFT stage beside that;
+    empty for other models. A model asked in other words answers worse.
+    """
+    stage = Path(model).resolve().parent
+    for file in (stage / ARGUMENTS, stage.parent / SFT / ARGUMENTS):
+        known = read_json(file) if file.is_file() else {}
+        if "instruction" in known:
+            return {name: known[name] for name in ("style", "instruction")}
+    return {}
 
 
 def agreement(codes: list, level: str, tree) -> tuple[str | None, float]:
@@ -89,54 +111,92 @@ def agreement(codes: list, level: str, tree) -> tuple[str | None, float]:
     return winner, count / len(codes)
 
 
-def describe(name: str, answers, tree, threshold: float) -> dict:
+def describe(name: str, note: str, answers, tree, threshold: float,
+             style: str = "reasoning") -> dict:
     """Put the samples of one note into one record.
 
     Parameters
     ----------
     name : str
         Of the note.
+    note : str
+        Its text, in which the reasoning's quotes are looked for.
     answers : DataFrame
         Rows of `deepicd.generate.predict` for this note; sample 0 is greedy.
     threshold : float
         Below this agreement on the full code the record abstains.
+    style : str
+        Of the completions.
 
     Returns
     -------
     dict
-        note, code, title, path, agreement by level, abstains, reasoning.
+        note, code, title, path (code and title of every node), agreement by level,
+        abstains and why, reasoning, evidence (each quote, and whether it stands in
+        the note), samples, notice.
     """
     from deepicd.prompts import parse_completion
+    from deepicd.traces import reading
 
-    codes = answers["code"].tolist()
+    codes = [c if isinstance(c, str) else None for c in answers["code"]]
     code, share = agreement(codes, "full", tree)
     chosen = answers[answers["code"] == code] if code else answers
     levels = {lv: agreement(codes, lv, tree) for lv in icd.LEVELS}
+    why = _why(codes, share, threshold)
+    thought = parse_completion(chosen["completion"].iloc[0], style).think
     return {
         "note": name,
         "code": code,
         "title": tree.title(code) if code else None,
-        "path": list(tree.path(code)) if code else None,
-        "agreement": {
-            lv: {"answer": a, "share": round(s, 3)} for lv, (a, s) in levels.items()
-        },
-        "abstains": code is None or share < threshold,
-        "reasoning": parse_completion(chosen["completion"].iloc[0]).think,
+        "path": [{"code": node, "title": tree.title(node)}
+                 for node in (tree.path(code) if code else ())],
+        "agreement": {lv: {"answer": a, "share": round(s, 3)}
+                      for lv, (a, s) in levels.items()},
+        "abstains": why is not None,
+        "why": why,
+        "reasoning": thought,
+        "evidence": [{"quote": quote.text,
+                      "in_note": reading.stands_in(quote.text, note)}
+                     for quote in reading.quotes(thought or "")],
         "samples": len(codes),
         "notice": NOTICE,
     }
+
+
+def _why(codes: list, share: float, threshold: float) -> str | None:
+    """Why the record abstains, or None."""
+    if not any(codes):
+        return "no sample could be read"
+    if share < threshold:
+        return f"agreement {share:.2f} is below {threshold:.2f}"
+    return None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     given = _arguments().parse_args(arguments)
     try:
+        _check(given)
         notes = read_notes(given.note)
+        print(NOTICE, file=sys.stderr)
         _answer(notes, given)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _check(given) -> None:
+    if given.samples < 1:
+        raise UserError(f"--samples {given.samples}", "1 or more", "--samples 8")
+    if not 0 <= given.threshold <= 1:
+        raise UserError(f"--threshold {given.threshold}", "a share from 0 to 1",
+                        "--threshold 0.5")
+    folder = Path(given.model)
+    if folder.is_dir() and not (folder / "config.json").exists():
+        inside = folder / "model"
+        do = f"--model {inside}" if inside.is_dir() else "give the folder 'model'"
+        raise UserError(f"no config.json in {folder}", "the folder of a model", do)
 
 
 def _answer(notes: dict[str, str], given) -> None:
@@ -144,33 +204,37 @@ def _answer(notes: dict[str, str], given) -> None:
 
     from deepicd import generate, models
 
+    known = settings_of(given.model)
+    style = given.style or known.get("style", "reasoning")
     model, tokenizer = models.load(given.model)
     frame = pd.DataFrame({"note_id": list(notes), "note": list(notes.values())})
     tree = icd.load_tree()
-    found = generate.predict(
-        model,
-        frame,
-        given.samples,
-        tokenizer=tokenizer,
-        seed=given.seed,
-        instruction=given.instruction,
-        max_new_tokens=given.max_new_tokens,
-        tree=tree,
-    )
-    for name, answers in found.groupby("note_id", sort=False):
-        record = describe(name, answers, tree, given.threshold)
-        print(json.dumps(record, ensure_ascii=False))
+    for name, row in frame.groupby("note_id", sort=False):
+        answers = generate.predict(
+            model, row, given.samples, tokenizer=tokenizer, seed=given.seed,
+            style=style, tree=tree, max_new_tokens=given.max_new_tokens,
+            temperature=given.temperature,
+            instruction=given.instruction or known.get("instruction", "full"))
+        record = describe(name, notes[name], answers, tree,
+                          given.threshold, style)
+        print(json.dumps(record, ensure_ascii=False), flush=True)
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("deepicd.predict", description=NOTICE)
-    parser.add_argument("note", help="a text file or a folder with .txt files")
-    parser.add_argument("--model", required=True, help="model folder or hub name")
-    parser.add_argument("--samples", type=int, default=8, help="answers a note")
-    parser.add_argument("--threshold", type=float, default=0.5, help="abstain below")
-    parser.add_argument("--instruction", default="brief", choices=("brief", "full"))
-    parser.add_argument("--max-new-tokens", type=int, default=96)
-    parser.add_argument("--seed", type=int, default=0)
+    add = parser.add_argument
+    add("note", help="a text file or a folder with .txt files")
+    add("--model", required=True, help="model folder or hub name")
+    add("--samples", type=int, default=8, help="answers a note, the first greedy")
+    add("--threshold", type=float, default=0.5,
+        help="abstain where fewer samples than this share agree on the code")
+    add("--style", choices=("reasoning", "code_only", "answer_first"),
+        help="default: as the model was trained")
+    add("--instruction", choices=("brief", "full"),
+        help="default: as the model was trained, else full")
+    add("--max-new-tokens", type=int, default=96)
+    add("--temperature", type=float, default=0.9)
+    add("--seed", type=int, default=0)
     return parser
 
 

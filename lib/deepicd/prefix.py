@@ -6,8 +6,9 @@ its key-value cache is handed to every completion, and gradients flow back throu
 it. The numbers are the same up to float rounding.
 """
 
-import functools
+import copy
 
+import numpy as np
 import torch
 
 
@@ -45,8 +46,8 @@ def _positions(mask: torch.Tensor) -> torch.Tensor:
     return (mask.cumsum(1) - 1).clamp(min=0)
 
 
-def _prefill(model, ids, mask, inverse):
-    """Run distinct prompts; give last logits and cache, one row a completion."""
+def _prompts_once(model, ids, mask):
+    """Run distinct prompts; give their last logits and their cache."""
     out = model(
         input_ids=ids,
         attention_mask=mask,
@@ -54,9 +55,40 @@ def _prefill(model, ids, mask, inverse):
         use_cache=True,
         logits_to_keep=1,
     )
-    cache = out.past_key_values
-    cache.batch_select_indices(inverse.to(ids.device))
-    return out.logits[:, -1][inverse], cache
+    return out.logits[:, -1], out.past_key_values
+
+
+def buckets(lengths: list[int], most: int = 3) -> list[list[int]]:
+    """Part rows into groups of like length, so that little is padding.
+
+    Parameters
+    ----------
+    lengths : list of int
+        Tokens of each completion.
+    most : int
+        Groups; more save padding and cost calls.
+
+    Returns
+    -------
+    list of list of int
+        Rows of each group, the shortest first; few rows stay together.
+
+    Examples
+    --------
+    >>> buckets([9, 50, 8] * 6, most=2)[1]
+    [1, 4, 7, 10, 13, 16]
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    if len(order) < 16 or most < 2:
+        return [order]
+    ends = np.array([lengths[i] for i in order])
+    n, cuts = len(order), range(1, len(order), max(len(order) // 64, 1))
+    pairs = [(c, d) for c in cuts for d in cuts if c == d or (c < d and most > 2)]
+    area = [c * ends[c - 1] + (d - c) * ends[d - 1] + (n - d) * ends[-1]
+            for c, d in pairs]  # fmt: skip
+    first, second = pairs[int(np.argmin(area))]
+    parts = [order[:first], order[first:second], order[second:]]
+    return [part for part in parts if part]
 
 
 def completion_logits(model, ids, mask, width: int) -> torch.Tensor:
@@ -73,22 +105,64 @@ def completion_logits(model, ids, mask, width: int) -> torch.Tensor:
     Returns
     -------
     Tensor, shape (B, C, vocabulary)
-        With gradients where the model has them.
+        With gradients where the model has them; zero beyond the end.
+    """
+    rows = torch.arange(len(ids))
+    parts = list(logits_by_length(model, ids, mask, width, rows, most=1))
+    found = parts[0][1].new_zeros(len(ids), width, parts[0][1].shape[-1])
+    for part, logits in parts:
+        found[part, : logits.shape[1]] = logits
+    return found
+
+
+def logits_by_length(model, ids, mask, width: int, rows, most: int = 3):
+    """Yield logits of completions of like length, each as wide as its longest.
+
+    Parameters
+    ----------
+    model, ids, mask, width
+        See `completion_logits`.
+    rows : Tensor of int
+        Rows to run; their prompts run once each.
+    most : int
+        See `buckets`.
+
+    Yields
+    ------
+    (Tensor of int, Tensor of shape (rows, tokens, vocabulary))
     """
     start = ids.shape[1] - width
-    first, inverse = unique_prompts(ids[:, :start])
-    prompt, prompt_mask = ids[first, :start], mask[first, :start]
-    last, cache = _prefill(model, prompt, prompt_mask, inverse)
-    if width == 1:
-        return last[:, None]
-    out = model(
-        input_ids=ids[:, start:-1],
-        attention_mask=mask[:, :-1],
-        position_ids=_positions(mask)[:, start:-1],
-        past_key_values=cache,
-        use_cache=True,
+    first, inverse = unique_prompts(ids[rows, :start])
+    asked = rows[first]
+    shown = mask[asked, :start].any(0).nonzero()[0, 0]  # trim shared left padding
+    last, cache = _prompts_once(
+        model, ids[asked, shown:start], mask[asked, shown:start]
     )
-    return torch.cat([last[:, None], out.logits], dim=1)
+    lengths = mask[rows, start:].sum(1).clamp(min=1).tolist()
+    for part in buckets(lengths, most):
+        chosen, longest = rows[part], max(lengths[i] for i in part)
+        opening = last[inverse[part]][:, None]
+        if longest == 1:
+            yield chosen, opening
+            continue
+        end = start + longest
+        seen = mask[chosen, shown:end]
+        out = model(
+            input_ids=ids[chosen, start : end - 1],
+            attention_mask=seen[:, :-1],
+            position_ids=_positions(seen)[:, start - shown : -1],
+            past_key_values=_rows_of(cache, inverse[part].to(ids.device)),
+            use_cache=True,
+        )
+        yield chosen, torch.cat([opening, out.logits], dim=1)
+
+
+def _rows_of(cache, rows: torch.Tensor):
+    """Copy rows of a cache; gradients flow back into it."""
+    part = copy.copy(cache)
+    part.layers = [copy.copy(layer) for layer in cache.layers]
+    part.batch_select_indices(rows)
+    return part
 
 
 @torch.no_grad()
@@ -99,6 +173,7 @@ def sample(
     length: int,
     temperature: float,
     top_p: float = 1.0,
+    draws: torch.Tensor | None = None,
 ) -> list[list[int]]:
     """Draw one completion for each prompt; equal prompts share their prefill.
 
@@ -114,37 +189,45 @@ def sample(
         0 takes the likeliest token.
     top_p : float
         Nucleus; 1.0 keeps every token.
+    draws : Tensor of shape (prompts, length), optional
+        Uniform numbers that decide each token, so that a completion depends on
+        nothing but its own row; from torch's global generator by default.
 
     Returns
     -------
     list of list of int
-        Completion ids up to and with the end token. Draws come from torch's
-        global generator.
+        Completion ids up to and with the end token.
     """
     padded = tokenizer.pad({"input_ids": prompts}, return_tensors="pt")
     ids = padded["input_ids"].to(model.device)
     mask = padded["attention_mask"].to(model.device)
     first, inverse = unique_prompts(ids)
-    logits, cache = _prefill(model, ids[first], mask[first], inverse)
-    return _decode(model, tokenizer, logits, cache, mask, length, temperature, top_p)
+    last, cache = _prompts_once(model, ids[first], mask[first])
+    inverse = inverse.to(model.device)
+    cache.batch_select_indices(inverse)
+    if draws is None and temperature:
+        draws = torch.rand(len(ids), length)
+    choose = _Chooser(temperature, top_p, draws, model.device)
+    end = tokenizer.eos_token_id
+    return _decode(model, end, last[inverse], cache, mask, length, choose)
 
 
-def _decode(model, tokenizer, logits, cache, mask, length, temperature, top_p):
+def _decode(model, end, logits, cache, mask, length, choose):
     said: list[list[int]] = [[] for _ in range(len(mask))]
-    alive = torch.arange(len(mask))
+    alive = torch.arange(len(mask), device=mask.device)
     position = mask.sum(1)
     for done in range(1, length + 1):
-        token = _choose(logits, temperature, top_p)
+        token = choose(logits, alive, done - 1)
         for row, value in zip(alive.tolist(), token.tolist(), strict=True):
             said[row].append(value)
-        going = token != tokenizer.eos_token_id
+        going = token != end
         if done == length or not going.any():
             return said
         if not going.all():
             keep = going.nonzero()[:, 0]
             cache.batch_select_indices(keep)
             token, mask, position = token[keep], mask[keep], position[keep]
-            alive = alive[keep.cpu()]
+            alive = alive[keep]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         out = model(
             input_ids=token[:, None],
@@ -157,71 +240,25 @@ def _decode(model, tokenizer, logits, cache, mask, length, temperature, top_p):
     return said
 
 
-def _choose(logits, temperature: float, top_p: float) -> torch.Tensor:
-    if temperature == 0:
-        return logits.argmax(-1)
-    chances = torch.softmax(logits.float() / temperature, dim=-1)
-    if top_p < 1.0:
-        ordered, order = chances.sort(dim=-1, descending=True)
-        ordered[ordered.cumsum(-1) - ordered >= top_p] = 0.0
-        chances = torch.zeros_like(chances).scatter(-1, order, ordered)
-    # One uniform number a row against the running sum; torch.multinomial draws one
-    # for every token of the vocabulary.
-    reached = chances.cumsum(-1)
-    draw = torch.rand(len(chances), 1, device=chances.device) * reached[:, -1:]
-    return torch.searchsorted(reached, draw, right=True)[:, 0].clamp(
-        max=chances.shape[-1] - 1
-    )
+class _Chooser:
+    """Chooses the next token of each row by the row's own uniform number."""
 
+    def __init__(self, temperature: float, top_p: float, draws, device):
+        self.temperature, self.top_p = temperature, top_p
+        self.draws = draws.to(device) if temperature else None
 
-@functools.cache
-def trainer_class():
-    """TRL's GRPOTrainer with shared prompts, for full-width passes on one device.
-
-    Made on first use, because Unsloth has to be imported before trl. Differs
-    from its parent in two steps only: how completions are drawn and how their
-    log-probabilities are computed.
-    """
-    from trl import GRPOTrainer
-    from trl.trainer.utils import (
-        selective_log_softmax,
-        selective_log_softmax_and_entropy,
-    )
-
-    class SharedPromptTrainer(GRPOTrainer):
-        """GRPOTrainer that runs each prompt of a group once."""
-
-        def _generate_single_turn(self, prompt_ids, *args, **kwargs):
-            self.model.eval()
-            drawn = sample(
-                self.model,
-                prompt_ids,
-                self.processing_class,
-                self.max_completion_length,
-                self.temperature,
-                self.args.top_p,
-            )
-            self.model.train()
-            return drawn, None
-
-        def _full_logits_logps(
-            self,
-            model,
-            input_ids,
-            attention_mask,
-            logits_to_keep,
-            compute_entropy=False,
-            **unused,
-        ):
-            logits = completion_logits(model, input_ids, attention_mask, logits_to_keep)
-            said = input_ids[:, -logits_to_keep:]
-            mask = attention_mask[:, -logits_to_keep:]
-            given = {"temperature": self.temperature, "row_mask": mask}
-            if not compute_entropy:
-                return selective_log_softmax(logits, said, **given), None, None
-            chosen, entropies = selective_log_softmax_and_entropy(
-                logits, said, entropy_requires_grad=False, **given
-            )
-            return chosen, entropies, None
-
-    return SharedPromptTrainer
+    def __call__(self, logits, rows, place: int) -> torch.Tensor:
+        if self.temperature == 0:
+            return logits.argmax(-1)
+        chances = torch.softmax(logits.float() / self.temperature, dim=-1)
+        if self.top_p < 1.0:
+            ordered, order = chances.sort(dim=-1, descending=True)
+            ordered[ordered.cumsum(-1) - ordered >= self.top_p] = 0.0
+            chances = torch.zeros_like(chances).scatter(-1, order, ordered)
+        # One uniform number a row against the running sum; torch.multinomial draws
+        # one for every token of the vocabulary.
+        reached = chances.cumsum(-1)
+        draw = self.draws[rows, place, None] * reached[:, -1:]
+        return torch.searchsorted(reached, draw, right=True)[:, 0].clamp(
+            max=chances.shape[-1] - 1
+        )

@@ -18,8 +18,6 @@ from deepicd.errors import UserError
 
 AVERAGES = ("macro", "micro", "weighted")
 PARTS = ("precision", "recall", "f1")
-RARE = 2
-"""Labels with at most so many gold cases are resampled by multiplicity."""
 SCORES = ("accuracy", *(f"{a}_{p}" for a in AVERAGES for p in PARTS))
 
 
@@ -135,9 +133,9 @@ class Tally:
 
         A label whose gold cases a resample misses would count there as F1 = 0,
         which it never was: macro scores fall and their spread shrinks. So a label
-        counts in a resample's mean only if it has gold cases there, and the rarest
-        (`RARE` cases or fewer) by how often they were drawn, which gives back the
-        spread that a bootstrap of one or two cases cannot see.
+        moves a resample's score only where it has gold cases. What m cases vary by
+        is seen too small by sqrt((m - 1) / m), which is made good; a label of one
+        case cannot vary at all, so how often it was drawn stands in for it.
 
         Returns
         -------
@@ -149,21 +147,15 @@ class Tally:
             return values, values - self.scores(self.totals, name)
         part = name.split("_", 1)[1]
         tp, answers, cases, _, _ = self._split(sums)
-        scores = _per_label(part, tp, answers, cases)
-        at_all = _per_label(part, *self._split(self.totals)[:3])
-        weights, present = self._label_weights(cases)
-        values = np.einsum("cb,cb->b", weights, scores) / weights.sum(0)
-        shifts = np.einsum("cb,cb->b", present, scores - at_all) / len(self.labels)
-        return values, shifts
-
-    def _label_weights(self, cases):
-        of_label = self._split(self.totals)[2]
-        present = (cases > 0).astype(cases.dtype)
-        rare = of_label[:, 0] <= RARE
-        weights = present.copy()
-        weights[rare] = cases[rare] / np.maximum(of_label[rare], 1)
-        weights[of_label[:, 0] == 0] = 1
-        return weights, present
+        own = self._split(self.totals)[:3]
+        at_all, many = _per_label(part, *own)[:, 0], own[2][:, 0]
+        moved = _per_label(part, tp, answers, cases) - at_all[:, None]
+        moved *= cases > 0
+        more = (np.sqrt(many / np.maximum(many - 1, 1)) - 1).astype(moved.dtype)
+        single = np.where(many == 1, at_all, 0).astype(moved.dtype)
+        shifts = moved.mean(0)
+        extra = more @ moved + single @ cases - single.sum()
+        return at_all.mean() + shifts + extra / len(self.labels), shifts
 
     def _split(self, sums):
         c = len(self.labels)

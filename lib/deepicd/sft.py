@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from deepicd import training
+from deepicd.errors import UserError
 
 NAMES = {
     "loss": "train_loss",
@@ -24,7 +25,18 @@ NAMES = {
 class SftSettings:
     """Every hyper-parameter of a fine-tuning run; no hidden default.
 
-    `batch_size` examples make one forward pass, `accumulation` of them one step.
+    `batch_size` examples make one forward pass, `accumulation` of them one step;
+    several processes share them out.
+
+    Attributes
+    ----------
+    packing : bool
+        Join examples to rows of at most `max_length` tokens, without cutting any;
+        a row counts as one example of `batch_size`. For GPUs with FlashAttention.
+    catalogue_steps : int
+        Steps on questions about the ICD-10-CM tables before the traces.
+    validate_notes, predict_batch : int
+        Notes answered at each validation, and notes answered at once.
     """
 
     steps: int = 600
@@ -39,13 +51,23 @@ class SftSettings:
     save_every: int = 100
     validate_every: int = 100
     log_every: int = 10
+    packing: bool = False
+    catalogue_steps: int = 0
+    validate_notes: int = 100
+    predict_batch: int = 64
     seed: int = 0
 
 
-def _whole_run(examples, settings: SftSettings) -> list[int]:
+def _whole_run(examples, settings: SftSettings):
+    """Rows of all steps, put in order here so that a resumed run sees the same."""
+    if settings.packing:
+        from trl import pack_dataset
+
+        # No example is longer than a row, so nothing is cut.
+        examples = pack_dataset(examples, settings.max_length, "bfd")
     lengths = [len(ids) for ids in examples["input_ids"]]
     batch = settings.batch_size * settings.accumulation
-    return order(lengths, settings.steps, batch, settings.seed)
+    return examples.select(order(lengths, settings.steps, batch, settings.seed))
 
 
 def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
@@ -54,7 +76,7 @@ def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
     return {
         "output_dir": str(folder),
         "max_steps": settings.steps,
-        "per_device_train_batch_size": settings.batch_size,
+        "per_device_train_batch_size": rows_a_pass(settings),
         "per_device_eval_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.accumulation,
         "learning_rate": settings.learning_rate,
@@ -68,6 +90,7 @@ def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
         "adam_epsilon": 1e-8,
         "bf16": gpu and torch.cuda.is_bf16_supported(),
         "fp16": False,
+        "use_cpu": not gpu,  # nothing but a CPU or an NVIDIA GPU is tested
         "tf32": None,
         "gradient_checkpointing": gpu,
         "seed": settings.seed,
@@ -86,13 +109,34 @@ def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
         "dataloader_pin_memory": gpu,
         "train_sampling_strategy": "sequential",  # `order` has shuffled already
         "max_length": None,  # long examples are dropped before, never cut
-        "packing": False,
+        "packing": False,  # `_whole_run` has packed already
+        "padding_free": settings.packing,
+        "ddp_find_unused_parameters": False,
         "completion_only_loss": True,
         "assistant_only_loss": False,
         "shuffle_dataset": False,
         "loss_type": "chunked_nll",  # the head runs on trained tokens only
         "average_tokens_across_devices": True,
     }
+
+
+def rows_a_pass(settings: SftSettings) -> int:
+    """Examples in one forward pass of one process.
+
+    Raises
+    ------
+    UserError
+        When the processes cannot share the batch evenly.
+    """
+    rows, rest = divmod(settings.batch_size, training.processes())
+    if rest:
+        raise UserError(
+            found=f"batch_size {settings.batch_size} for {training.processes()} "
+            "processes",
+            expected="equal shares",
+            do="choose a batch_size that the processes can share",
+        )
+    return rows
 
 
 def order(lengths: list[int], steps: int, batch: int, seed: int) -> list[int]:
@@ -158,7 +202,7 @@ def train(
     model, tokenizer
         From `deepicd.models`; changed in place.
     examples, validation : datasets.Dataset
-        From `encode`.
+        From `encode`; without `validation` there is no validation loss.
     settings : SftSettings
     folder : path-like
         Checkpoints; a complete one found there is continued.
@@ -177,11 +221,13 @@ def train(
 
     seed_everything(settings.seed)
     given = arguments(settings, str(folder), report is not None)
+    if validation is None:
+        given |= {"eval_strategy": "no", "eval_steps": None}
     config = training.make_config(SFTConfig, given)
     trainer = SFTTrainer(
         model=model,
         args=config,
-        train_dataset=examples.select(_whole_run(examples, settings)),
+        train_dataset=_whole_run(examples, settings),
         eval_dataset=validation,
         processing_class=tokenizer,
     )

@@ -99,6 +99,36 @@ def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:
     return pd.DataFrame(rows).T.round(3)
 
 
+def sampled_table(curves: pd.DataFrame) -> pd.DataFrame:
+    """Shares of right completions early and late in the training.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        From `deepicd.grpo.train`: step, name, value.
+
+    Returns
+    -------
+    DataFrame
+        One row for well_formed and each level; columns first, last: means over
+        the first and the last tenth of the logged steps.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"step": [1, 2], "name": "sampled_accuracy_full",
+    ...                     "value": [0.25, 0.5]})
+    >>> sampled_table(log).loc["accuracy_full"].tolist()
+    [0.25, 0.5]
+    """
+    rows = curves[curves["name"].str.startswith("sampled_")]
+    wide = rows.pivot(index="step", columns="name", values="value").sort_index()
+    tenth = max(len(wide) // 10, 1)
+    table = pd.DataFrame(
+        {"first": wide.head(tenth).mean(), "last": wide.tail(tenth).mean()}
+    )
+    return table.rename(index=lambda name: name.removeprefix("sampled_")).round(3)
+
+
 def same(gold: str, code: str | None, level: str, tree) -> bool:
     """Whether two codes agree at a level; no code agrees with nothing.
 

@@ -6,7 +6,6 @@ notes that every system answered; the other functions make one table each.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,11 @@ import pandas as pd
 from deepicd.errors import UserError
 from deepicd.icd import LEVELS
 from deepicd.metrics import OUTCOMES, evaluate, outcomes
-from deepicd.scores import label_set_of, roll_up, tally
-from deepicd.statistics import holm, mcnemar, paired_bootstrap
+from deepicd.scores import roll_up
+from deepicd.significance import holm, mcnemar
+from deepicd.statistics import paired_bootstrap
 
 NO_ANSWER = "none"
-AGES = ("≤44", "45–64", "65–79", "≥80")
 OVERALL = "overall"
 
 
@@ -135,87 +134,6 @@ def metrics_table(cases: Cases, tree, n_boot: int = 1000, seed: int = 0,
     return pd.concat(tables, ignore_index=True)[columns]
 
 
-def frequency_band(codes: Sequence[str], train_codes: Sequence[str],
-                   rare: int = 10, frequent: int = 50) -> np.ndarray:
-    """Band of each code by its notes in training: tail < rare ≤ body < frequent ≤ head.
-
-    >>> frequency_band(["I10", "J18.9"], ["I10"] * 12, rare=10, frequent=50).tolist()
-    ['body (10–49)', 'tail (<10)']
-    """
-    counts = pd.Series(list(codes)).map(pd.Series(list(train_codes)).value_counts())
-    counts = counts.fillna(0).to_numpy()
-    names = [f"tail (<{rare})", f"body ({rare}–{frequent - 1})", f"head (≥{frequent})"]
-    return np.array(names)[np.digitize(counts, [rare, frequent])]
-
-
-def strata_of(notes: pd.DataFrame, train_codes: Sequence[str],
-              minimum: int = 30) -> dict[str, np.ndarray]:
-    """Masks of strata and subgroups that hold at least `minimum` notes.
-
-    Parameters
-    ----------
-    notes : pandas.DataFrame
-        Evaluated admissions; columns sex, age, race, insurance, language and
-        admission_type are used where they are there.
-    train_codes : sequence of str
-        Codes of the training notes.
-    minimum : int
-        Smaller strata say nothing and may identify patients.
-
-    Returns
-    -------
-    dict of "kind: value" to boolean array
-    """
-    kinds = {"frequency": frequency_band(notes["icd_code"], train_codes)}
-    if "note" in notes:
-        words = notes["note"].str.count(r"\S+")
-        kinds["note length"] = _thirds(words, "words")
-    if "age" in notes:
-        age = pd.to_numeric(notes["age"], errors="coerce")
-        kinds["age"] = pd.cut(age, [-1, 44, 64, 79, 200],
-                              labels=AGES).astype(object)
-    for kind in ("sex", "race", "insurance", "language", "admission_type"):
-        if kind in notes:
-            kinds[kind.replace("_", " ")] = notes[kind]
-    masks = {}
-    for kind, values in kinds.items():
-        values = pd.Series(np.asarray(values, dtype=object)).replace("", None)
-        sizes = values.value_counts()
-        names = sizes[sizes >= minimum].index
-        names = sorted(names, key=_place)
-        if len(names) > 1:
-            masks |= {f"{kind}: {n}": (values == n).to_numpy() for n in names}
-    return masks
-
-
-def _place(name) -> tuple[int, str]:
-    """Order of strata: by size where the name says one, else by name."""
-    order = ("head", "body", "tail", "short", "medium", "long", *AGES)
-    first = str(name).split(" ")[0]
-    return order.index(first) if first in order else len(order), str(name)
-
-
-def _thirds(values: pd.Series, unit: str) -> np.ndarray:
-    low, high = np.quantile(values, [1 / 3, 2 / 3])
-    names = [f"short (<{low:.0f} {unit})", f"medium ({low:.0f}–{high:.0f})",
-             f"long (>{high:.0f})"]
-    return np.array(names)[np.digitize(values, [low, np.nextafter(high, np.inf)])]
-
-
-def strata_table(cases: Cases, train_codes: Sequence[str], tree, n_boot: int = 500,
-                 seed: int = 0, minimum: int = 30, systems=None) -> pd.DataFrame:
-    """Accuracy and macro F1 of every system in every stratum."""
-    if systems is not None:
-        cases = Cases(cases.notes, *({s: part[s] for s in systems if s in part}
-                                     for part in (cases.answers, cases.well_formed)))
-    make = partial(metrics_table, tree=tree, n_boot=n_boot, seed=seed,
-                   levels=("chapter", "category", "full"),
-                   metrics=("accuracy", "macro_f1"))
-    masks = strata_of(cases.notes, train_codes, minimum)
-    tables = [make(cases.where(mask), stratum=name) for name, mask in masks.items()]
-    return pd.concat(tables, ignore_index=True) if tables else make(cases).head(0)
-
-
 def differences_table(cases: Cases, pairs: Sequence[tuple[str, str]], tree,
                       levels=("chapter", "category", "full"),
                       metrics=("accuracy", "macro_f1"), n: int = 2000,
@@ -276,20 +194,32 @@ def confusion_table(cases: Cases, system: str, tree,
     return table
 
 
-def frequency_table(cases: Cases, train_codes: Sequence[str], tree) -> pd.DataFrame:
-    """F1 of each full code beside its training notes: one row a system and code."""
-    labels = label_set_of(cases.gold, "full", tree)
-    gold, n = roll_up(cases.gold, "full", tree), len(labels)
-    train_n = pd.Series(list(train_codes)).value_counts().reindex(labels).fillna(0)
+def icicle_table(cases: Cases, system: str, tree, levels=LEVELS) -> pd.DataFrame:
+    """Share right of the notes below every node of the tree that has some.
+
+    An answer is right at a node if it lies below that node too.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns level, label, title, start, n, value: nodes stand side by side, each
+        as wide as its notes and below its parent. Mean over seeds.
+    """
+    gold = {level: roll_up(cases.gold, level, tree) for level in levels}
+    order = np.lexsort([[_natural(x) for x in gold[level]] for level in levels[::-1]])
     rows = []
-    for system in cases.answers:
-        sums = sum(tally(gold, roll_up(codes, "full", tree), labels,
-                         np.zeros(len(gold), dtype=int)).totals[:, 0]
-                   for codes in cases.seeds(system))
-        f1 = 2 * sums[:n] / (sums[n : 2 * n] + sums[2 * n : 3 * n])
-        seeds = len(cases.seeds(system))
-        rows.append(pd.DataFrame({"system": system, "code": labels,
-                                  "train_n": train_n.to_numpy(int),
-                                  "test_n": (sums[2 * n : 3 * n] / seeds).astype(int),
-                                  "f1": f1}))
-    return pd.concat(rows, ignore_index=True)
+    for level in levels:
+        labels = gold[level][order]
+        right = np.mean([roll_up(codes, level, tree)[order] == labels
+                         for codes in cases.seeds(system)], axis=0)
+        starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
+        for start, stop in zip(starts, [*starts[1:], len(labels)], strict=True):
+            rows.append((level, labels[start], tree.title(labels[start]), int(start),
+                         int(stop - start), right[start:stop].mean()))
+    return pd.DataFrame(rows, columns=["level", "label", "title", "start", "n",
+                                       "value"])
+
+
+def _natural(label: str) -> str:
+    """A key that sorts chapter 9 before chapter 10."""
+    return label.zfill(3) if label.isdigit() else label

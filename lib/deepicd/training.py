@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,22 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from deepicd.errors import UserError
 
 COMPLETE = "COMPLETE"
+
+
+def processes() -> int:
+    """Processes that train together; torch's launchers say so in WORLD_SIZE.
+
+    Examples
+    --------
+    >>> processes()
+    1
+    """
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """Number of this process among `processes`; 0 writes what is kept."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def make_config(config_class: type, arguments: dict):
@@ -140,7 +157,7 @@ def history(log_history: list[dict], names: dict[str, str]) -> pd.DataFrame:
         ``trainer.state.log_history``.
     names : dict
         Trainer's name → name in the table; ``rewards/X/mean`` → ``reward/X``
-        and names that start with ``val_`` are kept by themselves.
+        and names that start with ``val_`` or ``sampled_`` are kept by themselves.
 
     Returns
     -------
@@ -166,7 +183,7 @@ def history(log_history: list[dict], names: dict[str, str]) -> pd.DataFrame:
 
 
 def _own_name(key: str) -> str | None:
-    if key.startswith("val_"):
+    if key.startswith(("val_", "sampled_")):
         return key
     if key.startswith("rewards/") and key.endswith("/mean"):
         return "reward/" + key.split("/")[1]

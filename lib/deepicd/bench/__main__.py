@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import inspect
 import json
 import pkgutil
 import sys
@@ -25,13 +26,13 @@ def names() -> list[str]:
     return sorted(found)
 
 
-def run(name: str) -> list[Result]:
-    """Run one benchmark by name.
+def run(name: str, **options) -> list[Result]:
+    """Run one benchmark by name, with the options it knows.
 
     Raises
     ------
     UserError
-        For a name that does not exist.
+        For a name that does not exist, and an option that the benchmark lacks.
     """
     if name not in names():
         raise UserError(
@@ -39,7 +40,15 @@ def run(name: str) -> list[Result]:
             expected=", ".join(names()),
             do="python -m deepicd.bench " + names()[0],
         )
-    return importlib.import_module(f"deepicd.bench.{name}").run()
+    work = importlib.import_module(f"deepicd.bench.{name}").run
+    unknown = sorted(options.keys() - inspect.signature(work).parameters.keys())
+    if unknown:
+        raise UserError(
+            found=f"the option --{unknown[0]} for {name}",
+            expected="an option that this benchmark has",
+            do=f"python -m deepicd.bench {name}",
+        )
+    return work(**options)
 
 
 def table(results: list[Result]) -> str:
@@ -74,13 +83,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", help=", ".join(names()))
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--notes", type=int, help="extract: summaries in the file")
+    parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
     given = parser.parse_args(arguments)
     if given.name is None:
         parser.print_help()
         return 0
     warnings.simplefilter("ignore")
     try:
-        results = run(given.name)
+        options = {"notes": given.notes, "fuzz": given.fuzz}
+        asked = {k: v for k, v in options.items() if v is not None}
+        results = run(given.name, **asked)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -12,6 +12,7 @@ from deepicd.figures.palette import (
     LEVEL_NAMES,
     METRIC_NAMES,
     OUTCOME_COLOURS,
+    OUTCOME_HATCHES,
     in_order,
     look,
 )
@@ -108,9 +109,9 @@ def plot_outcomes(frame: pd.DataFrame) -> Figure:
             continue
         width = shares[outcome].reindex(systems).fillna(0).to_numpy()
         axes.barh(range(len(systems)), width, left=left, color=colour, height=0.72,
-                  edgecolor="white", label=outcome)
-        _bar_texts(axes, left, width, dark=outcome in ("exact", "category",
-                                                       "malformed"))
+                  edgecolor="white", hatch=OUTCOME_HATCHES.get(outcome), label=outcome)
+        _bar_texts(axes, left, width, colour, dark=outcome in (
+            "exact", "category", "malformed"))
         left += width
     axes.set_yticks(range(len(systems)), [look(s, systems).name for s in systems])
     axes.set(xlim=(0, 1), xlabel="share of notes")
@@ -119,11 +120,12 @@ def plot_outcomes(frame: pd.DataFrame) -> Figure:
     return fig
 
 
-def _bar_texts(axes, left, width, dark) -> None:
+def _bar_texts(axes, left, width, colour, dark) -> None:
     for y, (start, part) in enumerate(zip(left, width, strict=True)):
         if part >= 0.045:
             axes.text(start + part / 2, y, f"{100 * part:.0f}", ha="center",
-                      va="center", fontsize=6.5, color="white" if dark else "#222222")
+                      va="center", fontsize=6.5, color="white" if dark else "#222222",
+                      bbox={"facecolor": colour, "linewidth": 0, "pad": 1.2})
 
 
 def plot_differences(frame: pd.DataFrame) -> Figure:

@@ -17,19 +17,34 @@ LOOKS = {
     "prior": Look("Most frequent code", "#8c8c8c", "v", (0, (1, 1))),
     "nearest_case": Look("Nearest case", "#e69f00", "^", (0, (3, 1, 1, 1))),
     "tfidf_lr": Look("TF-IDF + LR", "#009e73", "s", "-."),
+    "embed_mlp": Look("Embedding + MLP", "#b3a100", "P", (0, (2, 2))),
+    "encoder": Look("Encoder", "#cc79a7", "X", (0, (5, 1, 1, 1, 1, 1))),
     "base": Look("LM, untrained", "#56b4e9", "p", ":"),
     "sft": Look("SFT", "#0072b2", "o", "--"),
     "sft_grpo": Look("SFT + GRPO", "#d55e00", "D", "-"),
     "oracle": Look("Oracle", "#222222", "*", (0, (5, 1))),
 }
-_SPARE = ("#cc79a7", "#6a51a3", "#7f6000", "#1b9e77", "#a6611a", "#40004b")
+_SPARE = ("#6a51a3", "#7f6000", "#1b9e77", "#a6611a", "#40004b")
 LEVEL_NAMES = {"chapter": "Chapter", "block": "Block", "category": "Category",
                "full": "Full code", "all": "Whole tree"}
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1",
-                "micro_f1": "micro F1", "weighted_f1": "weighted F1"}
+                "micro_f1": "micro F1", "weighted_f1": "weighted F1",
+                "hierarchical_precision": "hierarchical precision",
+                "hierarchical_recall": "hierarchical recall",
+                "hierarchical_f1": "hierarchical F1",
+                "tree_distance": "tree distance", "well_formed": "well-formed",
+                "in_catalogue": "in the catalogue", "billable": "billable",
+                "one_sample": "one sample", "pass_at_k": "pass@k",
+                "majority": "majority vote", "ece": "ECE", "words": "words",
+                "quotes": "quotes", "evidence_found": "quotes found in the note",
+                "all_found": "notes with every quote found",
+                "recovered": "answer told by the reasoning alone"}
 OUTCOME_COLOURS = {"exact": "#08306b", "category": "#2b7bba", "block": "#7fb9da",
                    "chapter": "#cfe1f2", "wrong": "#f6c38a",
                    "not in catalogue": "#d55e00", "malformed": "#4d4d4d"}
+
+OUTCOME_HATCHES = {"wrong": "////", "not in catalogue": "xxxx", "malformed": "...."}
+"""Outcomes without a right level, told apart in grey too."""
 
 
 def in_order(systems: Iterable[str]) -> list[str]:
@@ -54,4 +69,4 @@ def look(system: str, systems: Iterable[str] = ()) -> Look:
     place = others.index(system) if system in others else 0
     lines = ("-", "--", "-.", ":")
     return Look(system.replace("_", " "), _SPARE[place % len(_SPARE)],
-                "oD^sPh"[place % 6], lines[place % 4])
+                "h<>dH8"[place % 6], lines[place % 4])

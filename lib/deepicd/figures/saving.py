@@ -20,7 +20,8 @@ def use_style() -> None:
     plt.style.use(str(STYLE))
 
 
-def save(fig: Figure, frame: pd.DataFrame, folder: str | os.PathLike, name: str):
+def save(fig: Figure, frame: pd.DataFrame, folder: str | os.PathLike, name: str,
+         caption: str = ""):
     """Write a figure as PDF and PNG and its numbers as CSV; show it in a notebook.
 
     Each file is written atomically. The same figure gives the same bytes: no date
@@ -36,6 +37,9 @@ def save(fig: Figure, frame: pd.DataFrame, folder: str | os.PathLike, name: str)
         Made if missing.
     name : str
         File name without a suffix.
+    caption : str
+        What the figure shows, in numbers; kept inside both images as their
+        description and shown below the figure in a notebook.
 
     Raises
     ------
@@ -55,21 +59,26 @@ def save(fig: Figure, frame: pd.DataFrame, folder: str | os.PathLike, name: str)
         raise UserError(f"figure name {name!r}", "a bare file name such as 'curve'",
                         "leave out folders and suffixes")
     folder = Path(folder)
+    dated, named = {"CreationDate": None}, {"Software": None}
+    if caption:
+        dated["Subject"] = named["Description"] = caption
     with atomic_path(folder / f"{name}.pdf") as path:
-        fig.savefig(path, metadata={"CreationDate": None})
+        fig.savefig(path, metadata=dated)
     with atomic_path(folder / f"{name}.png") as path:
-        fig.savefig(path, metadata={"Software": None})
+        fig.savefig(path, metadata=named)
     write_csv(frame, folder / f"{name}.csv")
     plt.close(fig)
-    _show(folder / f"{name}.png", fig.get_figwidth())
+    _show(folder / f"{name}.png", fig.get_figwidth(), caption)
 
 
-def _show(path: Path, inches: float) -> None:
+def _show(path: Path, inches: float, caption: str) -> None:
     """Show a saved PNG at its final size (110 pixels an inch) in a notebook."""
     from IPython import get_ipython
 
     if get_ipython() is None:
         return
-    from IPython.display import Image, display
+    from IPython.display import Image, Markdown, display
 
     display(Image(filename=str(path), width=round(110 * inches)))
+    if caption:
+        display(Markdown(f"*{caption}*"))

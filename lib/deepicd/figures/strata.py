@@ -16,38 +16,50 @@ def plot_frequency(frame: pd.DataFrame) -> Figure:
     Parameters
     ----------
     frame : pandas.DataFrame
-        Columns system, code, train_n, test_n, f1. Dots are codes, sized by test
-        notes; lines are means over up to eight groups of equally many codes.
+        Columns system, code, train_n, test_n, f1. One panel a system: shading is
+        the density of codes, the line the mean over up to eight groups of equally
+        many codes with its 95 % interval (normal, over the codes of the group).
 
     Examples
     --------
     >>> frame = pd.DataFrame({"system": "sft", "code": ["I10", "J18.9"],
     ...                       "train_n": [5, 50], "test_n": [2, 20], "f1": [0.1, 0.8]})
     >>> len(plot_frequency(frame).axes)
-    2
+    1
     """
     systems = in_order(frame["system"])
-    fig, (top, axes) = plt.subplots(
-        2, 1, figsize=(COLUMN * 1.25, 2.9), sharex=True, height_ratios=(1, 5))
+    columns = min(len(systems), 4)
+    rows = -(-len(systems) // columns)
+    width = min(PAGE, max(COLUMN, 0.5 + 1.7 * columns))
+    fig, panels = plt.subplots(rows, columns, figsize=(width, 0.35 + 1.6 * rows),
+                               sharex=True, sharey=True, squeeze=False)
+    for axes, system in zip(panels.flat, systems, strict=False):
+        _frequency_panel(axes, frame[frame["system"] == system], look(system, systems))
+    for axes in panels.flat[len(systems):]:
+        axes.set_visible(False)
     codes = frame.drop_duplicates("code")
-    seen = codes["train_n"].clip(lower=0.5)
-    edges = np.geomspace(seen.min() * 0.9, seen.max() * 1.1, 25)
-    top.hist(seen, bins=edges, color="#bbbbbb")
-    top.set(ylabel="codes")
-    top.grid(visible=False)
-    for system in systems:
-        rows = frame[frame["system"] == system]
-        how = look(system, systems)
-        axes.scatter(rows["train_n"].clip(lower=0.5), rows["f1"], color=how.colour,
-                     s=2 + rows["test_n"] ** 0.5, alpha=0.25, linewidth=0)
-        means = _binned(rows)
-        axes.plot(means["train_n"], means["f1"], color=how.colour, marker=how.marker,
-                  linestyle=how.line, label=how.name)
-    _plain_log_ticks(axes, rare=codes["train_n"].min() < 1)
-    axes.set( xlabel="training notes with the code",
-             ylabel="F1 of the code", ylim=(-0.03, 1.03))
-    fig.legend(loc="outside upper center", ncols=3)
+    _plain_log_ticks(panels[0, 0], rare=codes["train_n"].min() < 1)
+    panels[0, 0].set_ylim(-0.06, 1.06)
+    fig.supxlabel("training notes with the code", fontsize=7.5)
+    fig.supylabel("F1 of the code", fontsize=7.5)
     return fig
+
+
+def _frequency_panel(axes, rows: pd.DataFrame, how) -> None:
+    seen = rows["train_n"].clip(lower=0.5)
+    across = np.geomspace(seen.min() * 0.85, seen.max() * 1.15, 11)
+    up = np.linspace(-0.05, 1.05, 12)
+    counts, _, _ = np.histogram2d(seen, rows["f1"], (across, up))
+    axes.pcolormesh(across, up, np.ma.masked_equal(counts.T, 0) ** 0.5, cmap="Greys",
+                    vmin=0, vmax=1.5 * max(counts.max(), 1) ** 0.5, linewidth=0)
+    means = _binned(rows)
+    axes.fill_between(means["train_n"], (means["f1"] - means["half"]).clip(0, 1),
+                      (means["f1"] + means["half"]).clip(0, 1), color=how.colour,
+                      alpha=0.25, linewidth=0)
+    axes.plot(means["train_n"], means["f1"], color=how.colour, marker=how.marker,
+              linestyle="-")
+    axes.set_title(how.name)
+    axes.grid(visible=False)
 
 
 def _plain_log_ticks(axes, rare: bool) -> None:
@@ -55,7 +67,7 @@ def _plain_log_ticks(axes, rare: bool) -> None:
     low, high = axes.get_xlim()
     steps = [m * 10**e for e in range(7) for m in (1, 2, 5)]
     ticks = [step for step in steps if low <= step <= high]
-    ticks = ticks if len(ticks) < 9 else [t for t in ticks if str(t)[0] == "1"]
+    ticks = ticks if len(ticks) < 6 else [t for t in ticks if str(t)[0] == "1"]
     axes.set_xticks([0.5, *ticks] if rare else ticks,
                     ["0", *map("{:,}".format, ticks)] if rare else ticks)
     axes.xaxis.set_minor_locator(plt.NullLocator())
@@ -65,7 +77,9 @@ def _binned(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(train_n=rows["train_n"].clip(lower=0.5))
     ranks = rows["train_n"].rank(method="dense")
     groups = pd.qcut(ranks, min(8, int(ranks.max())), labels=False, duplicates="drop")
-    return rows.groupby(groups.to_numpy())[["train_n", "f1"]].mean()
+    groups = rows.groupby(groups.to_numpy())
+    means = groups[["train_n", "f1"]].mean()
+    return means.assign(half=1.96 * groups["f1"].sem().fillna(0.0))
 
 
 def plot_subgroups(frame: pd.DataFrame, metric: str = "accuracy",
@@ -101,7 +115,7 @@ def plot_subgroups(frame: pd.DataFrame, metric: str = "accuracy",
     axes.set_yticks(range(len(strata)), [f"{s}  ({counts[s]:,})" for s in strata])
     shown = f"{METRIC_NAMES.get(metric, metric)}, {LEVEL_NAMES[level].lower()}"
     axes.set(ylim=(-0.6, len(strata) - 0.4),
-             xlabel=f"{shown}; bar: 95 % interval, bootstrap by patient")
+             xlabel=f"{shown}\n(notes in brackets; bars: 95 % interval by patient)")
     axes.grid(axis="y", visible=False)
     handles = [plt.Line2D([], [], color=look(s, systems).colour, linestyle="-",
                           marker=look(s, systems).marker, linewidth=1, markersize=4,
@@ -114,33 +128,40 @@ def _at_row(axes, one: pd.DataFrame, y: float, systems) -> None:
     intervals(axes, one, [one["system"].iloc[0]], shift=y)
 
 
-def plot_risk_coverage(frame: pd.DataFrame) -> Figure:
-    """Error among the answered notes as the least certain ones are left to a person.
+def plot_note_length(frame: pd.DataFrame, metric: str = "accuracy",
+                     levels=("chapter", "category", "full")) -> Figure:
+    """Score against the length of the note, one panel a level.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Columns system, level, coverage, risk.
+        Columns system, level, metric, words (mean of the group), value, low, high, n.
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"system": "sft", "level": "full",
-    ...                       "coverage": [0.5, 1.0], "risk": [0.1, 0.3]})
-    >>> len(plot_risk_coverage(frame).axes)
+    >>> row = {"system": "sft", "level": "full", "metric": "accuracy", "words": 90.0,
+    ...        "value": 0.5, "low": 0.4, "high": 0.6, "n": 40}
+    >>> len(plot_note_length(pd.DataFrame([row]), levels=["full"]).axes)
     1
     """
-    levels = list(dict.fromkeys(frame["level"]))
-    systems = in_order(frame["system"])
-    fig, panels = plt.subplots(1, len(levels), sharex=True, sharey=True,
-                               squeeze=False,
-                               figsize=(max(COLUMN, 2.33 * len(levels)), 2.1))
+    rows = frame[frame["metric"] == metric]
+    systems = in_order(rows["system"])
+    fig, panels = plt.subplots(1, len(levels), sharex=True, sharey=True, squeeze=False,
+                               figsize=(max(COLUMN, 2.33 * len(levels)), 2.3))
     for axes, level in zip(panels[0], levels, strict=True):
-        for system in systems:
-            rows = frame[(frame["system"] == system) & (frame["level"] == level)]
+        for place, system in enumerate(systems):
+            part = rows[(rows["system"] == system) & (rows["level"] == level)]
             how = look(system, systems)
-            axes.plot(rows["coverage"], rows["risk"], color=how.colour, label=how.name,
-                      linestyle=how.line, drawstyle="steps-post")
-        axes.set(title=LEVEL_NAMES[level], xlabel="share answered", xlim=(0, 1))
-    panels[0, 0].set(ylabel="error among answered", ylim=(0, None))
-    panels[0, 0].legend()
+            x = part["words"] * (1 + 0.006 * (place - (len(systems) - 1) / 2))
+            axes.vlines(x, part["low"], part["high"], color=how.colour, linewidth=0.9)
+            axes.plot(x, part["value"], color=how.colour, marker=how.marker,
+                      linestyle=how.line, label=how.name)
+        axes.set_title(LEVEL_NAMES[level])
+    low, high = int(rows["n"].min()), int(rows["n"].max())
+    named = f"{low:,}" if low == high else f"{low:,}–{high:,}"
+    fig.supxlabel(f"words in the note (groups of {named} notes; bars: 95 % interval, "
+                  "bootstrap by patient)", fontsize=7)
+    panels[0, 0].set(ylabel=METRIC_NAMES.get(metric, metric), ylim=(None, 1.0))
+    fig.legend(*panels[0, 0].get_legend_handles_labels(), ncols=5,
+               loc="outside upper center")
     return fig

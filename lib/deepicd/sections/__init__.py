@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from deepicd.sections import cop
-from deepicd.sections.lines import find_headers
+from deepicd.sections.lines import Candidate, find_all, fold
 from deepicd.sections.names import KEPT
 from deepicd.sections.order import Mark, resolve
 from deepicd.sections.parts import cut_marks
@@ -104,10 +104,18 @@ def split_sections(text: str) -> list[Section]:
     >>> [(s.name, s.body) for s in split_sections(text)]
     [('chief_complaint', 'Cough'), ('past_medical_history', 'Asthma')]
     """
-    marks = resolve(text, find_headers(text))
+    folded = fold(text)
+    return _sections(text, _marks(folded, find_all([folded])[0]))
+
+
+def _marks(folded: str, candidates: list[Candidate]) -> list[Mark]:
+    marks = resolve(folded, candidates)
     if not marks or marks[0].start > 0:
         marks.insert(0, Mark(0, 0, "preamble"))
-    marks = cut_marks(text, marks)
+    return cut_marks(folded, marks)
+
+
+def _sections(text: str, marks: list[Mark]) -> list[Section]:
     ends = [*(mark.start for mark in marks[1:]), len(text)]
     return [
         Section(m.name, m.start, end, text[m.start : end], m.body, m.doubt)
@@ -145,36 +153,100 @@ def admission_note(text: str, mode: str = "robust") -> AdmissionNote:
     <BLANKLINE>
     PHYSICAL EXAM: Lungs clear.
     """
-    if mode not in MODES:
-        raise ValueError(f"found mode {mode!r}; expected one of {', '.join(MODES)}")
+    _check(mode)
     if mode == "cop":
         sections = [Section(*span) for span in cop.spans(text)]
+        note, flags = _cop_note(text)
     else:
-        sections = split_sections(text)
+        folded = fold(text)
+        marks = _marks(folded, find_all([folded])[0])
+        sections = _sections(text, marks)
+        note, flags = _note(text, marks)
+    return AdmissionNote(note, [s for s in sections if s.kept], flags)
+
+
+def admission_notes(texts: list[str], mode: str = "robust") -> list[tuple]:
+    """Keep what was known at admission of many summaries: much faster than one by one.
+
+    Parameters
+    ----------
+    texts : list of str
+        Discharge summaries.
+    mode : {"robust", "cop"}
+        See `admission_note`.
+
+    Returns
+    -------
+    list of tuple
+        The `text` and the `flags` of each summary's admission note.
+
+    Raises
+    ------
+    ValueError
+        For an unknown mode.
+
+    Examples
+    --------
+    >>> [text for text, flags in admission_notes(["HPI: cough", "PMH: asthma"])]
+    ['PRESENT ILLNESS: cough', 'MEDICAL HISTORY: asthma']
+    """
+    _check(mode)
+    if mode == "cop":
+        return [_cop_note(text) for text in texts]
+    notes = []
+    for start in range(0, len(texts), _AT_ONCE):
+        some = texts[start : start + _AT_ONCE]
+        folded = [fold(text) for text in some]
+        found = zip(some, folded, find_all(folded), strict=True)
+        notes += [_note(t, _marks(f, headers)) for t, f, headers in found]
+    return notes
+
+
+_AT_ONCE = 64  # notes whose lines are searched together: they fit into the cache
+
+
+def _check(mode: str) -> None:
+    if mode not in MODES:
+        raise ValueError(f"found mode {mode!r}; expected one of {', '.join(MODES)}")
+
+
+def _note(text: str, marks: list[Mark]) -> tuple[str, list[str]]:
+    """Cut the kept bodies out; nothing else is copied."""
     bodies: dict[str, list[str]] = {}
-    for section in sections:
-        if section.name in KEPT and (body := section.body).strip(_NOTHING):
-            bodies.setdefault(section.name, []).append(body)
+    doubts = dict.fromkeys([mark.doubt for mark in marks if mark.doubt])
+    end = len(text)
+    for start, body, name, _ in reversed(marks):
+        if name in TITLES:
+            said = text[body:end].strip()
+            if said.strip(_NOTHING):
+                bodies.setdefault(name, []).append(said)
+        end = start
+    return _assemble(bodies, {mark.name for mark in marks}, doubts)
+
+
+def _cop_note(text: str) -> tuple[str, list[str]]:
+    spans = cop.spans(text)
+    bodies = {
+        name: [body]
+        for name, _, end, _, start in spans
+        if (body := text[start:end].strip()).strip(_NOTHING)
+    }
+    return _assemble(bodies, {name for name, *_ in spans}, ())
+
+
+def _assemble(bodies: dict[str, list[str]], names: set[str], doubts):
+    """Join the bodies, which come last first, under the published titles; flag."""
     counts = any(name in bodies for name in _DECIDING)
-    parts = [f"{TITLES[n]}: " + "\n".join(bodies[n]) for n in KEPT if n in bodies]
-    return AdmissionNote(
-        "\n\n".join(parts) if counts else "",
-        [section for section in sections if section.kept],
-        _flags(sections, bodies, counts),
-    )
-
-
-def _flags(sections, bodies, counts: bool) -> list[str]:
-    flags = {f"missing_{name}": None for name in KEPT if name not in bodies}
-    names = {section.name for section in sections}
+    flags = [f"missing_{name}" for name in KEPT if name not in bodies]
     if "brief_hospital_course" not in names:
-        flags["no_hospital_course_header"] = None
+        flags.append("no_hospital_course_header")
     if "discharge_exam" in names:
         only = "" if "physical_exam" in bodies else "_only"
-        flags[f"discharge_exam{only}_left_out"] = None
-    for section in sections:
-        if section.doubt:
-            flags[section.doubt] = None
+        flags.append(f"discharge_exam{only}_left_out")
+    flags += doubts
     if not counts:
-        flags["empty"] = None
-    return list(flags)
+        return "", [*flags, "empty"]
+    parts = [
+        f"{TITLES[n]}: " + "\n".join(bodies[n][::-1]) for n in KEPT if n in bodies
+    ]
+    return "\n\n".join(parts), flags

@@ -1,7 +1,16 @@
-"""Where a header may stand: at the start of a line, alone on it, or glued into it."""
+"""Where a header may stand: at the start of a line, alone on it, or glued into it.
+
+Most lines of a summary hold no header. Whole batches of notes are therefore searched
+at once for the few lines that begin, or have a colon or an end, as a header does;
+only those are looked at one by one. Every position counts in the original text.
+"""
 
 import re
+import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
+
+import numpy as np
 
 from deepicd.sections.vocabulary import (
     EXACT,
@@ -25,101 +34,241 @@ class Candidate(NamedTuple):
     line_start: bool
 
 
+_new = tuple.__new__  # half the time of a call of the class
+
+
+class _Folding(dict):
+    """Letter by letter: accents off, odd spaces and dashes plain, one kind of line."""
+
+    def __missing__(self, code: int) -> int:
+        plain = ord(unicodedata.normalize("NFKD", chr(code))[0])
+        kind = unicodedata.category(chr(code))
+        if code < 128:
+            plain = code
+        elif plain > 127:
+            plain = {"P": 45, "Z": 32, "C": 32}.get(kind[0], code)
+        self[code] = plain
+        return plain
+
+
+_FOLDING = _Folding({ord(c): ord("\n") for c in "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"})
+
+
+def fold(text: str) -> str:
+    """Write a text so that headers can be compared; every letter keeps its place.
+
+    Examples
+    --------
+    >>> fold("Allergies\\u00a0\\uff1a\\r\\nnone")
+    'Allergies :\\n\\nnone'
+    """
+    if text.isascii() and "\r" not in text and "\f" not in text and "\v" not in text:
+        return text
+    return text.translate(_FOLDING)
+
+
 def find_headers(text: str) -> list[Candidate]:
     """Find everything that is written like a header, in order.
 
     Examples
     --------
     >>> text = "Sex: F   Service: MEDICINE\\nSocial History: ___ Family History: none"
-    >>> [c.header.names[0] for c in find_headers(text)]
+    >>> [c.header.name for c in find_headers(text)]
     ['service', 'social_history', 'family_history']
     """
-    found: list[Candidate] = []
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few letters change length with their case
-        lowered = text
-    start = 0
-    for low, line in zip(lowered.split("\n"), text.split("\n"), strict=True):
-        if low and _worth_it(low):
-            _in_line(line, start, found)
-        start += len(line) + 1
+    return find_all([fold(text)])[0]
+
+
+def find_all(texts: list[str]) -> list[list[Candidate]]:
+    """Find the possible headers of many folded texts.
+
+    Examples
+    --------
+    >>> [len(found) for found in find_all(["HPI: x\\nPMH: y", "", "cough"])]
+    [2, 0, 0]
+    """
+    found: list[list[Candidate]] = [[] for _ in texts]
+    joined = "\n".join(["", *texts, "    "])
+    headed, alone, later = _places(joined, texts)
+    raws = [joined[a:b] for a, b in zip(headed[0], headed[1], strict=True)]
+    headers = map(_header, raws)
+    for known, raw, colon, note in zip(headers, raws, *headed[2:], strict=True):
+        if known:
+            start = colon - len(raw) + known[1]
+            header = known[0]
+            fields = (start, colon + 1, header, True, True)
+            found[note].append(_new(Candidate, fields))
+        elif raw.rstrip(_TRIMMED)[-4:].lower() in GLUED_TAILS:
+            _glued(raw, colon, True, found[note])
+    mixed = set()
+    for begin, stop, end, note in zip(*alone, strict=True):
+        if _alone(joined[begin:stop], end, found[note]):
+            mixed.add(note)
+    for begin, stop, colon, note in zip(*later, strict=True):
+        before = joined.rfind(":", begin, stop)
+        piece = joined[max(before + 1, begin, stop - 50) : stop]
+        if _glued(piece, colon, before < 0, found[note]):
+            mixed.add(note)
+    for note in mixed:
+        found[note].sort()
     return found
 
 
-def _worth_it(low: str) -> bool:
-    """Whether a line in lower case may hold a header; most lines may not."""
-    if low[0] in _DECORATION:
-        low = low.lstrip(_DECORATION)
-    if low[:4] in HEADS:
-        return bool(low)
-    colon = low.find(":")
-    if colon < 0:
-        return low[-4:] in TAILS
-    if low[colon - 4 : colon] in TAILS or colon < 4 and low[:colon].strip() in HEADS:
-        return True
-    return low.find(":", colon + 1) >= 0
+# Bytes as the numbers by which four of them are looked up: letters, gap, digit, other.
+_CODE = np.zeros(256, np.uint32)
+_CODE[97:123] = _CODE[65:91] = np.arange(1, 27)
+_CODE[95], _CODE[48:58] = 29, 30
+_NO_LETTER = (0, 29, 30)
+_DECORATION = np.zeros(256, bool)
+_DECORATION[list(b" \t#*-=_>.([)]0123456789")] = True
+_SMALL = np.zeros(256, bool)
+_SMALL[97:123] = True
 
 
-_DECORATION = " \t\r#*-=_>.([0123456789"
+def _table(keys: set[str], before: bool) -> np.ndarray:
+    """Mark all the fours of codes that stand for a key; short ones are filled up."""
+    table = np.zeros(1 << 20, bool)
+    for key in keys:
+        fours = [[int(_CODE[ord(c)]) for c in key]]
+        fill = _NO_LETTER
+        while len(fours[0]) < 4:
+            fours = [[c, *f] if before else [*f, c] for f in fours for c in fill]
+            fill = range(32)
+        for a, b, c, d in fours:
+            table[a << 15 | b << 10 | c << 5 | d] = True
+    return table
 
 
-def _in_line(line: str, start: int, found: list[Candidate]) -> None:
-    colon = line.find(":")
-    if colon < 0:
-        if len(line) <= _MAX:
-            _alone(line, start, found)
-        return
-    head = line[:colon] if colon <= _MAX else ""
-    header = classify(head) if plausible(head) else None
-    if header:
-        begin = start + len(line) - len(line.lstrip())
-        found.append(Candidate(begin, start + colon + 1, header, True, True))
-    else:
-        _glued(line, start, 0, colon, found)
-    previous = colon
-    while (colon := line.find(":", previous + 1)) >= 0:
-        _glued(line, start, previous + 1, colon, found)
-        previous = colon
+_HEADS, _TAILS = _table(HEADS, False), _table(TAILS, True)
 
 
-def _alone(line: str, start: int, found: list[Candidate]) -> None:
+def _places(joined: str, texts: list[str]):
+    """Find what a header may own: lines with a colon, lines without, later colons.
+
+    Gives four lists for each: begin of the line and the colon or end in the joined
+    texts, the latter again counted in its note, and the number of the note.
+    """
+    letters = np.frombuffer(joined.encode("ascii", "replace"), np.uint8)
+    marks = np.flatnonzero((letters == 10) | (letters == 58))
+    colon = letters[marks] == 58
+    ends, colons = marks[~colon], marks[colon]
+    begins, ends = ends[:-1] + 1, ends[1:]
+    firsts = np.append(colons, len(letters))[np.searchsorted(colons, begins)]
+    headed = colons[_tails(letters, colons - 1)]
+    owner = np.searchsorted(ends, headed)
+    near = firsts - begins <= _MAX
+    look = np.zeros(len(begins), bool)
+    look[owner] = True
+    short = (ends - begins <= _MAX) & ~_SMALL[letters[begins]]
+    near &= (firsts < ends) | short
+    look &= near
+    maybe = np.flatnonzero(near & ~look)
+    look[maybe] = _HEADS[_four(letters, _past_decoration(letters, begins[maybe], 1))]
+    none = np.flatnonzero(short & (firsts > ends) & ~look)
+    look[none] = _tails(letters, ends[none] - 1)
+    colon = firsts < ends
+    with_, without = np.flatnonzero(look & colon), np.flatnonzero(look & ~colon)
+    later = (firsts[owner] < headed) | (headed - begins[owner] > _MAX)
+    origins = np.cumsum([1, *(len(text) + 1 for text in texts)])
+    return (
+        _columns(origins, begins[with_], firsts[with_]),
+        _columns(origins, begins[without], ends[without]),
+        _columns(origins, begins[owner[later]], headed[later]),
+    )
+
+
+def _columns(origins, begins, places):
+    notes = np.searchsorted(origins, begins, side="right") - 1
+    columns = (begins, places, places - origins[notes], notes)
+    return [column.tolist() for column in columns]
+
+
+def _tails(letters, places) -> np.ndarray:
+    """Whether a header may end there, or a little before, behind some decoration."""
+    return _TAILS[_four(letters, _past_decoration(letters, places, -1, 7) - 3)]
+
+
+def _past_decoration(letters, places, step: int, most: int = 24) -> np.ndarray:
+    """Move places over marks, digits and gaps that decorate a header."""
+    places = places.copy()
+    moving = np.arange(len(places))
+    for _ in range(most):
+        moving = moving[_DECORATION[letters[places[moving]]]]
+        if not len(moving):
+            break
+        places[moving] += step
+    return places
+
+
+def _four(letters, places) -> np.ndarray:
+    """Number the four letters from each place on."""
+    code = _CODE[letters.take(places, mode="clip")]
+    for i in (1, 2, 3):
+        code <<= 5
+        code |= _CODE[letters.take(places + i, mode="clip")]
+    return code
+
+
+@lru_cache(maxsize=1 << 16)
+def _header(raw: str) -> tuple[Header, int] | None:
+    """Say what a header stands for, and how much space precedes it."""
+    if not plausible(raw):
+        return None
+    header = classify(raw) or _numbered(raw)
+    return (header, len(raw) - len(raw.lstrip())) if header else None
+
+
+def _numbered(raw: str) -> Header | None:
+    """Read `1. Chief Complaint`; short and doubtful names are items of a list."""
+    number = _NUMBER.match(raw)
+    header = classify(raw[number.end() :]) if number else None
+    return header if header and (header.sure or _one_gap(header)) else None
+
+
+def _one_gap(header: Header) -> bool:
+    return header.kind == "gap" and len(header.names) == 1
+
+
+_NUMBER = re.compile(r"\s*\d\d?[.)]\s+")
+
+
+def _alone(line: str, end: int, found: list[Candidate]) -> bool:
     """Take a line without a colon that is nothing but the full name of a section."""
-    if not plausible(line):
-        return
     text = line.strip().rstrip(" .-=*#")
     if len(text) < 8 or text.count(" ") > 7 or text[0].islower():
-        return
-    header = classify(text)
-    if header is None or header.kind not in ("full", "misspelt", "gap"):
-        return
+        return False
+    known = _header(text)
+    if known is None or known[0].kind not in ("full", "misspelt", "gap"):
+        return False
+    header = known[0]
     if header.kind == "gap" and (len(header.names) > 1 or text.count(" ") < 2):
-        return
-    begin = start + len(line) - len(line.lstrip())
-    found.append(Candidate(begin, start + len(line), header, False, True))
+        return False
+    found.append(Candidate(end - len(line.lstrip()), end, header, False, True))
+    return True
 
 
-def _glued(line: str, start: int, low: int, colon: int, found: list[Candidate]) -> None:
-    """Take a full name before a later colon of the line, if it is set off.
+def _glued(piece: str, colon: int, line_start: bool, found: list) -> bool:
+    """Take a full name at the end of a piece before a colon, if it is set off.
 
     Set off means: after two spaces, a tab, a gap or punctuation, or glued to a small
     letter or digit without a space, and written with a capital.
     """
-    if line[colon - 4 : colon].lower() not in GLUED_TAILS:
-        return
-    piece = line[max(low, colon - 50) : colon]
-    stop = len(piece)
-    for capital in _CAPITAL.finditer(piece):
-        begin = capital.start()
-        if not _set_off(piece, begin, low == 0):
+    if piece.rstrip(_TRIMMED)[-4:].lower() not in GLUED_TAILS:
+        return False
+    for capital in _CAPITAL.finditer(piece, max(0, len(piece) - 50)):
+        at = capital.start()
+        if not _set_off(piece, at, line_start):
             continue
-        header = classify(piece[begin:])
-        if header and header.kind == "full":
-            at = start + colon - stop + begin
-            found.append(Candidate(at, start + colon + 1, header, True, False))
-            return
+        header = classify(piece[at:])
+        if header and (header.kind == "full" or at and _one_gap(header)):
+            start = colon - len(piece) + at
+            found.append(Candidate(start, colon + 1, header, True, False))
+            return True
+    return False
 
 
-_CAPITAL = re.compile(r"[A-Z]")
+_TRIMMED = " _()"
+_CAPITAL = re.compile(r"[A-Z]|(?<![_\w])___(?= [A-Za-z])")
 # How the full names end: what else stands before a colon is not looked at.
 GLUED_TAILS = {key[-4:] for key, header in EXACT.items() if header.kind == "full"}
 

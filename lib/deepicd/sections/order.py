@@ -12,13 +12,14 @@ from typing import NamedTuple
 from deepicd.sections.lines import Candidate
 from deepicd.sections.names import RANK
 
+_new = tuple.__new__  # half the time of a call of the class
 _LETTER = re.compile(r"[^\W_]")
 _RESULTS = RANK["pertinent_results"]
 _COURSE = RANK["brief_hospital_course"]
 _EXAM = RANK["physical_exam"]
 _EXAMS = ("physical_exam", "discharge_exam")
 _MEDS = "medications_on_admission"
-_SURE = ("full", "misspelt")
+_ATTENDING = RANK["attending"]
 
 
 class Mark(NamedTuple):
@@ -30,7 +31,7 @@ class Mark(NamedTuple):
     doubt: str = ""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Reader:
     """What has been read so far."""
 
@@ -52,17 +53,25 @@ class _Reader:
             return False
         return _LETTER.search(self.text, self.marks[-1].body, stop) is not None
 
-    def accept(self, candidate: Candidate, name: str, doubt: str = "") -> None:
-        """Open a section."""
-        if self.current == "physical_exam" and self.said_something(candidate.start):
-            self.exam_done = True
-        if RANK[name] < _EXAM:
+    def accept(self, candidate: Candidate, name: str) -> int:
+        """Open a section; give where its body starts."""
+        start, body, header, _, line_start = candidate
+        rank = RANK[name]
+        if rank < _EXAM:
             self.exam_done = False
-        self.marks.append(Mark(candidate.start, candidate.body, name, doubt))
+        elif self.current == "physical_exam" and not self.exam_done:
+            self.exam_done = self.said_something(start)
+        plain = header.kind != "gap" and line_start and header.name == name
+        if plain and header.kind != "misspelt" and not rank < _RESULTS <= self.reached:
+            doubt = ""
+        else:
+            doubt = _doubt(self, candidate, name, rank)
+        self.marks.append(_new(Mark, (start, body, name, doubt)))
         self.current = name
         self.seen.add(name)
-        if name != _MEDS:
-            self.reached = max(self.reached, RANK[name])
+        if rank > self.reached and name != _MEDS:
+            self.reached = rank
+        return body
 
 
 def resolve(text: str, candidates: list[Candidate]) -> list[Mark]:
@@ -80,78 +89,69 @@ def resolve(text: str, candidates: list[Candidate]) -> list[Mark]:
     list of Mark
         By position.
     """
-    sure = [c.header.names[0] for c in candidates if c.header.kind in _SURE]
-    turn = next((i for i, c in enumerate(candidates) if _late(c)), len(candidates))
-    early = {c.header.names[0] for c in candidates[:turn] if c.header.kind in _SURE}
-    reader = _Reader(text, set(sure), early, *_ahead(candidates))
+    reader = _Reader(text, *_ahead(candidates))
+    body = 0
     for number, candidate in enumerate(candidates):
-        reader.at = number
-        if reader.marks and candidate.start < reader.marks[-1].body:
+        if candidate.start < body:
             continue
-        kind = candidate.header.kind
-        if kind == "gap":
-            name = _of_gap(reader, candidate)
-        elif kind == "weak":
-            name = _of_weak(reader, candidate)
-        elif kind == "from_exam":
-            name = _of_late(reader, candidate)
-        elif kind == "in_exam":
-            inside = reader.current in _EXAMS and candidate.colon
-            name = "physical_exam" if inside else None
+        header = candidate.header
+        if header.plain and (header.rank > _EXAM or reader.reached < _RESULTS):
+            name = header.name
         else:
-            name = _of_full(reader, candidate)
+            reader.at = number
+            name = _JUDGES[header.kind](reader, candidate)
         if name:
-            reader.accept(candidate, name, _doubt(reader, candidate, name))
+            body = reader.accept(candidate, name)
     return reader.marks
 
 
-def _ahead(candidates: list[Candidate]) -> tuple[list[int], int]:
-    """Look ahead once: the rank of the next sure header, the last medication list."""
-    ranks, rank, last = [], len(RANK), -1
+def _ahead(candidates: list[Candidate]):
+    """Look ahead once.
+
+    Gives the sections that have a sure header, those that have one before the
+    results, the rank of the next sure header after each candidate, and the last
+    medication list.
+    """
+    full, early, ranks, rank, last = set(), set(), [], len(RANK), -1
     for number in range(len(candidates) - 1, -1, -1):
-        ranks.append(rank)
         header = candidates[number].header
-        if header.kind in _SURE:
-            rank = RANK[header.names[0]]
-        if last < 0 and _MEDS in header.names and candidates[number].line_start:
+        ranks.append(rank)
+        if header.late:
+            early.clear()
+        if header.sure:
+            rank = header.rank
+            full.add(header.name)
+            if not header.late:
+                early.add(header.name)
+        if last < 0 and header.list and candidates[number].line_start:
             last = number
-    return ranks[::-1], last
+    ranks.reverse()
+    return full, early, ranks, last
 
 
-def _late(candidate: Candidate) -> bool:
-    """Whether a header surely belongs to the results or to what follows."""
-    header = candidate.header
-    sure = header.kind in (*_SURE, "gap") or header.admission
-    return sure and all(RANK[name] >= _RESULTS for name in header.names)
-
-
-def _doubt(reader: _Reader, candidate: Candidate, name: str) -> str:
+def _doubt(reader: _Reader, candidate: Candidate, name: str, rank: int) -> str:
     header = candidate.header
     if header.kind == "gap":
         return "ambiguous_header" if len(header.names) > 1 else "gap_in_header"
     if header.kind == "misspelt":
         return "misspelt_header"
-    if name == "discharge_exam" and header.names[0] == "physical_exam":
+    if name == "discharge_exam" and header.name == "physical_exam":
         return "second_exam_left_out"
-    if not candidate.line_start and RANK[name] > RANK["attending"]:
+    if not candidate.line_start and rank > _ATTENDING:
         return "header_inside_line"
-    early = RANK[name] < _RESULTS
-    return "out_of_order" if early and reader.reached >= _RESULTS else ""
+    return "out_of_order" if rank < _RESULTS <= reader.reached else ""
 
 
 def _of_full(reader: _Reader, candidate: Candidate) -> str | None:
     """Judge a header written in full."""
-    name = candidate.header.names[0]
-    rank = RANK[name]
+    name, rank = candidate.header.name, candidate.header.rank
     if name == "physical_exam":
         return _exam(reader, candidate)
     if name == _MEDS:
         return _medications(reader, candidate)
     if name == "discharge_exam":
         return name if reader.reached < _COURSE else None
-    if rank > _EXAM:
-        return name
-    return name if reader.reached < _RESULTS else None
+    return name if rank > _EXAM or reader.reached < _RESULTS else None
 
 
 def _exam(reader: _Reader, candidate: Candidate) -> str | None:
@@ -178,7 +178,7 @@ def _medications(reader: _Reader, candidate: Candidate) -> str | None:
 
 def _of_weak(reader: _Reader, candidate: Candidate) -> str | None:
     """Judge an abbreviation or an everyday word."""
-    name = candidate.header.names[0]
+    name = candidate.header.name
     if not candidate.colon:
         return None
     if name == _MEDS:
@@ -220,7 +220,7 @@ def _said(reader: _Reader, candidate: Candidate) -> str:
 
 def _of_late(reader: _Reader, candidate: Candidate) -> str | None:
     """Judge the everyday names of results and of what follows."""
-    name = candidate.header.names[0]
+    name = candidate.header.name
     if name == "discharge_medications":
         return name
     if not candidate.colon:
@@ -267,8 +267,9 @@ def _gapped_exam(reader: _Reader, candidate: Candidate, names) -> str | None:
     if reader.reached >= _RESULTS:
         return _gapped_late_discharge(reader, names)
     said = _said(reader, candidate)
-    if "discharge" in said:
-        return "discharge_exam" if reader.current in _EXAMS else None
+    if "discharge" in said:  # whatever it is, it was not known at admission
+        inside = reader.current in _EXAMS or candidate.line_start
+        return "discharge_exam" if inside else None
     if "admission" in said and _MEDS in names:
         return _MEDS
     return _exam(reader, candidate)
@@ -276,7 +277,8 @@ def _gapped_exam(reader: _Reader, candidate: Candidate, names) -> str | None:
 
 def _gapped_late_discharge(reader: _Reader, names) -> str | None:
     later = [n for n in names if RANK[n] > _COURSE and n not in reader.seen]
-    return later[0] if later and reader.reached >= _COURSE else None
+    ahead = [n for n in later if RANK[n] >= reader.reached]
+    return (ahead or later)[0] if later and reader.reached >= _COURSE else None
 
 
 def _gapped_medications(reader: _Reader, candidate: Candidate) -> str | None:
@@ -286,6 +288,8 @@ def _gapped_medications(reader: _Reader, candidate: Candidate) -> str | None:
         return _gapped_exam(reader, candidate, candidate.header.names)
     if "admission" in said and "medication" not in said:
         return _something_on_admission(reader, candidate)
+    if reader.current == _MEDS and not reader.said_something(candidate.start):
+        return _MEDS  # the same header twice, back to back
     if "admission" in said or said.lstrip(" #*").startswith("medication"):
         read = {_MEDS, "discharge_medications"} & reader.seen
         return "discharge_medications" if read else _MEDS
@@ -304,3 +308,15 @@ def _something_on_admission(reader: _Reader, candidate: Candidate) -> str | None
     if reader.current in _EXAMS or "physical_exam" not in reader.full:
         return "physical_exam"
     return _MEDS
+
+
+def _of_day(reader: _Reader, candidate: Candidate) -> str | None:
+    """Judge `On admission:`, which is a header only inside an exam."""
+    inside = reader.current in _EXAMS and candidate.colon
+    return "physical_exam" if inside else None
+
+
+_JUDGES = {
+    "full": _of_full, "misspelt": _of_full, "gap": _of_gap, "weak": _of_weak,
+    "from_exam": _of_late, "in_exam": _of_day,
+}  # fmt: skip

@@ -28,6 +28,7 @@ _INSIDE = re.compile(
     r"|\b(?:discharge|d/c|dc)\s+(?:physical\b|exam|pe\b|vitals?\b|vs\b|weight|wt\b)",
     re.I,
 )
+_LAB_WORDS = ("BLOOD", "URINE", "PLT", "OTHER")
 _LAB_LINE = re.compile(
     r"^[^\w\n]*_{2,}[ \t]+\d\d?:\d\d\s?[AP]M\s+(?:BLOOD|URINE|PLT|OTHER)", re.M
 )
@@ -38,6 +39,8 @@ _LIST_HEAD = re.compile(
 _HINT = re.compile(
     r"(?:dis?charg|\bd/c|\bdc\b|\bdispo|transfer|call-?out|post-?op)", re.I
 )
+# Without one of these no pattern of a hint matches.
+_HINTS = ("charg", "d/c", "dc", "dispo", "transfer", "callo", "call-", "posto", "post-")
 _LETTER = re.compile(r"[^\W_]")
 _FIRST_ITEM = re.compile(r"^[ \t]*1[.)]\s", re.M)
 
@@ -58,22 +61,47 @@ def cut_marks(text: str, marks: list[Mark]) -> list[Mark]:
         With `discharge_exam`, `pertinent_results` and `discharge_medications` added
         where they have no header of their own.
     """
-    out: list[Mark] = []
-    ends = [*(mark.start for mark in marks[1:]), len(text)]
-    listed = any(mark.name == "discharge_medications" for mark in marks)
-    for mark, end in zip(marks, ends, strict=True):
+    names = {mark.name for mark in marks}
+    if "physical_exam" not in names:
+        marks = _with_exam(text, marks)
+    added: list[Mark] = []
+    listed = "discharge_medications" in names
+    for number, mark in enumerate(marks):
+        if mark.name in _CUT:
+            body = text[mark.body : _end(text, marks, number)]
+            if mark.name == "physical_exam":
+                added += _cut_exam(body, mark.body)
+            else:
+                added += _cut_list(body, mark.body, listed)
+    return sorted([*marks, *added]) if added else marks
+
+
+_CUT = ("physical_exam", "medications_on_admission")
+
+
+def _end(text: str, marks: list[Mark], number: int) -> int:
+    return marks[number + 1].start if number + 1 < len(marks) else len(text)
+
+
+def _with_exam(text: str, marks: list[Mark]) -> list[Mark]:
+    """Find an exam without a header at the end of the social or family history."""
+    out = []
+    for number, mark in enumerate(marks):
         out.append(mark)
-        if mark.name == "physical_exam":
-            out += _cut_exam(text, mark.body, end)
-        elif mark.name == "medications_on_admission":
-            out += _cut_list(text, mark.body, end, listed)
+        if mark.name in ("social_history", "family_history"):
+            body = text[mark.body : _end(text, marks, number)]
+            found = list(_SYSTEM.finditer("\n" + body.lower()))
+            if len({line[1] for line in found}) >= 3:
+                at = mark.body + found[0].start()
+                out.append(Mark(at, at, "physical_exam", "exam_without_header"))
     return out
 
 
-def _cut_exam(text: str, start: int, end: int) -> list[Mark]:
-    body = text[start:end]
-    found = [(at, "discharge_exam") for at in [_discharge_at(body)] if at >= 0]
-    lab = _LAB_LINE.search(body) if "M " in body else None
+def _cut_exam(body: str, start: int) -> list[Mark]:
+    places = (_discharge_at(body), _again_at(body))
+    found = [(at, "discharge_exam") for at in places if at >= 0]
+    has_lab = any(word in body for word in _LAB_WORDS)
+    lab = _LAB_LINE.search(body) if has_lab else None
     if lab:
         found.append((lab.start(), "pertinent_results"))
     return [
@@ -84,20 +112,77 @@ def _cut_exam(text: str, start: int, end: int) -> list[Mark]:
 
 def _discharge_at(body: str) -> int:
     """Find where an exam turns to another day; -1 if it does not."""
-    stop = -1
-    for hit in _HINT.finditer(body):
-        if hit.start() < stop:
-            continue
-        start = body.rfind("\n", 0, hit.start()) + 1
-        stop = body.find("\n", hit.start())
-        stop = stop if stop >= 0 else len(body)
-        line = body[start:stop]
+    for start, line in _hinted(body):
         if _other_time(line, _LETTER.search(body, 0, start) is not None):
             return start
         inside = _INSIDE.search(line)
         if inside and not _FINDING.search(line[: inside.end()]):
             return start + inside.start()
     return -1
+
+
+def _again_at(body: str) -> int:
+    """Find where an exam without a header of its own starts again; -1 if none does.
+
+    It starts again where it comes back to vital signs, appearance or head after at
+    least two other systems.
+    """
+    lowered = "\n" + body.lower()
+    if all(sum(map(lowered.count, heads)) < 2 for heads in _FIRST_HEADS):
+        return -1
+    seen: set[str] = set()
+    others, free = set(), 0
+    for line in _SYSTEM.finditer(lowered):
+        head = "vs" if line[1][0] in "vt" else line[1]
+        if head not in _OPENING:
+            others.add(head)
+        elif head in seen and len(others) >= 2:
+            return _block_start(body, free, line.start())
+        else:
+            seen.add(head)
+        free = line.end()
+    return -1
+
+
+_FIRST_HEADS = (
+    ("\nvs", "\nvital", "\nt ", "\nt:", "\ntemp"), ("\ngen",), ("\nheent",),
+)  # fmt: skip
+_OPENING = ("vs", "gen", "heent")
+_SYSTEM = re.compile(
+    r"\n[ \t*#-]*(vs|vital|temp|t(?=:? ?\d)|gen|heent|neck|cv|card|heart|lung|pulm|"
+    r"resp|chest|abd|ext|neuro|skin|back|gu|msk|psych|rectal)"
+    r"(?:[a-z ]{0,14}[:-]|(?<=vs) |(?<=t) | (?=\d))"
+)
+
+
+def _block_start(body: str, low: int, line: int) -> int:
+    """Go back to a blank line after the last system, or over a line of numbers."""
+    blank = max(body.rfind("\n\n", low, line), body.rfind("\n \n", low, line))
+    if blank >= 0:
+        return blank + len(body[blank:line]) - len(body[blank:line].lstrip())
+    before = body.rfind("\n", 0, max(line - 1, 0)) + 1
+    return line if _LETTER.search(body, before, line) and line else before
+
+
+def _hinted(body: str) -> list[tuple[int, str]]:
+    """Give the lines, and where they start, that may name another day."""
+    lowered = body.lower()
+    if len(lowered) != len(body):  # a few letters change length with their case
+        lowered = body
+    starts = set()
+    for hint in _HINTS:
+        at = lowered.find(hint)
+        while at >= 0:
+            starts.add(lowered.rfind("\n", 0, at) + 1)
+            end = lowered.find("\n", at)
+            at = lowered.find(hint, end) if end >= 0 else -1
+    lines = ((start, _line(body, start)) for start in sorted(starts))
+    return [(start, line) for start, line in lines if _HINT.search(line)]
+
+
+def _line(body: str, start: int) -> str:
+    end = body.find("\n", start)
+    return body[start:end] if end >= 0 else body[start:]
 
 
 def _other_time(line: str, after_text: bool) -> bool:
@@ -114,18 +199,16 @@ def _other_time(line: str, after_text: bool) -> bool:
     return not first.islower() and bool(_ALONE.fullmatch(line.strip()))
 
 
-def _cut_list(text: str, start: int, end: int, listed: bool) -> list[Mark]:
+def _cut_list(body: str, at: int, listed: bool) -> list[Mark]:
     """End the admission's medications where a discharge list starts."""
-    at = start
-    hint = _HINT.search(text, start, end)
-    for line in text[start:end].split("\n") if hint else ():
+    for start, line in _hinted(body):
         head, colon, _ = line.partition(":")
         short = len(head) <= 60 and bool(colon or len(line) <= 40)
         if short and (_LIST_HEAD.match(head) or colon and _OTHER_TIME.search(head)):
-            return [Mark(at, at, "discharge_medications", "cut_without_header")]
-        at += len(line) + 1
-    items = [] if listed else list(_FIRST_ITEM.finditer(text, start, end))
+            place = at + start
+            return [Mark(place, place, "discharge_medications", "cut_without_header")]
+    items = [] if listed else list(_FIRST_ITEM.finditer(body))
     if len(items) > 1:
-        again = items[1].start()
-        return [Mark(again, again, "discharge_medications", "second_list_left_out")]
+        place = at + items[1].start()
+        return [Mark(place, place, "discharge_medications", "second_list_left_out")]
     return []

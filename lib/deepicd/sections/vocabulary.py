@@ -20,17 +20,43 @@ from deepicd.sections.names import (
 
 _SMALL = {"of", "the", "on", "or", "and", "to", "by", "at", "for", "upon", "prior"}
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|_{2,}[a-z]+|[a-z]+_{2,}|_{2,}")
+
+
 class Header(NamedTuple):
     """What a header may stand for.
 
     names : sections, one unless ambiguous
     kind : full, misspelt, gap, weak, from_exam or in_exam
     admission : whether it says that it is the admission's
+    name, rank : of the first section
+    sure : whether it is written out
+    late : whether it surely belongs to the results or to what follows
+    list : whether it may be Medications on Admission
+    plain : whether its place in the order alone decides
     """
 
     names: tuple[str, ...]
     kind: str
-    admission: bool = False
+    admission: bool
+    name: str
+    rank: int
+    sure: bool
+    late: bool
+    list: bool
+    plain: bool
+
+
+def _header(names: tuple[str, ...], kind: str, admission: bool = False) -> Header:
+    sure = kind in ("full", "misspelt")
+    ranks = [RANK[name] for name in names]
+    late = sure or kind == "gap" or admission
+    late = late and min(ranks) >= RANK["pertinent_results"]
+    meds = "medications_on_admission" in names
+    plain = sure and names[0] not in _JUDGED
+    return Header(names, kind, admission, names[0], ranks[0], sure, late, meds, plain)
+
+
+_JUDGED = ("physical_exam", "discharge_exam", "medications_on_admission")
 
 
 def words(raw: str) -> str:
@@ -58,7 +84,7 @@ def _exact() -> dict[str, Header]:
         for name, spellings in names.items():
             for spelling in spellings:
                 said = "admission" in spelling or "admit" in spelling
-                table[spelling] = Header((name,), kind, said)
+                table[spelling] = _header((name,), kind, said)
     return table
 
 
@@ -93,7 +119,20 @@ def _slips() -> dict[str, str]:
     return table
 
 
+def _gap_slips() -> dict[str, str]:
+    """Every long name with a gap, one letter missing; compared without spaces."""
+    table: dict[str, str] = {}
+    for key in GAPS:
+        flat = key.replace(" ", "")
+        if len(flat) >= 8:
+            for slip in _without_one(flat):
+                if "*" in slip:
+                    table.setdefault(slip, key)
+    return table
+
+
 EXACT, GAPS, SLIPS = _exact(), _gaps(), _slips()
+GAP_SLIPS = _gap_slips()
 _WRITTEN = [*EXACT, *(key.replace(" ", "/") for key in EXACT)]
 HEADS = {key[:4] for key in _WRITTEN}
 TAILS = {key[-4:] for key in _WRITTEN}
@@ -141,19 +180,30 @@ def classify(raw: str) -> Header | None:
 
 
 def _with_gap(key: str) -> Header | None:
-    trimmed = EXACT.get(key.strip("* "))
-    if trimmed and trimmed.kind == "full" and not key.startswith("*"):
-        return trimmed
+    bare = key.strip("* ")
+    if not key.startswith("*"):
+        trimmed = EXACT.get(bare)
+        if trimmed and trimmed.kind == "full":
+            return trimmed
     whole = key.replace("_", "")
     if "*" not in key:
         slip = EXACT.get(whole) or _misspelt(whole)
         if slip:
             return slip
     tokens = ["*" if "__" in token else token for token in key.split()]
-    names = GAPS.get(" ".join(tokens))
-    if not names:
+    joined = " ".join(tokens)
+    found = joined if joined in GAPS else _gap_slip(joined)
+    if found is None:
+        return None if key.startswith("*") else _misspelt(bare)
+    return _header(GAPS[found], "gap", "admission" in found.split())
+
+
+def _gap_slip(key: str) -> str | None:
+    flat = key.replace(" ", "")
+    if not 8 <= len(flat) <= 40:
         return None
-    return Header(names, "gap", "admission" in tokens)
+    slips = (flat, *(slip for slip in _without_one(flat) if "*" in slip))
+    return next((GAP_SLIPS[slip] for slip in slips if slip in GAP_SLIPS), None)
 
 
 def _misspelt(key: str) -> Header | None:
@@ -164,5 +214,5 @@ def _misspelt(key: str) -> Header | None:
         spelling = SLIPS.get(slip)
         if spelling:
             header = EXACT[spelling]
-            return Header(header.names, "misspelt", header.admission)
+            return _header(header.names, "misspelt", header.admission)
     return None

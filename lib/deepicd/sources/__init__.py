@@ -54,6 +54,9 @@ class RawTables:
         What was left out while reading because the user allowed it: reason to count.
     oracle : Path or None
         The best possible answers, where the source knows them (synthetic).
+    identity : str
+        Tells the file with the notes from any other and from its older versions;
+        empty where the notes are not streamed from a file.
     """
 
     admissions: pd.DataFrame
@@ -66,6 +69,7 @@ class RawTables:
     split: pd.DataFrame | None = None
     skipped: dict[str, int] | None = None
     oracle: Path | None = None
+    identity: str = ""
 
     def iter_notes(self, hadm_ids: Iterable[str] | None = None):
         """Yield frames of notes, of the given admissions only where given."""

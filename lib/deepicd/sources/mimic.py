@@ -23,7 +23,7 @@ from deepicd.sources.reading import (
     read_table,
 )
 
-NOTE_BATCH = 4096  # notes a batch: about 40 MB of text
+NOTE_BATCH = 1024  # notes a batch: about 10 MB of text
 ERAS = ("2008 - 2010", "2011 - 2013", "2014 - 2016", "2017 - 2019", "2020 - 2022")
 
 
@@ -68,12 +68,18 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
     return RawTables(
         admissions=_admissions(hosp),
         diagnoses=_diagnoses(hosp),
-        note_reader=None if path is None else lambda ids=None: _notes(path, ids),
+        note_reader=None if path is None else lambda ids=None: iter_notes(path, ids),
         note_kind="discharge",
         private=True,
         catalogue=_catalogue(hosp),
         description=f"MIMIC-IV hospital module {where}.",
+        identity=_identity(path) if path else "",
     )
+
+
+def _identity(path: Path) -> str:
+    state = path.stat()
+    return f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
 
 
 def _module(data_dir: Path, name: str, table: str) -> Path | None:
@@ -196,8 +202,28 @@ def _catalogue(hosp: Path) -> dict[str, str] | None:
     return dict(zip(ten["icd_code"], ten["long_title"], strict=True))
 
 
-def _notes(path: Path, hadm_ids: Iterable[str] | None) -> Iterator[pd.DataFrame]:
-    """Stream the discharge summaries, of the given admissions only."""
+def iter_notes(
+    path: Path, hadm_ids: Iterable[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """Stream discharge summaries in bounded memory, in the order of the file.
+
+    Parameters
+    ----------
+    path : Path
+        `discharge.csv.gz`, `.csv` or `.parquet`.
+    hadm_ids : iterable of str, optional
+        Only these admissions.
+
+    Yields
+    ------
+    DataFrame
+        At most `NOTE_BATCH` rows with `NOTE_COLUMNS`.
+
+    Raises
+    ------
+    UserError
+        For a file that ends early or does not parse.
+    """
     names = column_names(path)
     kept = [c for c in NOTE_COLUMNS if c in names]
     try:

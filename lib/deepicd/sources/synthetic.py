@@ -9,24 +9,27 @@ rate is taken from a patient.
 """
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from deepicd.errors import UserError
-from deepicd.files import atomic_path, write_json
+from deepicd.files import atomic_path, write_json, write_text
 from deepicd.sources import synthetic_model as models
+from deepicd.sources.synthetic_card import card
 from deepicd.sources.synthetic_knowledge import Entry, core, load_knowledge
-from deepicd.sources.synthetic_stays import NEWBORN, Recipe, make_chunk
-from deepicd.sources.synthetic_tables import catalogue_rows, open_tables
+from deepicd.sources.synthetic_oracle import OracleWriter
+from deepicd.sources.synthetic_people import NEWBORN
+from deepicd.sources.synthetic_stays import Recipe, make_chunk
+from deepicd.sources.synthetic_tables import GZIP_LEVEL, catalogue_rows, open_tables
 from deepicd.sources.synthetic_text import admission_sections
-from deepicd.sources.synthetic_words import Draw, Said
+from deepicd.sources.synthetic_words import Draw, lexicon, speak
 
-CHUNK = 250
+CHUNK = 500
 DIFFICULTY = 0.3
 CODES = 120
+FEWEST = 40  # two codes a chapter
 LENGTHS = tuple(models.STYLES)
 MARKER = "corpus.json"
 _EXAMPLES = ("chapter_09_circulatory.yaml",)
@@ -46,6 +49,7 @@ def write_corpus(
     difficulty: float = DIFFICULTY,
     tail: float = models.TAIL_EXPONENT,
     codes: int | None = CODES,
+    level: int = GZIP_LEVEL,
 ) -> Path:
     """Write a synthetic corpus in the layout of MIMIC-IV.
 
@@ -65,12 +69,15 @@ def write_corpus(
     tail : float
         Exponent of the Zipf law of the code frequencies.
     codes : int or None
-        Upper bound on the codes, most common categories first; None for all.
+        How many codes, the most common first; None for all.
+    level : int
+        Compression of the tables, 0 (none) to 9.
 
     Returns
     -------
     Path
-        `out_dir`, with `hosp/`, `note/`, `oracle.parquet` and `corpus.json`.
+        `out_dir`, with `hosp/`, `note/`, `oracle.parquet`, `corpus.json` and a
+        dataset card.
 
     Raises
     ------
@@ -85,21 +92,24 @@ def write_corpus(
     True
     """
     out_dir = Path(out_dir)
-    _check(out_dir, notes, length, difficulty)
+    _check(out_dir, notes, length, difficulty, tail, codes)
     knowledge = core(load_knowledge(), codes)
     model = models.build_model(knowledge, length, float(difficulty), float(tail))
     recipe = Recipe(model, int(seed), length)
     with atomic_path(out_dir) as folder:
         folder.mkdir()
-        with open_tables(folder) as writers, _oracle_writer(folder) as oracle:
-            writers["hosp/d_icd_diagnoses"].write(catalogue_rows(knowledge, NEWBORN))
+        with open_tables(folder, level) as writers, OracleWriter(folder) as oracle:
+            catalogue = catalogue_rows(knowledge, NEWBORN)
+            writers["hosp/d_icd_diagnoses"].write(catalogue.encode())
             for start in range(0, notes, CHUNK):
                 size = min(CHUNK, notes - start)
                 rows, answers = make_chunk(recipe, start // CHUNK, size)
-                for table, batch in rows.items():
-                    writers[table].write(batch)
-                oracle(answers)
-        write_json(_facts(recipe, notes, difficulty, tail), folder / MARKER)
+                for table, text in rows.items():
+                    writers[table].write(text.encode())
+                oracle.add(answers)
+        facts = _facts(recipe, notes, difficulty, tail)
+        write_json(facts, folder / MARKER)
+        write_text(card(facts), folder / "README.md")
     return out_dir
 
 
@@ -113,7 +123,7 @@ def _facts(recipe: Recipe, notes: int, difficulty: float, tail: float) -> dict:
     }
 
 
-def _check(out_dir: Path, notes, length, difficulty) -> None:
+def _check(out_dir: Path, notes, length, difficulty, tail, codes) -> None:
     if length not in LENGTHS:
         raise UserError(
             found=f"length {length!r}", expected=f"one of {', '.join(LENGTHS)}",
@@ -125,35 +135,17 @@ def _check(out_dir: Path, notes, length, difficulty) -> None:
             expected="at least one note and a difficulty from 0 to below 1",
             do="--notes 4000 --difficulty 0.3",
         )
+    if tail < 0 or (codes is not None and codes < FEWEST):
+        raise UserError(
+            found=f"{codes} codes with tail {tail}",
+            expected=f"at least {FEWEST} codes (0: all) and a tail of 0 or more",
+            do=f"--codes {CODES} --tail {models.TAIL_EXPONENT}",
+        )
     if out_dir.is_dir() and any(out_dir.iterdir()) and not (out_dir / MARKER).exists():
         raise UserError(
             found=f"{out_dir}, which holds something else",
             expected="a new or empty folder, or an older corpus", do="--out another",
         )
-
-
-@dataclass
-class _oracle_writer:
-    """Append the answers of each chunk to `oracle.parquet`."""
-
-    folder: Path
-
-    def __enter__(self):
-        self.file = None
-        return self
-
-    def __call__(self, answers: pd.DataFrame) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        table = pa.Table.from_pandas(answers, preserve_index=False)
-        if self.file is None:
-            self.file = pq.ParquetWriter(self.folder / "oracle.parquet", table.schema)
-        self.file.write_table(table)
-
-    def __exit__(self, *_):
-        if self.file is not None:
-            self.file.close()
 
 
 def example_admissions(n: int = 5, seed: int = 0) -> pd.DataFrame:
@@ -183,21 +175,13 @@ def example_admissions(n: int = 5, seed: int = 0) -> pd.DataFrame:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, n])))
     code, sex, age = models.sample_people(model, rng, np.arange(n))
     hits = models.sample_hits(model, rng, sex, code, models.band_of(age))
-    rows = []
-    for i in range(n):
-        entry, letter = model.knowledge.entries[code[i]], models.SEXES[sex[i]]
-        said = Said(model.knowledge, spoken(model, hits[i]), Draw(seed + i), letter)
-        rows.append(_example(i, entry, letter, int(age[i]), admission_sections(said)))
-    return pd.DataFrame(rows)
-
-
-def spoken(model: models.Model, hits: np.ndarray) -> list[tuple[int, int]]:
-    """List (variable, option) of what one note says."""
-    columns = np.flatnonzero(hits)
-    return list(zip(
-        model.column_variable[columns].tolist(), model.column_option[columns].tolist(),
-        strict=True,
-    ))
+    letters, draws = [models.SEXES[s] for s in sex], [Draw(seed + i) for i in range(n)]
+    said = speak(lexicon(model.knowledge), hits, rng, letters, draws)
+    entries = model.knowledge.entries
+    return pd.DataFrame([
+        _example(i, entries[code[i]], letters[i], int(age[i]), admission_sections(one))
+        for i, one in enumerate(said)
+    ])
 
 
 def _example(i: int, entry: Entry, sex: str, age: int, sections: dict) -> dict:
@@ -222,12 +206,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--length", choices=LENGTHS, default="brief")
     parser.add_argument("--difficulty", type=float, default=DIFFICULTY)
-    parser.add_argument("--codes", type=int, default=CODES, help="at most so many")
+    parser.add_argument("--tail", type=float, default=models.TAIL_EXPONENT,
+                        help="exponent of the Zipf law of the code frequencies")
+    parser.add_argument("--codes", type=int, default=CODES,
+                        help="how many codes, the most common first; 0 for all")
     given = parser.parse_args(arguments)
     try:
         folder = write_corpus(
             given.out, given.notes, given.seed, given.length, given.difficulty,
-            codes=given.codes,
+            given.tail, given.codes or None,
         )
     except UserError as error:
         parser.exit(2, f"{error}\n")

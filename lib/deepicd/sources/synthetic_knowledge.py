@@ -106,7 +106,10 @@ def _entry(document: dict, category: str, group: dict, code: str, own: dict) -> 
     shared = group.get("findings", {})
     siblings = [spec.get("findings", {}) for spec in group["codes"].values()]
     telling = frozenset(key for spec in siblings for key in spec)
-    listed = {**document.get("shared", {}), **shared, **own.get("findings", {})}
+    calm = document["planned"] if set(pick("onset")) == {"planned"} else {}
+    listed = {
+        **calm, **document.get("shared", {}), **shared, **own.get("findings", {})
+    }
     listed["complaint"], listed["onset"] = pick("complaints"), pick("onset")
     return Entry(
         code, own["title"], category, group["block"],
@@ -160,7 +163,8 @@ def load_knowledge(files: tuple[str, ...] | None = None) -> Knowledge:
     >>> len(base.entries) >= 60
     True
     """
-    documents = [_read("common.yaml")]
+    common = _read("common.yaml")
+    documents = [common]
     documents += [_read(name) for name in (files or chapter_files())]
     merged: dict[str, dict] = {
         "complaints": {}, "onsets": {}, "secondary": {}, "hushes": {},
@@ -175,7 +179,7 @@ def load_knowledge(files: tuple[str, ...] | None = None) -> Knowledge:
         *(one for document in documents for one in _variables(document)),
     ]
     entries = [
-        _entry(document, category, group, code, own)
+        _entry({**common, **document}, category, group, code, own)
         for document in documents[1:]
         for category, group in document["categories"].items()
         for code, own in group["codes"].items()
@@ -183,41 +187,42 @@ def load_knowledge(files: tuple[str, ...] | None = None) -> Knowledge:
     entries.sort(key=lambda entry: entry.code)
     _check(entries, variables)
     titles = {**merged["secondary"], **{e.code: e.title for e in entries}}
-    return Knowledge(tuple(entries), tuple(variables), titles, documents[0]["icd9"])
+    return Knowledge(tuple(entries), tuple(variables), titles, common["icd9"])
 
 
 @lru_cache(maxsize=8)
 def core(knowledge: Knowledge, codes: int | None) -> Knowledge:
-    """Keep about `codes` codes: the most common categories, as wholes.
+    """Keep the most common codes; each chapter keeps some.
 
-    Each chapter keeps its most common category; the others follow by weight.
-    Findings that no kept code lists and that have no background rate go too.
+    A category comes in with its two most common codes, so that siblings stay
+    confusable; its further codes come in by their own weight. Findings that no
+    kept code lists and that have no background rate go.
 
     Parameters
     ----------
     knowledge : Knowledge
         Everything.
     codes : int or None
-        Upper bound on the codes; None keeps all.
+        How many codes, at least two a chapter; None keeps all.
 
     Examples
     --------
     >>> small = core(load_knowledge(), 60)
-    >>> 50 < len(small.entries) <= 60
-    True
+    >>> len(small.entries), len({entry.chapter for entry in small.entries})
+    (60, 19)
     """
     if codes is None or codes >= len(knowledge.entries):
         return knowledge
-    members: dict[tuple[str, str], list[Entry]] = {}
-    for entry in knowledge.entries:
-        members.setdefault((entry.chapter, entry.category), []).append(entry)
-    order = sorted(members, key=lambda k: (-max(e.weight for e in members[k]), k))
-    first = {chapter: (chapter, cat) for chapter, cat in reversed(order)}
-    leading = [key for key in order if key in first.values()]
-    kept: list[Entry] = []
-    for key in [*leading, *(k for k in order if k not in leading)]:
-        if len(kept) + len(members[key]) <= codes:
-            kept += members[key]
+    members: dict[str, list[Entry]] = {}
+    for entry in sorted(knowledge.entries, key=lambda e: (-e.weight, e.code)):
+        members.setdefault(entry.category, []).append(entry)
+    units = [own[:2] for own in members.values()]
+    units += [[entry] for own in members.values() for entry in own[2:]]
+    units.sort(key=lambda unit: (-unit[0].weight, unit[0].code))
+    first = {unit[0].chapter: unit for unit in reversed(units)}
+    leading = [unit for unit in units if unit is first[unit[0].chapter]]
+    others = [unit for unit in units if unit is not first[unit[0].chapter]]
+    kept = [entry for unit in [*leading, *others] for entry in unit][:codes]
     kept.sort(key=lambda entry: entry.code)
     listed = {key for entry in kept for key in entry.listed}
     variables = tuple(

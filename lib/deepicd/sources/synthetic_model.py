@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy import sparse
 
 from deepicd.sources.synthetic_knowledge import BANDS, Entry, Knowledge
 from deepicd.sources.synthetic_rates import (
     IMPOSSIBLE,
     STYLES,
+    Possible,
     columns_of,
     hushes_of,
     logs_of,
+    possible,
     probabilities_of,
 )
 
@@ -34,18 +37,18 @@ class Model:
     """Tables over sex (2), state (codes x bands) and column (what can be said).
 
     `column_variable` and `column_option` say what a column means; option -1 is
-    the denial. `low` and `high` cut [0, 1) per variable into the columns; what
-    is left is silence. `base` (sex, state) is the log-probability of saying nothing
-    at all; `evidence` (sex, columns + variables, state) what a column adds, then
-    what a hushed variable takes back. `hushing` lists the columns that hush, `hush`
-    (those columns x variables) says what.
+    the denial. `probability` (sex, state, column); what is left of a variable is
+    silence. `base` (sex, state) is the log-probability of saying nothing at all;
+    `evidence` (sex, columns + variables, state) what a column adds, then what a
+    hushed variable takes back. `hushing` lists the columns that hush, `hush` (those
+    columns x variables) says what. `can` is `probability` without its zeros, for
+    sampling.
     """
 
     knowledge: Knowledge
     column_variable: np.ndarray
     column_option: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    probability: np.ndarray
     base: np.ndarray
     evidence: np.ndarray
     hushing: np.ndarray
@@ -54,6 +57,7 @@ class Model:
     female: np.ndarray
     ages: np.ndarray
     bands: np.ndarray
+    can: Possible
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -105,14 +109,9 @@ def build_model(
     variables, entries = knowledge.variables, knowledge.entries
     of, option = columns_of(variables)
     always = np.array([variable.always for variable in variables])
-    tables = [
+    probability = np.stack([
         probabilities_of(knowledge, sex, STYLES[length], difficulty) for sex in SEXES
-    ]
-    probability = np.stack(tables).reshape(2, len(entries) * 3, len(of))
-    high = np.cumsum(probability, axis=-1)
-    starts = np.flatnonzero(np.diff(of, prepend=-1))
-    before = np.concatenate([np.zeros((*high.shape[:2], 1)), high], axis=-1)
-    high = high - before[..., starts][..., of]
+    ]).reshape(2, len(entries) * 3, len(of))
     base, delta, quiet = logs_of(probability, of, always)
     ages = np.stack([_age_table(entry) for entry in entries])
     bands = np.stack(
@@ -122,9 +121,9 @@ def build_model(
     prior = rank_prior(entries, exponent)
     evidence = np.concatenate([delta, -quiet], axis=-1).transpose(0, 2, 1)
     return Model(
-        knowledge, of, option, high - probability, high, base,
+        knowledge, of, option, probability, base,
         np.ascontiguousarray(evidence), *hushes_of(variables, of, option),
-        prior, female, ages, bands,
+        prior, female, ages, bands, possible(probability, of),
     )
 
 
@@ -155,11 +154,8 @@ def posterior(model: Model, sex: np.ndarray, hits: np.ndarray) -> np.ndarray:
     counted = np.hstack([hits, _hushed(model, hits)])
     for s in (0, 1):
         rows = np.flatnonzero(sex == s)
-        if len(rows):
-            note, item = np.nonzero(counted[rows])
-            starts = np.flatnonzero(np.diff(note, prepend=-1))
-            said = np.add.reduceat(model.evidence[s][item], starts, axis=0)
-            score[rows] = state[s] + (model.base[s] + said)
+        said = sparse.csr_array(counted[rows], dtype=float) @ model.evidence[s]
+        score[rows] = state[s] + (model.base[s] + said)
     score -= score.max(axis=1, keepdims=True)
     weight = np.exp(score).reshape(len(sex), -1, 3).sum(axis=2)
     return weight / weight.sum(axis=1, keepdims=True)
@@ -167,16 +163,20 @@ def posterior(model: Model, sex: np.ndarray, hits: np.ndarray) -> np.ndarray:
 
 def sample_hits(model: Model, rng, sex, code, band) -> np.ndarray:
     """Draw what each note says, shape (n, columns)."""
-    draw = rng.random((len(sex), len(model.knowledge.variables)))
-    draw = draw[:, model.column_variable]
-    state = code * 3 + band
-    hits = (draw >= model.low[sex, state]) & (draw < model.high[sex, state])
+    can, state = model.can, code * 3 + band
+    draw = rng.random((len(sex), can.variables))
+    draw = np.take_along_axis(draw, can.place[sex, state], axis=1)
+    said = (draw >= can.low[sex, state]) & (draw < can.high[sex, state])
+    note, item = np.nonzero(said)
+    hits = np.zeros((len(sex), len(model.column_variable)), dtype=bool)
+    hits[note, can.column[sex, state][note, item]] = True
     return hits & ~_hushed(model, hits)[:, model.column_variable]
 
 
 def _hushed(model: Model, hits: np.ndarray) -> np.ndarray:
     """Which variables stay silent because of what has been said, (n, variables)."""
-    return (hits[:, model.hushing] @ model.hush) > 0
+    hushing = sparse.csr_array(hits[:, model.hushing], dtype=np.int8)
+    return (hushing @ model.hush).toarray() > 0
 
 
 def sample_people(model: Model, rng, patient: np.ndarray):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from deepicd.sources.synthetic_knowledge import Entry, Knowledge, Variable, spread
 
@@ -124,4 +125,37 @@ def hushes_of(variables, of, option) -> tuple[np.ndarray, np.ndarray]:
                 if key in where:
                     table[column, where[key]] = 1.0
     hushing = np.flatnonzero(table.any(axis=1))
-    return hushing, table[hushing]
+    return hushing, sparse.csr_array(table[hushing].astype(np.int8))
+
+
+@dataclass(frozen=True)
+class Possible:
+    """The columns with a probability above zero, per sex and state, padded.
+
+    `place` says which of the `variables` uniform numbers of a note decides about
+    a column: it is said when the number lies in [`low`, `high`).
+    """
+
+    column: np.ndarray
+    place: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    variables: int
+
+
+def possible(probability: np.ndarray, of: np.ndarray) -> Possible:
+    """Pack the table: most codes say nothing about most variables."""
+    above = probability > 0
+    width = int(above.sum(axis=-1).max())
+    shape = (*probability.shape[:2], width)
+    column, place = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    low, high = np.full(shape, 2.0), np.full(shape, 2.0)
+    for at in np.ndindex(shape[:2]):
+        own = np.flatnonzero(above[at])
+        new = np.diff(of[own], prepend=-1) != 0
+        top = np.cumsum(probability[at][own])
+        bottom = top - probability[at][own]
+        start = bottom[new][np.cumsum(new) - 1]
+        column[at][: len(own)], place[at][: len(own)] = own, np.cumsum(new) - 1
+        low[at][: len(own)], high[at][: len(own)] = bottom - start, top - start
+    return Possible(column, place, low, high, int(place.max()) + 1)

@@ -7,32 +7,24 @@ order, by any number of workers, with the same result.
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from deepicd.sources import synthetic_model as models
 from deepicd.sources.synthetic_knowledge import Entry
+from deepicd.sources.synthetic_oracle import answers_of
+from deepicd.sources.synthetic_people import NEWBORN, make_stays
 from deepicd.sources.synthetic_summary import Stay, summary
 from deepicd.sources.synthetic_tables import (
-    HOMES,
+    COLUMNS,
     Admission,
-    Patient,
-    new_patient,
+    add_stay,
     note_row,
     patient_row,
-    stay_rows,
-    when,
 )
 from deepicd.sources.synthetic_text import admission_sections
-from deepicd.sources.synthetic_words import Draw, Said
+from deepicd.sources.synthetic_words import Draw, Said, lexicon, speak
 
-IDS = 1000  # identifiers reserved per chunk
-TOP = 5
 # Excluded admissions, per usable one; at least one of each in a chunk.
 EXCLUDED = {"icd9": 0.04, "newborn": 0.02, "empty": 0.01, "broken": 0.01, "none": 0.01}
-NEWBORN = Entry(
-    "Z38.00", "Single liveborn infant, delivered vaginally", "Z38", "Z30-Z39", "21",
-    1.0, 0.5, (0, 0, 0), "NB", "ELECTIVE", ("795", "NORMAL NEWBORN"), {},
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ def make_chunk(recipe: Recipe, number: int, size: int):
     Returns
     -------
     tuple
-        Rows per table, and a frame with one row per usable summary.
+        CSV text per table, and an Arrow table with one row per usable summary.
     """
     model = recipe.model
     rng = np.random.Generator(
@@ -72,21 +64,19 @@ def make_chunk(recipe: Recipe, number: int, size: int):
     old = np.array([kind == "icd9" for kind in kinds])
     code[old] = _older_codes(model, rng, sex[old])
     hits = models.sample_hits(model, rng, sex, code, models.band_of(age))
-    seeds = rng.integers(0, 2**62, size=len(kinds)).tolist()
-    stays = _stays(recipe, number, kinds, patient, code, sex, age, seeds)
-    rows, ids = [], []
-    for i, stay in enumerate(stays):
-        rows += _rows(recipe, stay, hits[i], Draw(seeds[i]))
-        if stay.kind == "usable":
-            person = stay.patient
-            ids.append(f"{person.subject_id}-DS-{person.last_note}")
-    people = {id(stay.patient): stay.patient for stay in stays}
-    rows += [("hosp/patients", patient_row(person)) for person in people.values()]
-    tables: dict[str, list] = {}
-    for table, row in rows:
-        tables.setdefault(table, []).append(row)
-    answers = models.posterior(model, sex[:size], hits[:size])
-    return tables, _answers(model, ids, code[:size], answers)
+    draws = [Draw(seed) for seed in rng.integers(0, 2**62, len(kinds)).tolist()]
+    stays = make_stays(model, number, kinds, patient, code, sex, age, rng)
+    letters = [stay.patient.sex for stay in stays]
+    said = speak(lexicon(model.knowledge), hits, rng, letters, draws)
+    tables: dict[str, list[str]] = {name: [] for name in COLUMNS}
+    ids = [
+        _add(recipe, stay, one, tables) for stay, one in zip(stays, said, strict=True)
+    ]
+    people = {stay.patient.subject_id: stay.patient for stay in stays}
+    tables["hosp/patients"] = [patient_row(person) for person in people.values()]
+    probability = models.posterior(model, sex[:size], hits[:size])
+    text = {name: "".join(rows) for name, rows in tables.items()}
+    return text, answers_of(model, ids[:size], code[:size], probability)
 
 
 def _owners(rng, size: int, count: int) -> np.ndarray:
@@ -108,57 +98,27 @@ def _older_codes(model, rng, sex) -> np.ndarray:
     return np.array(wanted)[which]
 
 
-def _stays(recipe, number, kinds, patient, code, sex, age, seeds) -> list[Admission]:
-    entries, counts = recipe.model.knowledge.entries, np.bincount(patient)
-    people: dict[int, Patient] = {}
-    seen: dict[int, int] = {}
-    stays = []
-    for i, kind in enumerate(kinds):
-        who, draw = int(patient[i]), Draw(seeds[i] ^ 0x5DEECE66D)
-        if who not in people:
-            years = 0 if kind == "newborn" else int(age[i])
-            people[who] = new_patient(
-                10_000_000 + number * IDS + who, models.SEXES[sex[i]], years, draw
-            )
-        person = people[who]
-        seen[who] = seen.get(who, -1) + 1
-        entry = NEWBORN if kind == "newborn" else entries[code[i]]
-        if entry.code == "U07.1":
-            person.era = "2020 - 2022"
-        start, end = when(person, seen[who], int(counts[who]), draw)
-        icd9 = recipe.model.knowledge.icd9
-        old = icd9.get(entry.category) if kind == "icd9" else None
-        if old:
-            person.era = "2008 - 2010"
-        stays.append(Admission(
-            person, 20_000_000 + number * IDS + i, entry, start, end, [],
-            draw.pick(HOMES), str(old[0]) if old else "", kind,
-        ))
-    return stays
+def _add(recipe: Recipe, stay: Admission, said: Said, tables) -> str:
+    """Append all rows of one admission; gives the name of its summary.
 
-
-def _rows(recipe: Recipe, stay: Admission, hits: np.ndarray, draw: Draw):
-    """Rows of one admission; the text decides the comorbidities that are coded."""
-    knowledge, model = recipe.model.knowledge, recipe.model
-    columns = np.flatnonzero(hits)
-    pairs = zip(
-        model.column_variable[columns].tolist(), model.column_option[columns].tolist(),
-        strict=True,
-    )
-    said = Said(knowledge, pairs, draw, stay.patient.sex)
+    The text decides the comorbidities that are coded.
+    """
+    draw = said.draw
     stay.secondary = _secondary(stay.entry, said, draw)
-    rows = list(stay_rows(stay, draw))
+    add_stay(stay, draw, tables)
     if stay.kind == "none":
-        return rows
+        return ""
     if stay.kind == "newborn":
-        text = _newborn_note(stay.patient.sex)
+        texts = [("DS", _newborn_note(stay.patient.sex))]
     elif stay.kind == "empty":
-        text = draw.pick(("", "___", " \n \n"))
+        texts = [("DS", draw.pick(("", "___", " \n \n")))]
     elif stay.kind == "broken":
-        text = _BROKEN
+        texts = [("DS", _BROKEN)]
     else:
-        return rows + _notes(recipe, stay, said, draw)
-    return [*rows, ("note/discharge", note_row(stay, text))]
+        texts = _notes(recipe, stay, said, draw)
+    notes = tables["note/discharge"]
+    notes += [note_row(stay, body, kind) for kind, body in texts]
+    return f"{stay.patient.subject_id}-DS-{stay.patient.last_note}"
 
 
 def _notes(recipe: Recipe, stay: Admission, said: Said, draw: Draw):
@@ -175,7 +135,7 @@ def _notes(recipe: Recipe, stay: Admission, said: Said, draw: Draw):
         texts.insert(0, ("DS", _preliminary(text)))
     elif draw.chance(2):
         texts.insert(0, ("AD", _addendum(stay.entry, draw)))
-    return [("note/discharge", note_row(stay, body, kind)) for kind, body in texts]
+    return texts
 
 
 def _secondary(entry: Entry, said: Said, draw: Draw) -> list[str]:
@@ -206,30 +166,11 @@ _BROKEN = (
 def _newborn_note(sex: str) -> str:
     return (
         f" \nName:  ___                     Unit No:   ___\n \nSex:   {sex}\n \n"
-        "Service: NEONATOLOGY\n \nHistory of Present Illness:\nBaby ___ is a term "
-        "newborn born by vaginal delivery with Apgars of 8 and 9.\n \n"
+        f"Service: NEONATOLOGY\n \nHistory of Present Illness:\nBaby {_BABY[sex]} ___ "
+        "is a term newborn born by vaginal delivery with Apgars of 8 and 9.\n \n"
         "Physical Exam:\nActive, pink, fontanelle soft and flat.\n \n"
-        "Discharge Diagnosis:\nTerm newborn\n"
+        f"Discharge Diagnosis:\n{NEWBORN.title}\n"
     )
 
 
-def _answers(model, ids, code, probability) -> pd.DataFrame:
-    """The oracle's answers: best at each level, and the most probable codes."""
-    entries = model.knowledge.entries
-    codes = np.array(model.codes)
-    order = np.argsort(-probability, axis=1, kind="stable")[:, :TOP]
-    rounded = np.round(probability, 6)
-    frame = {
-        "note_id": ids, "icd_code": codes[code],
-        "p_gold": rounded[np.arange(len(ids)), code],
-    }
-    for level in ("chapter", "block", "category"):
-        names = np.array([getattr(entry, level) for entry in entries])
-        kinds, member = np.unique(names, return_inverse=True)
-        share = probability @ (member[:, None] == np.arange(len(kinds)))
-        frame[level] = kinds[share.argmax(axis=1)]
-        frame[f"p_{level}"] = np.round(share.max(axis=1), 6)
-    frame["full"], frame["p_full"] = codes[order[:, 0]], rounded.max(axis=1)
-    frame["top_codes"] = codes[order].tolist()
-    frame["top_probabilities"] = np.take_along_axis(rounded, order, axis=1).tolist()
-    return pd.DataFrame(frame)
+_BABY = {"F": "girl", "M": "boy"}

@@ -7,6 +7,7 @@ the stay and of the discharge give the answer away, as they do in MIMIC-IV.
 from dataclasses import dataclass
 
 from deepicd.sources.synthetic_knowledge import Entry
+from deepicd.sources.synthetic_text import drug_class
 from deepicd.sources.synthetic_words import Draw, capital
 
 # The first variant of each header is the usual one.
@@ -64,7 +65,10 @@ class Stay:
     sex: str
     secondary: tuple[str, ...]
     home: str
-    died: bool = False
+
+    @property
+    def died(self) -> bool:
+        return self.home == "Expired"
 
 
 def header(name: str, draw: Draw) -> str:
@@ -101,8 +105,10 @@ def course(stay: Stay, draw: Draw) -> str:
     """Write the hospital course, which names the diagnosis."""
     title = stay.entry.title
     he = "She" if stay.sex == "F" else "He"
-    done = draw.say(stay.entry.course) if stay.entry.course else "treated as per team"
-    lines = [f"# {title}: {capital(done)}. {he} improved over the following days."]
+    done = draw.pick(stay.entry.course) if stay.entry.course else "treated as per team"
+    end = "Despite treatment the patient died with family present." if stay.died else (
+        f"{he} improved over the following days.")
+    lines = [f"# {title}: {capital(done)}. {end}"]
     lines += [f"# {text}: Home regimen was continued." for text in stay.secondary[:4]]
     if draw.chance(30):
         lines.insert(0, f"___ year old patient admitted with {title.lower()}.")
@@ -121,6 +127,8 @@ def discharge_exam(stay: Stay, draw: Draw) -> str:
 
 def instructions(stay: Stay, draw: Draw) -> str:
     """Write the letter to the patient."""
+    if stay.died:
+        return "The patient died during this admission; the family was informed."
     return wrapped(
         f"Dear ___,\n\nYou were admitted to ___ because of "
         f"{stay.entry.title.lower()}. {draw.pick(_ADVICE)}\n\nYour ___ Team"
@@ -146,19 +154,13 @@ _AVOID = {"Penicillins": "cillin", "Sulfa (Sulfonamide Antibiotics)": "sulfameth
 
 def _after_sections(stay: Stay, sections: dict, draw: Draw) -> list[tuple[str, str]]:
     """Sections from the results on, in MIMIC's order."""
-    stem = _AVOID.get(sections["allergies"], "nothing")
-    treated = [capital(d) for d in stay.entry.treatment[:3] if stem not in d]
-    home = [] if sections["meds"] == "None" else sections["meds"].split("\n")
-    after = [f"{i}. {drug}" for i, drug in enumerate(treated, 1)]
-    after += [
-        f"{i}. {drug.partition('. ')[2]}" for i, drug in enumerate(home, len(after) + 1)
-    ]
+    after = _drugs_after(stay, sections)
     parts = [
         ("results", _results(stay, draw)),
         ("course", course(stay, draw)),
         ("meds", sections["meds"]),
-        ("meds_after", "\n".join(after) or "None"),
-        ("disposition", "Expired" if stay.died else stay.home),
+        ("meds_after", "Expired" if stay.died else "\n".join(after) or "None"),
+        ("disposition", stay.home),
         ("diagnosis", _diagnoses(stay)),
         ("condition", "Expired" if stay.died else draw.pick(_CONDITION)),
         ("instructions", instructions(stay, draw)),
@@ -167,10 +169,36 @@ def _after_sections(stay: Stay, sections: dict, draw: Draw) -> list[tuple[str, s
     return [part for part in parts if part[0] != "course" or not draw.chance(8)]
 
 
+# Words of a diagnosis, and the classes of drugs that it ends.
+_BLEEDS = "hemorrhag bleeding hematuria epistaxis hemoptysis rupture"
+_STOPPED = {
+    **dict.fromkeys(_BLEEDS.split(), ("anticoagulant", "nsaid")),
+    **dict.fromkeys(("kidney", "renal", "hyperkalemia"), ("nsaid", "renin")),
+    **dict.fromkeys(("infarction", "heart failure", "ulcer"), ("nsaid",)),
+}
+
+
+def _drugs_after(stay: Stay, sections: dict) -> list[str]:
+    """Number the drugs at discharge: the new ones, then what stays of the old ones.
+
+    A new drug replaces an old one of its class; what the diagnosis forbids ends.
+    """
+    title = stay.entry.title.lower()
+    ended = {k for word, kinds in _STOPPED.items() if word in title for k in kinds}
+    stem = _AVOID.get(sections["allergies"], "nothing")
+    new = [capital(drug) for drug in stay.entry.treatment[:3] if stem not in drug]
+    drugs = {drug_class(drug): drug for drug in new}
+    if sections["meds"].startswith("1. "):
+        for line in sections["meds"].split("\n"):
+            drug = line.partition(". ")[2]
+            if drug_class(drug) not in ended:
+                drugs.setdefault(drug_class(drug), drug)
+    return [f"{i}. {drug}" for i, drug in enumerate(drugs.values(), 1)]
+
+
 def _results(stay: Stay, draw: Draw) -> str:
     return (
-        f"___ 0{1 + draw.below(9)}:{10 + draw.below(49)}AM BLOOD WBC-"
-        f"{5 + draw.below(9)}.{draw.below(9)} Hgb-1{draw.below(4)}.{draw.below(9)} "
+        f"___ 0{1 + draw.below(9)}:{10 + draw.below(49)}AM BLOOD WBC-___ Hgb-___ "
         f"Plt ___\nIMPRESSION: Findings consistent with {stay.entry.title.lower()}."
     )
 
@@ -217,7 +245,7 @@ def summary(stay: Stay, sections: dict[str, str], draw: Draw) -> str:
         f"{header('complaint', draw)}\n{sections['complaint']}",
         f"{header('procedure', draw)}\n{procedure[1] if procedure else 'None'}",
         f"{header('hpi', draw)}\n{_spaced(sections['hpi'], draw)}",
-        f"{header('pmh', draw)}\n{sections['pmh']}",
+        f"{header('pmh', draw)}\n{wrapped(sections['pmh'])}",
         _social_and_family(sections, draw, gap),
         _exams(stay, sections, draw, gap),
     ]
@@ -246,8 +274,8 @@ def _typo(text: str, draw: Draw) -> str:
 
 def _social_and_family(sections: dict, draw: Draw, gap: str) -> str:
     """Often the two headers stand back to back, without a blank line."""
-    first = f"{header('social', draw)}\n{sections['social']}"
-    second = f"{header('family', draw)}\n{sections['family']}"
+    first = f"{header('social', draw)}\n{wrapped(sections['social'])}"
+    second = f"{header('family', draw)}\n{wrapped(sections['family'])}"
     return first + ("\n" if sections["social"] == "___" else gap) + second
 
 

@@ -4,11 +4,7 @@ Every choice of words is drawn independently of the code, given what is said, so
 that the wording carries no information beyond the model of `synthetic_model`.
 """
 
-from deepicd.sources.synthetic_words import Draw, Said, capital, joined
-
-ORGANS = ("Gen", "HEENT", "Neck", "CV", "Lungs", "Abd", "GU", "Ext", "Skin", "Neuro",
-          "Psych")
-VITALS = ("T", "HR", "BP", "RR", "SpO2")
+from deepicd.sources.synthetic_words import ORGANS, VITALS, Said, capital, joined
 
 _WORDS = {
     "F": ("woman", "female", "F", "woman", "lady", "She", "her"),
@@ -50,7 +46,7 @@ _PLANNED_WORKUP = ("Workup before admission: {list}.", "Workup showed {list}.")
 def _opening(said: Said, full: bool) -> str:
     draw = said.draw
     who = draw.pick(_WORDS[said.sex][:2])
-    pmh = said.yes.get("pmh", [])[:3]
+    pmh = said.yes("pmh")[:3]
     forms = _OPENERS_PMH if full and pmh else _OPENERS
     forms = _EVENT_OPENERS if said.event else forms
     form = draw.pick(_PLANNED_OPENERS if said.planned else forms)
@@ -71,56 +67,68 @@ def history(said: Said, full: bool = False) -> list[str]:
     """
     draw, he = said.draw, _WORDS[said.sex][5]
     parts = [_opening(said, full)]
-    if symptoms := said.yes.get("hpi"):
+    if symptoms := said.yes("hpi"):
         parts.append(draw.pick(_SYMPTOMS).format(he=he, list=joined(symptoms)))
-    parts += [f"{line}." for line in said.yes.get("story", ())]
-    if absent := said.no.get("hpi"):
+    parts += [f"{line}." for line in said.yes("story")]
+    if absent := said.no("hpi"):
         parts.append(draw.pick(_DENIALS).format(he=he, list=joined(absent, "or")))
-    found = said.yes.get("ed", []) + said.no.get("ed", [])
+    found = said.yes("ed") + said.no("ed")
     paragraphs = [" ".join(parts)]
     if found:
         forms = _PLANNED_WORKUP if said.planned else _WORKUP
         paragraphs.append(draw.pick(forms).format(list=", ".join(found)))
     if full:
-        paragraphs += _full_history(draw, he)
+        paragraphs += _full_history(said, he)
     return paragraphs
 
 
 _FULL_STORY = (
-    "{he} was seen by {his} PCP at ___ before coming in and was told to return if "
-    "symptoms worsened.",
-    "Symptoms were discussed with family at the bedside, who help with the history.",
-    "{he} has not had similar symptoms evaluated at ___ in the past year.",
+    "Family at the bedside helps with the history.",
     "Outside records were requested from ___ and the home medication list was "
     "checked with the pharmacy at ___.",
     "History was obtained from the patient and from the records sent by ___.",
-    "{he} called ___ office and was referred to the emergency department.",
+    "The health care proxy was called from the emergency department.",
+    "The emergency contact at ___ was told about the admission by phone.",
+    "An interpreter was offered and records of earlier visits at ___ were reviewed.",
+)
+_FULL_SLOW = (
+    "{he} was seen by {his} PCP at ___ before coming in and was told to return if "
+    "symptoms worsened.",
+    "{he} called the office of Dr. ___ and was referred to the emergency department.",
+    "{he} was seen at an urgent care clinic in ___ and sent home with advice to come "
+    "back if not better.",
 )
 _FULL_LABS = (
-    "Other labs: Na {a}, K {b}, Cl {c}, HCO3 {d}, platelets {e}, glucose ___. "
-    "Urine and blood were sent. ",
-    "Remaining chemistry: Cl {c}, HCO3 {d}, K {b}, Mg {f}. Platelets {e}. ",
+    "Other labs: chloride {a}, phosphate 3.{b}, RDW 13.{b}, MPV 9.{c}, monocytes {d} %,"
+    " basophils 0.{c} %. Further samples were sent.",
+    "Remaining results: RDW 13.{c}, MPV 10.{b}, PTT {e}, eosinophils {d} %, chloride "
+    "{a}. Further samples were sent.",
 )
 _FULL_END = (
-    "Upon arrival to the floor, the patient is seen with family at the bedside and "
-    "repeats the story above. Remaining ten point review of systems is otherwise "
-    "as above.",
-    "On the floor, vital signs were rechecked and the history was confirmed. Review "
-    "of systems as per the history above, otherwise not contributory.",
+    "On arrival to the floor the history above was reviewed and home medications were "
+    "reconciled. Remaining review of systems as per the history above, otherwise not "
+    "contributory.",
+    "On the floor, vital signs were rechecked and the history was confirmed with the "
+    "admitting team. Review of systems as per the history above, otherwise not "
+    "contributory.",
 )
 
 
-def _full_history(draw: Draw, he: str) -> list[str]:
-    his = "her" if he == "She" else "his"
-    numbers = {
-        "a": 136 + draw.below(6), "b": f"4.{draw.below(8)}", "c": 99 + draw.below(7),
-        "d": 23 + draw.below(5), "e": 180 + draw.below(120), "f": f"2.{draw.below(4)}",
-    }
+def _full_history(said: Said, he: str) -> list[str]:
+    draw = said.draw
     first = draw.below(len(_FULL_STORY))
-    story = _FULL_STORY[first:] + _FULL_STORY[:first]
+    story = [*_FULL_STORY[first:], *_FULL_STORY[:first]][: 5 + draw.below(2)]
+    if not (said.sudden or said.planned):
+        story.insert(0, draw.pick(_FULL_SLOW))
+    numbers = {
+        "a": 99 + draw.below(7), "b": draw.below(8), "c": draw.below(8),
+        "d": 3 + draw.below(5), "e": 27 + draw.below(6),
+    }
+    signs = ", ".join([f"{name} {said.one(f'vitals.{name}')}" for name in VITALS])
     return [
-        " ".join(story).format(he=he, his=his),
-        draw.pick(_FULL_LABS).format(**numbers).strip(),
+        " ".join(story).format(he=he, his="her" if he == "She" else "his"),
+        f"Initial vital signs were {signs}.",
+        draw.pick(_FULL_LABS).format(**numbers),
         draw.pick(_FULL_END),
     ]
 
@@ -131,11 +139,11 @@ _FOLLOWED = (", followed at ___", ", diagnosed ___ years ago", ", stable per pat
 
 def past_history(said: Said, full: bool = False) -> str:
     """Write the past medical history as a list or in one line."""
-    items = said.yes.get("pmh", [])
+    items = said.yes("pmh")
     if full:
         items = [item + said.draw.pick(_FOLLOWED) for item in items]
     if not items:
-        return said.draw.pick(("None", "none known", "No significant history"))
+        return said.draw.pick(("___", "As per the chart", "See prior notes"))
     style = said.draw.below(4)
     if style == 0:
         return "\n".join(f"{i}. {capital(x)}" for i, x in enumerate(items, 1))
@@ -154,7 +162,7 @@ _FULL_SOCIAL = (
 
 def social(said: Said, full: bool = False) -> str:
     """Write the social history; often only the gap that de-identification left."""
-    items = said.yes.get("social", [])
+    items = said.yes("social")
     if not items:
         return "___" if not full else said.draw.pick(_FULL_SOCIAL)
     text = ". ".join(capital(item) for item in items) + "."
@@ -169,7 +177,7 @@ _FULL_FAMILY = (
 
 def family(said: Said, full: bool = False) -> str:
     """Write the family history."""
-    items = said.yes.get("family", [])
+    items = said.yes("family")
     if items:
         text = capital(", ".join(items)) + "."
     else:
@@ -177,12 +185,48 @@ def family(said: Said, full: bool = False) -> str:
     return f"{text} {_FULL_FAMILY}" if full else text
 
 
+# Drugs of which a patient takes only one at a time.
+_CLASSES = {
+    name: kind
+    for kind, names in {
+        "anticoagulant": "apixaban warfarin rivaroxaban enoxaparin heparin",
+        "statin": "atorvastatin simvastatin rosuvastatin",
+        "renin": "lisinopril losartan sacubitril-valsartan",
+        "nsaid": "ibuprofen naproxen ketorolac",
+        "ssri": "sertraline citalopram escitalopram",
+        "acid": "omeprazole pantoprazole famotidine",
+        "steroid": "prednisone methylprednisolone dexamethasone hydrocortisone",
+        "loop": "furosemide torsemide", "beta": "metoprolol carvedilol propranolol",
+        "opioid": "oxycodone morphine hydromorphone",
+    }.items()
+    for name in names.split()
+}
+
+
+def drug_class(drug: str) -> str:
+    """Name what must not be taken twice: the class of a drug, or the drug.
+
+    Examples
+    --------
+    >>> drug_class("Warfarin 5 mg daily"), drug_class("metformin 1000 mg BID")
+    ('anticoagulant', 'metformin')
+    """
+    name = drug.partition(" ")[0].lower()
+    return _CLASSES.get(name, name)
+
+
 def medications(said: Said) -> list[str]:
-    """List the medications on admission; empty when there are none."""
-    return said.drugs + [
-        drug for drug in said.yes.get("meds", [])
-        if not any(drug.split()[0] == other.split()[0] for other in said.drugs)
-    ]
+    """List the medications on admission; empty where none is mentioned.
+
+    Drugs that are findings all stay; that of a comorbidity, if new of its class.
+    """
+    drugs = said.yes("meds")
+    taken = {drug_class(drug) for drug in drugs}
+    for drug in said.drugs:
+        if (kind := drug_class(drug)) not in taken:
+            drugs.append(drug)
+            taken.add(kind)
+    return drugs
 
 
 def vitals(said: Said) -> str:
@@ -193,15 +237,16 @@ def vitals(said: Said) -> str:
     return ", ".join(f"{n} {v}" for n, v in zip(VITALS, values, strict=True))
 
 
+# Sentences that hold whatever the examination finds.
 _PLAIN = {
-    "Gen": ("seen in bed", "hospital gown", "speaks with examiner as able"),
-    "HEENT": ("NC/AT", "oropharynx examined", "ears without lesions on inspection"),
-    "Neck": ("trachea midline", "skin of the neck intact", "veins examined"),
+    "Gen": ("appears stated age", "in hospital bed"),
+    "HEENT": ("head and face inspected", "oropharynx examined"),
+    "Neck": ("trachea midline", "neck veins inspected"),
     "CV": ("S1 and S2 heard", "radial pulses palpable"),
-    "Lungs": ("symmetric expansion of the chest", "no chest wall deformity"),
-    "Abd": ("bowel sounds heard", "no visible pulsation", "no scars unless noted"),
-    "Ext": ("nails examined", "no amputation", "distal pulses checked"),
-    "Skin": ("no other lesions noted", "old scars only where noted"),
+    "Lungs": ("chest wall inspected", "anterior and posterior fields auscultated"),
+    "Abd": ("inspected and percussed", "all four quadrants examined"),
+    "Ext": ("nails and joints inspected", "both arms and legs examined"),
+    "Skin": ("inspected from head to toe", "pressure points checked"),
     "Neuro": ("cooperates as able", "remainder of the examination as tolerated"),
 }
 
@@ -211,7 +256,7 @@ def examination(said: Said, full: bool = False) -> str:
     lines = [vitals(said)]
     for organ in ORGANS:
         section = f"exam.{organ}"
-        items = said.yes.get(section, []) + said.no.get(section, [])
+        items = said.yes(section) + said.no(section)
         if full and organ in _PLAIN:
             items = [*items, *_PLAIN[organ]]
         if items:
@@ -232,6 +277,9 @@ def allergies(said: Said) -> str:
     return said.draw.pick(_ALLERGIES)
 
 
+_NO_LIST = ("___", "List not available on admission", "Unable to verify the list")
+
+
 def admission_sections(said: Said, full: bool = False) -> dict[str, str]:
     """Write the sections of the admission note, in the order of the summary."""
     drugs = medications(said)
@@ -244,5 +292,5 @@ def admission_sections(said: Said, full: bool = False) -> dict[str, str]:
         "social": social(said, full),
         "family": family(said, full),
         "exam": examination(said, full),
-        "meds": "\n".join(numbered) if drugs else "None",
+        "meds": "\n".join(numbered) or said.draw.pick(_NO_LIST),
     }

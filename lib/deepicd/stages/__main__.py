@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from deepicd.errors import UserError
-from deepicd.stages import reference
 from deepicd.stages.display import Display, about
 from deepicd.stages.plan import (
     DATA,
@@ -145,16 +144,19 @@ def _run(plan: Plan, display: Display) -> int:
 
 
 def _check(plan: Plan, display: Display) -> int:
-    table = reference.check(plan)
-    wrong = table[~table["ok"]]
-    for row in wrong.itertuples():
-        display.line(
-            f"{row.system} seed {row.seed} {row.level} {row.stratum} {row.metric}: "
-            f"{row.value:.4f}, reference {row.reference:.4f}, "
-            f"allowed difference {row.tolerance:g}"
-        )
-    display.line(f"{len(table) - len(wrong)} of {len(table)} scores within tolerance")
-    return 1 if len(wrong) else 0
+    from deepicd import check  # brings scipy: only where needed
+
+    table = check.check_run(plan.run_dir, _reference(plan))
+    for line in check.lines(table):
+        display.line(line)
+    return int(table["verdict"].isin(["differs", "missing"]).any())
+
+
+def _reference(plan: Plan) -> Path:
+    name = plan.profile.name
+    data = plan.options.data
+    name += "" if data == "synthetic" else f"-{data}"
+    return plan.options.outputs / "reference" / name
 
 
 def _short(path: Path) -> str:
@@ -178,7 +180,10 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "check":
             return _check(plan, display)
         if given.command == "reference":
-            display.line(f"reference {_short(reference.keep(plan))}")
+            from deepicd import check
+
+            kept = check.save_reference([plan.run_dir], _reference(plan))
+            display.line(f"reference {_short(kept)}")
             return 0
         describe(plan, display)
         return _run(plan, display)

@@ -15,16 +15,27 @@ INDEX = "index.html"
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 LEVELS = ("chapter", "category", "full")
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-ORDER = ("prior", "nearest_case", "tfidf_lr", "base", "sft", "sft_grpo", "oracle")
+ORDER = (
+    "prior",
+    "nearest_case",
+    "tfidf_lr",
+    "embed_mlp",
+    "encoder",
+    "base",
+    "sft",
+    "sft_grpo",
+    "oracle",
+)
 SAMPLE_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with the caption ``NAME, from notebook NN``."""
+    """A figure and the caption that was written with its numbers, if any."""
 
     name: str
     image: str
+    caption: str
     others: tuple[tuple[str, str], ...]
 
 
@@ -117,8 +128,20 @@ def _pictures(run_dir: Path, stage: str) -> list[Picture]:
         links = [
             (f.suffix[1:].upper(), _link(f, run_dir)) for f in others if f.exists()
         ]
-        pictures.append(Picture(image.stem, _link(image, run_dir), tuple(links)))
+        link, said = _link(image, run_dir), _caption(image)
+        pictures.append(Picture(image.stem, link, said, tuple(links)))
     return pictures
+
+
+def _caption(image: Path) -> str:
+    """Read the caption that `figures.save` stored in the file."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(image) as opened:
+            return opened.info.get("Description", "")
+    except UnidentifiedImageError:  # a broken figure is shown as such, by the browser
+        return ""
 
 
 def _link(path: Path, run_dir: Path) -> str:

@@ -6,9 +6,10 @@ from deepicd.teachers.oracle import oracle_messages, tabular_entry
 from deepicd.teachers.records import Answer, Request, Teacher
 from deepicd.teachers.replay import ReplayTeacher
 from deepicd.teachers.rule import RuleTeacher
+from deepicd.teachers.student import StudentTeacher
 from deepicd.teachers.vllm import VllmTeacher
 
-TEACHERS = ("rule", "openai", "vllm", "replay")
+TEACHERS = ("rule", "openai", "vllm", "student", "replay")
 
 
 def open_teacher(
@@ -22,12 +23,13 @@ def open_teacher(
     mode: str = "oracle",
     length: str = "short",
     replay_from: str = "",
+    instruction: str = "full",
 ) -> Teacher:
     """Make a teacher by its name, with what that teacher needs of the settings.
 
     Parameters
     ----------
-    name : {"rule", "openai", "vllm", "replay"}
+    name : {"rule", "openai", "vllm", "student", "replay"}
     tree : deepicd.icd.IcdTree
     train : pandas.DataFrame
         Notes and codes that the rule teacher learns phrases from.
@@ -37,6 +39,8 @@ def open_teacher(
         Of the rule teacher's traces.
     replay_from : str
         File with stored answers.
+    instruction : {"full", "brief"}
+        Of the prompt of "student" and of mode "plain".
 
     Raises
     ------
@@ -54,10 +58,13 @@ def open_teacher(
         return RuleTeacher(tree, length=length).fit(train)
     if name == "openai":
         return OpenAITeacher(
-            tree, model, base_url, acknowledge_remote, api_key_variable, mode
-        )
+            tree, model, base_url, acknowledge_remote, api_key_variable, mode,
+            instruction,
+        )  # fmt: skip
     if name == "vllm":
-        return VllmTeacher(tree, model, mode)
+        return VllmTeacher(tree, model, mode, instruction)
+    if name == "student":
+        return StudentTeacher(tree, model, instruction)
     if name == "replay":
         return ReplayTeacher.from_file(replay_from)
     raise UserError(
@@ -72,6 +79,7 @@ __all__ = [
     "ReplayTeacher",
     "Request",
     "RuleTeacher",
+    "StudentTeacher",
     "Teacher",
     "VllmTeacher",
     "open_teacher",

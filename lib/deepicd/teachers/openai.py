@@ -34,16 +34,20 @@ class OpenAITeacher:
     api_key_variable : str
         Environment variable that holds the key; "" for none.
     mode : {"oracle", "plain"}
+    instruction : {"full", "brief"}
+        Of mode "plain".
     temperature : float
     max_tokens : int
     concurrency : int
         Requests in flight.
     timeout : float
-        Seconds without a byte after which a request counts as failed.
+        Seconds after which a try counts as failed.
     retries : int
         Further tries of one request after a failure that may pass.
     longest_wait : float
         Seconds between two tries at most, Retry-After included.
+    per_minute : float
+        Requests a minute at most; 0 for no limit but the server's own.
     prices : tuple of float
         Money for a million prompt and a million completion tokens.
 
@@ -63,12 +67,14 @@ class OpenAITeacher:
         acknowledge_remote: bool = False,
         api_key_variable: str = "",
         mode: str = "oracle",
+        instruction: str = "full",
         temperature: float = 0.9,
         max_tokens: int = 1024,
         concurrency: int = 16,
         timeout: float = 120.0,
         retries: int = 6,
         longest_wait: float = 60.0,
+        per_minute: float = 0.0,
         prices: tuple[float, float] = (0.0, 0.0),
     ):
         require_local(base_url, acknowledge_remote)
@@ -78,11 +84,12 @@ class OpenAITeacher:
                 do="set teacher_model",
             )  # fmt: skip
         self.tree, self.model, self.mode = tree, model, mode
+        self.instruction = instruction
         self.url = base_url.rstrip("/") + "/chat/completions"
         self.key = os.environ.get(api_key_variable, "") if api_key_variable else ""
         self.temperature, self.max_tokens = temperature, max_tokens
         self.concurrency, self.timeout, self.retries = concurrency, timeout, retries
-        self.gate = Gate(longest_wait)
+        self.gate = Gate(longest_wait, per_minute)
         self.usage = Usage(prices)
 
     def answer(self, requests: list[Request], seed: int = 0) -> Iterator[Answer]:
@@ -103,7 +110,8 @@ class OpenAITeacher:
                         task = pool.submit(self._one, client, waiting.pop(), seed)
                         in_flight.add(task)
                     done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
-                    for task in done:
+                    # What came well is given out before an error of another.
+                    for task in sorted(done, key=lambda t: t.exception() is not None):
                         answer = task.result()
                         failed = failed + 1 if answer.failed else 0
                         yield answer
@@ -128,7 +136,7 @@ class OpenAITeacher:
         body = {
             "model": self.model,
             "messages": oracle_messages(
-                request.note, request.icd_code, self.tree, self.mode
+                request.note, request.icd_code, self.tree, self.mode, self.instruction
             ),
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,

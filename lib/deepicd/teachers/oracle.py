@@ -80,7 +80,7 @@ def tabular_entry(code: str, tree) -> str:
 
 
 def oracle_messages(
-    note: str, code: str, tree, mode: str = "oracle"
+    note: str, code: str, tree, mode: str = "oracle", instruction: str = "full"
 ) -> list[dict[str, str]]:
     """Chat messages that ask a language model for one trace.
 
@@ -95,6 +95,8 @@ def oracle_messages(
         Gold code; not used in mode "plain".
     tree : deepicd.icd.IcdTree
     mode : {"oracle", "plain"}
+    instruction : {"full", "brief"}
+        Of mode "plain": "brief" for a student that was trained with it.
 
     Raises
     ------
@@ -108,7 +110,7 @@ def oracle_messages(
     ['system', 'user']
     """
     if mode == "plain":
-        return build_messages(note, style="reasoning", instruction="full")
+        return build_messages(note, style="reasoning", instruction=instruction)
     if mode != "oracle":
         raise UserError(
             found=f"prompt mode {mode!r}", expected=" or ".join(MODES),

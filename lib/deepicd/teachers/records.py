@@ -81,7 +81,8 @@ def read_completion(
     >>> read_completion(request, "no tags").problem
     'no think'
     """
-    parsed = parse_completion(text)
+    # Half a surrogate pair, as some servers send it, cannot be stored.
+    parsed = parse_completion(text.encode("utf-8", "replace").decode())
     return Answer(
         request.note_id, request.attempt, parsed.think or "", parsed.answer,
         parsed.problem, prompt_tokens, completion_tokens,

@@ -31,6 +31,7 @@ STOP_WORDS = frozenset(
     " reported states stated patient pt year-old man woman male female noted found"
     " developed complains complained brought came sided year old yo"
     " showed shows revealed workup last"
+    " few less more one two three"
     " hour hours day days week weeks month months year years today ago several".split()
 )
 NEGATIONS = frozenset("no not denies denied denying without never non negative".split())

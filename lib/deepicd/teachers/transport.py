@@ -16,6 +16,7 @@ from deepicd.errors import UserError
 _PASSING = {408, 409, 425, 429}  # and all 5xx: may be gone at the next try
 _SETTINGS = {401: "the key", 403: "the key", 404: "the address or the model"}
 _FIRST_WAIT = 0.5
+_LARGEST = 16 * 1024 * 1024  # bytes of a response
 
 
 class Refused(Exception):
@@ -90,6 +91,19 @@ class Usage:
             for name, count in counts.items():
                 setattr(self, name, getattr(self, name) + count)
 
+    def counts(self) -> dict[str, float]:
+        """All counts and the cost, by name, for a table.
+
+        Examples
+        --------
+        >>> Usage(requests=2).counts()["requests"]
+        2
+        """
+        names = (
+            "requests", "retries", "failures", "prompt_tokens", "completion_tokens",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names} | {"cost": self.cost}
+
     @property
     def cost(self) -> float:
         """Money, by the two prices for a million tokens."""
@@ -99,26 +113,41 @@ class Usage:
 
 
 class Gate:
-    """Where all requests wait when the server says that it has had enough.
+    """Where all requests wait: for their turn, and while the server has had enough.
 
     Parameters
     ----------
     longest : float
         Seconds of one wait at most.
+    per_minute : float
+        Requests a minute at most, retries included; 0 for no limit.
     """
 
-    def __init__(self, longest: float):
+    def __init__(self, longest: float, per_minute: float = 0.0):
         self.longest = longest
+        self._gap = 60.0 / per_minute if per_minute else 0.0
+        self._turn = 0.0
         self._until = 0.0
+        self._lock = threading.Lock()
         self._closed = threading.Event()
 
     def wait(self) -> None:
         """Sleep until the server may be asked again; wakes at once when closed."""
-        left = self._until - time.monotonic()
-        if left > 0:
-            self._closed.wait(min(left, self.longest))
+        left = min(self._until - time.monotonic(), self.longest)
+        self._closed.wait(max(left, 0.0))
+        self._closed.wait(max(self._my_turn(), 0.0))
         if self._closed.is_set():
             raise Refused("stopped")
+
+    def _my_turn(self) -> float:
+        """Seconds until the next free turn, which is now taken."""
+        if not self._gap:
+            return 0.0
+        with self._lock:
+            now = time.monotonic()
+            turn = max(self._turn, now)
+            self._turn = turn + self._gap
+        return turn - now
 
     def pause(self, seconds: float) -> None:
         """Hold back every request."""
@@ -154,12 +183,11 @@ def post(client, url: str, body: dict, retries: int, gate: Gate, usage: Usage):
         When the key, the address or the model is wrong.
     """
     usage.add(requests=1)
-    problem = "no try"
     for tries in range(retries + 1):
         gate.wait()
         try:
-            response = client.post(url, json=body)
-        except httpx.HTTPError as error:
+            response = _fetch(client, url, body)
+        except (httpx.HTTPError, httpx.StreamError) as error:
             problem, asked = type(error).__name__, None
         else:
             result, problem = _read(response)
@@ -168,12 +196,41 @@ def post(client, url: str, body: dict, retries: int, gate: Gate, usage: Usage):
                 return result
             asked = _retry_after(response)
             if response.status_code == 429:
-                gate.pause(asked if asked is not None else _FIRST_WAIT)
+                gate.pause(_backoff(tries) if asked is None else asked)
         if tries < retries:
             usage.add(retries=1)
-            gate.sleep(asked if asked is not None else _backoff(tries))
+            gate.sleep(_backoff(tries) if asked is None else asked)
     usage.add(failures=1)
     raise Refused(problem)
+
+
+def _fetch(client, url: str, body: dict) -> httpx.Response:
+    """One request with a limit on its whole time and size.
+
+    The time limit of httpx starts anew with each byte; a server that sends one now
+    and then would hold its place for ever.
+    """
+    begin, limit, size = time.monotonic(), client.timeout.read, 0
+    with client.stream("POST", url, json=body) as response:
+        parts = []
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if limit is not None and time.monotonic() - begin > limit:
+                raise httpx.ReadTimeout("took too long")
+            if size > _LARGEST:
+                raise httpx.DecodingError("too long")
+    return httpx.Response(
+        response.status_code,
+        headers=_kept(response.headers),
+        content=b"".join(parts),
+        request=response.request,
+    )
+
+
+def _kept(headers: httpx.Headers) -> dict[str, str]:
+    """The one header that is read later; others speak of the bytes on the wire."""
+    return {k: v for k, v in headers.items() if k.lower() == "retry-after"}
 
 
 def _backoff(tries: int) -> float:
@@ -196,22 +253,30 @@ def _read(response: httpx.Response):
     try:
         data = response.json()
         text = data["choices"][0]["message"]["content"]
-        counts = data.get("usage") or {}
-        numbers = [int(counts.get(f"{k}_tokens", 0)) for k in ("prompt", "completion")]
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError):
         return None, "unreadable response"
     if not isinstance(text, str):
         return None, "response without text"
-    return (text, tuple(numbers)), None
+    return (text, _tokens(data.get("usage"))), None
+
+
+def _tokens(usage) -> tuple[int, int]:
+    """Prompt and completion tokens; 0 where the server does not count."""
+    usage = usage if isinstance(usage, dict) else {}
+    counts = [usage.get(f"{kind}_tokens") for kind in ("prompt", "completion")]
+    read, written = (c if isinstance(c, int) and c > 0 else 0 for c in counts)
+    return read, written
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds that the server asks to wait, from a number or a date."""
     value = response.headers.get("Retry-After", "").strip()
-    if value.replace(".", "", 1).isdigit():
+    if value.isascii() and value.replace(".", "", 1).isdigit():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
+    if moment.tzinfo is None:  # the date says "-0000"
+        moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

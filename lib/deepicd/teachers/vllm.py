@@ -21,6 +21,8 @@ class VllmTeacher:
         Local folder or Hugging Face name.
     mode : {"oracle", "plain"}
         See `deepicd.teachers.oracle`.
+    instruction : {"full", "brief"}
+        Of mode "plain".
     temperature, top_p : float
         Sampling; vLLM is not bit-reproducible even at temperature 0, so answers
         are stored.
@@ -31,6 +33,8 @@ class VllmTeacher:
     memory : float
         Share of the GPU's memory for the engine.
     dtype : str
+    eager : bool
+        Leave out the compilation of the model: starts minutes sooner, runs slower.
     batch : int
         Requests handed over at once; a kill loses at most these.
     """
@@ -42,12 +46,14 @@ class VllmTeacher:
         tree,
         model: str,
         mode: str = "oracle",
+        instruction: str = "full",
         temperature: float = 0.9,
         top_p: float = 1.0,
         max_tokens: int = 1024,
         context: int = 8192,
         memory: float = 0.85,
         dtype: str = "auto",
+        eager: bool = False,
         batch: int = 256,
     ):
         if not model:
@@ -56,9 +62,11 @@ class VllmTeacher:
                 do="set teacher_model",
             )  # fmt: skip
         self.tree, self.model, self.mode = tree, model, mode
+        self.instruction = instruction
         self.temperature, self.top_p = temperature, top_p
         self.max_tokens, self.context = max_tokens, context
-        self.memory, self.dtype, self.batch = memory, dtype, batch
+        self.memory, self.dtype, self.eager = memory, dtype, eager
+        self.batch = batch
         self._engine = None
 
     def answer(self, requests: list[Request], seed: int = 0) -> Iterator[Answer]:
@@ -71,7 +79,9 @@ class VllmTeacher:
         engine = self._open(seed)
         fitting, messages = [], []
         for request in requests:
-            chat = oracle_messages(request.note, request.icd_code, self.tree, self.mode)
+            chat = oracle_messages(
+                request.note, request.icd_code, self.tree, self.mode, self.instruction
+            )
             if self._tokens(engine, chat) + self.max_tokens > self.context:
                 yield Answer(
                     request.note_id, request.attempt, "", None, "prompt too long"
@@ -99,7 +109,7 @@ class VllmTeacher:
             self._engine = _import_vllm().LLM(
                 model=self.model, seed=seed, dtype=self.dtype,
                 max_model_len=self.context, gpu_memory_utilization=self.memory,
-                enable_prefix_caching=True,
+                enable_prefix_caching=True, enforce_eager=self.eager,
             )  # fmt: skip
         return self._engine
 
@@ -122,7 +132,19 @@ def _import_vllm():
     return vllm
 
 
-def _request_seed(seed: int, request: Request) -> int:
-    """A seed for one request that does not depend on its place in the batch."""
+def _on_cpu() -> bool:
+    from vllm.platforms import current_platform
+
+    return current_platform.is_cpu()
+
+
+def _request_seed(seed: int, request: Request) -> int | None:
+    """A seed for one request that does not depend on its place in the batch.
+
+    None on a CPU: there vLLM 0.30 stops ("CPU Generator does not use offset") when
+    the prompt of a request with a seed of its own is read in two parts.
+    """
+    if _on_cpu():
+        return None
     text = f"{seed}|{request.attempt}|{request.note_id}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big") >> 1

@@ -1,26 +1,15 @@
 """Ask a teacher, judge what comes back, ask again, and keep count."""
 
-import json
-import math
 import os
 from collections.abc import Callable
 
 import pandas as pd
 
 from deepicd.errors import UserError
-from deepicd.teachers.records import Answer, Request, Teacher
-from deepicd.traces import corpus_checks
-from deepicd.traces.case import Case, Limits
-from deepicd.traces.checks import CHECKS, run_checks, scores
-from deepicd.traces.storage import AttemptLog, in_batches
-
-COLUMNS = [
-    "note_id", "icd_code", "teacher", "attempt", "trace", "answer", "accepted",
-    "reasons", "scores",
-]  # fmt: skip
-CORPUS_CHECKS = ("near_duplicate", "overlap", "recovery")
-LABEL_ONLY = "label_only"
-_BATCH = 64
+from deepicd.teachers.records import Answer, Teacher
+from deepicd.traces.case import Limits
+from deepicd.traces.judging import Judge, as_frame
+from deepicd.traces.storage import AttemptLog
 
 
 def build_traces(
@@ -34,6 +23,7 @@ def build_traces(
     later: dict[str, str] | None = None,
     limits: Limits | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    recovery: bool = True,
 ) -> pd.DataFrame:
     """Distil traces for the first n training notes and judge each of them.
 
@@ -63,11 +53,14 @@ def build_traces(
     limits : Limits, optional
     progress : callable, optional
         Called with done, total and a text.
+    recovery : bool
+        Whether the check "recovery" is made; it trains a classifier.
 
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`: one row an attempt, then the label-only rows; `reasons`
+        Columns note_id, icd_code, teacher, attempt, trace, answer, accepted, reasons,
+        scores: one row an attempt, then the label-only rows; `reasons`
         holds the failed checks joined with ";", `scores` a JSON object.
 
     Raises
@@ -90,18 +83,23 @@ def build_traces(
     """
     train = _training_rows(admissions, tree, n)
     log = AttemptLog(log_path) if log_path else _Memory()
-    judge = _Judge(admissions, train, tree, later or {}, limits or Limits(), seed)
+    judge = Judge(
+        admissions, train, tree, later or {}, limits or Limits(), seed, recovery
+    )
     rows: list[dict] = []
     pending = list(train["note_id"])
-    for attempt in range(attempts):
-        requests = [judge.request(note_id, attempt) for note_id in pending]
-        _ask(teacher, requests, log, seed, progress)
-        answers = [log.answers[(note_id, attempt)] for note_id in pending]
-        judged = judge.judge(answers, teacher.name)
-        rows += judged
-        pending = [row["note_id"] for row in judged if not row["accepted"]]
+    try:
+        for attempt in range(attempts):
+            requests = [judge.request(note_id, attempt) for note_id in pending]
+            _ask(teacher, requests, log, seed, progress)
+            answers = [log.answers[(note_id, attempt)] for note_id in pending]
+            judged = judge.judge(answers, teacher.name)
+            rows += judged
+            pending = [row["note_id"] for row in judged if not row["accepted"]]
+    finally:
+        log.close()
     rows += [judge.label_only(note_id, teacher.name, attempts) for note_id in pending]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return as_frame(rows)
 
 
 def _training_rows(admissions, tree, n) -> pd.DataFrame:
@@ -132,6 +130,9 @@ class _Memory:
         for answer in answers:
             self.answers.setdefault((answer.note_id, answer.attempt), answer)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     missing = AttemptLog.missing
 
 
@@ -139,126 +140,15 @@ def _ask(teacher, requests, log, seed, progress) -> None:
     """Put the answers that are not stored yet into the log, as they come."""
     missing = log.missing(requests)
     done = len(requests) - len(missing)
-    for batch in in_batches(teacher.answer(missing, seed), _BATCH):
-        log.append(batch)
-        done += len(batch)
+    for answer in teacher.answer(missing, seed):
+        log.append([answer])
+        done += 1
         if progress:
             progress(done, len(requests), f"{teacher.name}: reasoning written")
     lost = log.missing(missing)
     log.append(
-        Answer(r.note_id, r.attempt, "", None, "the teacher gave no answer")
+        Answer(
+            r.note_id, r.attempt, "", None, "the teacher gave no answer", failed=True
+        )
         for r in lost
     )
-
-
-class _Judge:
-    """Turn answers into judged rows; remembers what was accepted before."""
-
-    def __init__(self, admissions, train, tree, later, limits, seed):
-        self.notes = dict(zip(train["note_id"], train["note"], strict=True))
-        self.gold = dict(zip(train["note_id"], train["icd_code"], strict=True))
-        held_out = admissions[admissions["split"].isin(["val", "test"])]
-        self.held_out = held_out["note"].tolist()
-        self.tree, self.later, self.limits, self.seed = tree, later, limits, seed
-        self.lexicon = corpus_checks.lexicon(train["note"].tolist())
-        self.copies = corpus_checks.CopyCounter()
-        self.accepted: list[tuple[str, str]] = []
-
-    def request(self, note_id: str, attempt: int) -> Request:
-        return Request(note_id, self.notes[note_id], self.gold[note_id], attempt)
-
-    def judge(self, answers: list[Answer], teacher: str) -> list[dict]:
-        cases = [self._case(a) for a in answers]
-        failed = [list(run_checks(case)) for case in cases]
-        ranks = self._recovery(cases)
-        notes = [case.note for case in cases]
-        overlap = corpus_checks.overlapping(
-            [case.trace for case in cases], notes, self.held_out
-        )
-        rows = []
-        for i, (answer, case) in enumerate(zip(answers, cases, strict=True)):
-            reasons = failed[i] + (["overlap"] if overlap[i] else [])
-            reasons += ["recovery"] if ranks[i] > corpus_checks.RANK else []
-            if not reasons and self.copies.is_copy(case.gold, case.words):
-                reasons.append("near_duplicate")
-            rows.append(self._row(answer, case, teacher, reasons, ranks[i]))
-        self.accepted += [
-            (case.trace, case.gold)
-            for case, row in zip(cases, rows, strict=True)
-            if row["accepted"]
-        ]
-        return rows
-
-    def _case(self, answer: Answer) -> Case:
-        note_id = answer.note_id
-        return Case(
-            self.notes[note_id], self.gold[note_id], answer.trace, answer.answer,
-            answer.problem, self.tree, self.later.get(note_id),
-            self.lexicon, self.limits,
-        )  # fmt: skip
-
-    def _recovery(self, cases: list[Case]) -> list[float]:
-        """Ranks for these cases; the reader also learns from accepted traces."""
-        traces = [c.trace for c in cases] + [t for t, _ in self.accepted]
-        codes = [c.gold for c in cases] + [g for _, g in self.accepted]
-        ranks = corpus_checks.recovery_ranks(traces, codes, self.tree, self.seed)
-        return ranks[: len(cases)]
-
-    def _row(self, answer, case, teacher, reasons, rank) -> dict:
-        numbers = scores(case)
-        numbers["recovery_rank"] = None if math.isnan(rank) else rank
-        numbers["prompt_tokens"] = answer.prompt_tokens
-        numbers["completion_tokens"] = answer.completion_tokens
-        return {
-            "note_id": answer.note_id, "icd_code": case.gold, "teacher": teacher,
-            "attempt": answer.attempt, "trace": answer.trace,
-            "answer": answer.answer, "accepted": not reasons,
-            "reasons": ";".join(reasons), "scores": json.dumps(numbers),
-        }  # fmt: skip
-
-    def label_only(self, note_id: str, teacher: str, attempts: int) -> dict:
-        return {
-            "note_id": note_id, "icd_code": self.gold[note_id], "teacher": teacher,
-            "attempt": attempts, "trace": "", "answer": self.gold[note_id],
-            "accepted": False, "reasons": LABEL_ONLY, "scores": "{}",
-        }  # fmt: skip
-
-
-def check_table(traces: pd.DataFrame, with_later: bool = False) -> pd.DataFrame:
-    """How many attempts each check rejects, alone or with others.
-
-    Parameters
-    ----------
-    traces : pandas.DataFrame
-        As `build_traces` gives it.
-    with_later : bool
-        Whether the text after admission was there to compare with.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns check, n, failed, share, remark; then the rows "accepted" (attempts)
-        and "label_only" (notes).
-    """
-    tried = traces[traces["reasons"] != LABEL_ONLY]
-    failures = tried["reasons"].str.split(";")
-    rows = []
-    for name in (*CHECKS, *CORPUS_CHECKS):
-        failed = int(failures.map(lambda reasons, name=name: name in reasons).sum())
-        remark = _REMARKS.get(name, "")
-        if name == "after_admission" and with_later:
-            remark = ""
-        rows.append((name, len(tried), failed, remark))
-    notes = traces["note_id"].nunique()
-    rows.append(("accepted", len(tried), int(tried["accepted"].sum()), "kept attempts"))
-    rows.append((LABEL_ONLY, notes, len(traces) - len(tried), "notes without a trace"))
-    table = pd.DataFrame(rows, columns=["check", "n", "failed", "remark"])
-    table.insert(3, "share", table["failed"] / table["n"].clip(lower=1))
-    return table
-
-
-_REMARKS = {
-    "after_admission": "by wording only: the text after admission was not given",
-    "near_duplicate": "asked only of traces that pass everything else",
-    "recovery": "codes that only one fold holds cannot be recovered and pass",
-}

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from deepicd.prompts import read_code
 from deepicd.traces import reading
 from deepicd.traces.case import Case
-from deepicd.traces.principal import DISMISSES, check_principal, conflicts
+from deepicd.traces.claims import claims
+from deepicd.traces.principal import check_principal, conflicts
 
 _TAG = re.compile(r"<\s*/?\s*(think|diagnosis)|&lt;\s*/?\s*(think|diagnosis)", re.I)
 _ENDS = re.compile(r"[.!?][)\]\"'\u201d]*$")
@@ -37,14 +38,6 @@ _LATER = re.compile(
     r"|follow-?up (visit|appointment|instructions))\b",
     re.I,
 )
-_CLAIM = re.compile(
-    r"\b((patient|he|she|man|woman|note|exam(ination)?|history|labs?|there)"
-    r" (also |then )?(has|had|have|is|was|are|were|reports?|reported|shows?|showed"
-    r"|presents? with|presented with|describes?|mentions?|complains? of|developed))\b",
-    re.I,
-)
-
-
 def check_format(case: Case) -> str | None:
     """One think and one diagnosis, reasoning that is whole and without tags."""
     text = case.trace.strip()
@@ -138,18 +131,20 @@ def check_evidence(case: Case) -> str | None:
 
 def check_invented(case: Case) -> str | None:
     """No finding of the patient is claimed, outside quotes, that the note lacks."""
+    return "claims a finding that is not in the note" if invented(case) else None
+
+
+def invented(case: Case) -> list[str]:
+    """Pieces of the trace, outside quotes, with a finding that the note lacks."""
     if case.lexicon is None:
-        return None
-    for sentence in reading.sentences(case.own_words):
-        claim = _CLAIM.search(sentence.text)
-        if claim is None or DISMISSES.search(sentence.text):
-            continue
-        told = reading.words(sentence.text[claim.end() :])
+        return []
+    found = []
+    for claim in claims(case.own_words):
+        told = reading.words(claim)
         fresh = {w for w in told if w in case.lexicon or w[0].isdigit()}
-        fresh -= case.known_words
-        if fresh:
-            return "claims a finding that is not in the note"
-    return None
+        if fresh - case.known_words:
+            found.append(claim)
+    return found
 
 
 def check_admission(case: Case) -> str | None:

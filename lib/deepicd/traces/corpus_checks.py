@@ -1,7 +1,5 @@
 """Checks that need more than one trace: copies, contamination, answer recovery."""
 
-from collections import Counter
-
 import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -13,6 +11,7 @@ SIMILAR = 0.9  # Jaccard similarity of 3-word runs from which traces count as th
 OVERLAP = 8  # words in a row that may not come from a validation or test note
 RANK = 3  # gold must be among this many codes when read from the reasoning
 FOLDS = 5
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, of a polynomial hash
 
 
 def shingles(words: list[str], n: int = 3) -> frozenset:
@@ -73,47 +72,57 @@ class CopyCounter:
         return None
 
 
-def overlapping(
-    traces: list[str], notes: list[str], held_out: list[str], n: int = OVERLAP
-) -> list[bool]:
-    """Whether a trace holds n words in a row from a held-out note, not from its own.
+class HeldOut:
+    """Finds runs of words that come from validation or test notes.
+
+    The runs are kept as sorted 64-bit hashes: 8 bytes a word of the notes.
 
     Parameters
     ----------
-    traces, notes : list of str
-        Traces and the notes they are about.
-    held_out : list of str
+    notes : list of str
         Notes of the validation and the test split.
+    n : int
+        Words in a row that may not come from one of them.
 
     Examples
     --------
-    >>> held = ["one two three four five six seven eight nine"]
-    >>> overlapping(["so one two three four five six seven eight"], ["x"], held)
-    [True]
+    >>> held = HeldOut(["one two three four five six seven eight nine"])
+    >>> trace = "so one two three four five six seven eight"
+    >>> held.holds(trace, "x"), held.holds(trace, trace)
+    (True, False)
     """
-    wanted: dict[str, list[int]] = {}
-    for number, (trace, note) in enumerate(zip(traces, notes, strict=True)):
-        body = reading.padded(note)
-        for gram in _runs(trace, n):
-            if f" {gram} " not in body:
-                wanted.setdefault(gram, []).append(number)
-    found = np.zeros(len(traces), dtype=bool)
-    for note in held_out if wanted else ():
-        words = reading.words(note)
-        for i in range(len(words) - n + 1):
-            gram = " ".join(words[i : i + n])
-            if gram in wanted:
-                found[wanted[gram]] = True
-    return found.tolist()
+
+    def __init__(self, notes: list[str], n: int = OVERLAP):
+        self.n = n
+        parts = [_hash_runs(reading.words(note), n) for note in notes]
+        self._known = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]))
+
+    def holds(self, trace: str, note: str) -> bool:
+        """Whether a trace has such a run that its own note does not have."""
+        for passage in reading.passages(trace):
+            words = reading.words(passage)
+            for start in self._hits(words):
+                run = " ".join(words[start : start + self.n])
+                if f" {run} " not in reading.padded(note):
+                    return True
+        return False
+
+    def _hits(self, words: list[str]) -> np.ndarray:
+        if len(words) < self.n or not len(self._known):
+            return np.empty(0, int)
+        hashes = _hash_runs(words, self.n)
+        place = np.minimum(np.searchsorted(self._known, hashes), len(self._known) - 1)
+        return np.flatnonzero(self._known[place] == hashes)
 
 
-def _runs(trace: str, n: int) -> list[str]:
-    """Runs of n words that do not cross a quotation mark or a sentence's end."""
-    runs = []
-    for passage in reading.passages(trace):
-        words = reading.words(passage)
-        runs += [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
-    return runs
+def _hash_runs(words: list[str], n: int) -> np.ndarray:
+    """A 64-bit number for every run of n words; equal runs, equal numbers."""
+    single = np.array([hash(word) for word in words], np.int64).astype(np.uint64)
+    count = max(0, len(words) - n + 1)
+    total = np.zeros(count, np.uint64)
+    for k in range(n):
+        total = total * _FACTOR + single[k : k + count]
+    return total
 
 
 def recovery_ranks(
@@ -148,9 +157,9 @@ def recovery_ranks(
     {1.0}
     """
     ranks = np.full(len(traces), np.nan)
-    if len(traces) < folds:
-        return ranks.tolist()
     texts = [reading.without_conclusion(t, tree) for t in traces]
+    if len(traces) < folds or not any(map(reading.words, texts)):
+        return ranks.tolist()  # nothing to learn from
     vectors = TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"
     ).fit_transform(texts)
@@ -181,20 +190,3 @@ def _ranks(train, classes, test, gold, n_classes) -> np.ndarray:
     ranks = np.concatenate(ranks) if ranks else np.array([])
     ranks[~np.isin(gold, classes)] = np.nan
     return ranks
-
-
-def lexicon(notes: list[str], share: float = 0.5, least: int = 3) -> frozenset[str]:
-    """Words that stand in at least 3 notes but in no more than half of them.
-
-    Examples
-    --------
-    >>> sorted(lexicon(["the cough", "the rash", "the cough"], share=.7, least=2))
-    ['cough']
-    """
-    counts = Counter(word for note in notes for word in set(reading.words(note)))
-    most = share * len(notes)
-    return frozenset(
-        w
-        for w, c in counts.items()
-        if least <= c <= most and w.isalpha() and len(w) > 3
-    )

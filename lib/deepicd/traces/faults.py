@@ -8,7 +8,9 @@ import pandas as pd
 from deepicd.teachers.records import Answer
 from deepicd.teachers.replay import ReplayTeacher
 from deepicd.traces import reading
-from deepicd.traces.building import LABEL_ONLY, build_traces
+from deepicd.traces.building import build_traces
+from deepicd.traces.claims import lexicon
+from deepicd.traces.judging import LABEL_ONLY
 
 _GIVEN = (
     "The given code fits well. ",
@@ -16,15 +18,31 @@ _GIVEN = (
     "I was told the diagnosis, and the note agrees. ",
     "According to the instructions, the correct code explains this. ",
 )
+_CLAIMS = (
+    'Then there is "{}". ',
+    "The patient also has {}. ",
+    "On examination, {} is noted. ",
+    "The presence of {} supports this. ",
+    "Labs and imaging show {}, which fits. ",
+    "The note describes {} as well. ",
+)
+_FINDINGS = (
+    "copious hemoptysis", "melena since yesterday", "a generalized seizure",
+    "jaundice with pruritus", "a petechial rash", "hematuria", "papilledema",
+    "tracheal deviation", "nuchal rigidity", "an amputated toe",
+)  # fmt: skip
 
 
 class _Planter:
     """Faulty versions of one accepted trace."""
 
-    def __init__(self, trace, note, gold, other, tree, rng):
+    def __init__(self, trace, note, gold, other, tree, rng, clinical):
         self.trace, self.note, self.gold = trace, note, gold
         self.other_trace, self.other_note, self.other_code = other
-        self.tree, self.rng = tree, rng
+        self.tree, self.rng, self.clinical = tree, rng, clinical
+
+    def no_fault(self):
+        return self.trace, self.gold, None
 
     def wrong_code(self):
         return self._recode(self.other_code)
@@ -40,10 +58,7 @@ class _Planter:
         return self.trace.replace(self.gold, code), code, None
 
     def invented_finding(self):
-        finding = self._foreign_phrase()
-        claim = self.rng.choice(
-            (f'Then there is "{finding}". ', f"The patient also has {finding}. ")
-        )
+        claim = self.rng.choice(_CLAIMS).format(self._foreign_phrase())
         return self._before_end(claim), self.gold, None
 
     def altered_quote(self):
@@ -79,13 +94,16 @@ class _Planter:
         return f"{words}. So {self.gold}.".replace('"', ""), self.gold, None
 
     def _foreign_phrase(self) -> str:
-        """What another trace quotes and this note does not say."""
+        """A finding that another trace quotes, or a made-up one; not in this note."""
         body = reading.padded(self.note)
-        for quote in reading.quotes(self.other_trace):
-            words = reading.words(quote.text)
-            if any(len(w) > 4 and f" {w} " not in body for w in words):
-                return quote.text
-        return "copious hemoptysis"
+        quoted = [quote.text for quote in reading.quotes(self.other_trace)]
+        made_up = list(_FINDINGS)
+        self.rng.shuffle(made_up)
+        for phrase in [*quoted, *made_up]:
+            words = [w for w in reading.words(phrase) if w in self.clinical]
+            if words and all(f" {w} " not in body for w in words):
+                return phrase
+        return made_up[0]
 
     def _before_end(self, text: str) -> str:
         start = reading.sentences(self.trace)[-1].start
@@ -111,7 +129,7 @@ def plant(
         Note of each note_id.
     tree : deepicd.icd.IcdTree
     kind : str
-        One of `FAULTS`.
+        One of `FAULTS`, or "no fault" for the trace as it is.
     seed : int
 
     Returns
@@ -121,13 +139,13 @@ def plant(
     """
     rng = random.Random(f"{seed}|{kind}")
     rows = good[["note_id", "icd_code", "trace"]].to_numpy().tolist()
-    answers = []
+    clinical, answers = lexicon([], tree), []
     for note_id, gold, trace in rows:
         others = [row for row in rows if row[1] != gold] or rows
         other_id, other_code, other_trace = rng.choice(others)
         other = other_trace, notes[other_id], other_code
-        planter = _Planter(trace, notes[note_id], gold, other, tree, rng)
-        text, answer, problem = getattr(planter, kind)()
+        planter = _Planter(trace, notes[note_id], gold, other, tree, rng, clinical)
+        text, answer, problem = getattr(planter, kind.replace(" ", "_"))()
         answers.append(Answer(note_id, 0, text, answer, problem))
     return answers
 

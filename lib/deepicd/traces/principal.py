@@ -2,11 +2,14 @@
 
 import re
 from functools import lru_cache
+from itertools import combinations
 
-from deepicd.traces.reading import Span, sentences
+from deepicd.teachers.wording import shorten
+from deepicd.traces.reading import Span, sentences, words
 
 DISMISSES = re.compile(
-    r"\b(rather than|not|no|instead|exclud\w*|alternative|versus|vs|against|unlikely"
+    r"\b(rather than|not|no|nothing|none|neither|nor|absen\w*|lack\w*|instead"
+    r"|exclud\w*|alternative|versus|vs|against|unlikely"
     r"|rule[sd]? out|differs?|other than|without|unlike|but|less)\b",
     re.I,
 )
@@ -22,7 +25,8 @@ _EXCLUDED = re.compile(
     r"([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{0,4})?)(?:\.?-)?"
     r"(?:-([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{0,4})?))?"
 )
-_EXTERNAL, _SYMPTOMS = "20", "18"
+_EXTERNAL, _SYMPTOMS, _STATUS = "20", "18", "21"
+_PAIRED = 8  # codes of one trace whose pairs are looked at
 
 
 def check_principal(code: str, tree) -> str | None:
@@ -60,18 +64,52 @@ def accepted_codes(trace: str, named: list[Span], gold: str) -> list[str]:
 
 
 def conflicts(trace: str, named: list[Span], gold: str, tree) -> str | None:
-    """Excludes1 among accepted codes; a symptom code beside a definite disease."""
+    """Excludes1 among accepted codes; a symptom code beside a definite disease.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> conflicts("The film is diagnostic of pneumonia.", [], "R05.1", load_tree())
+    'a symptom code although it argues for a disease'
+    """
     if not tree.path(gold):
         return None
-    others = accepted_codes(trace, named, gold)
-    if any(excludes_each_other(gold, code, tree) for code in others):
-        return "accepts codes that exclude each other"
-    if tree.path(gold)[0] != _SYMPTOMS:
-        return None
-    chapters = {tree.path(code)[0] for code in others} - {_SYMPTOMS, _EXTERNAL, "21"}
-    if chapters and _DEFINITE.search(trace):
+    others = list(dict.fromkeys(accepted_codes(trace, named, gold)))
+    for a, b in combinations([gold, *others][:_PAIRED], 2):
+        if excludes_each_other(a, b, tree):
+            return "accepts codes that exclude each other"
+    if tree.path(gold)[0] == _SYMPTOMS and _definite(trace, others, gold, tree):
         return "a symptom code although it argues for a disease"
     return None
+
+
+def _definite(trace: str, others: list[str], gold: str, tree) -> bool:
+    """Whether a trace calls a disease certain, by its code or by its name."""
+    if not _DEFINITE.search(trace):
+        return False
+    chapters = {tree.path(code)[0] for code in others}
+    if chapters - {_SYMPTOMS, _EXTERNAL, _STATUS}:
+        return True
+    path = tree.path(gold)
+    own = " ".join(tree.title(c) for c in (*path[2:], *tree.siblings(gold))).lower()
+    for sentence in sentences(trace):
+        text = sentence.text
+        if _DEFINITE.search(text) and not DISMISSES.search(text):
+            body = f" {' '.join(words(text))} "
+            if any(f" {n} " in body and n not in own for n in _disease_names(tree)):
+                return True
+    return False
+
+
+@lru_cache(maxsize=4)
+def _disease_names(tree) -> tuple[str, ...]:
+    """Short names of the categories that are diseases: "pneumonia", "sepsis"."""
+    names = {
+        " ".join(words(shorten(tree.title(category))))
+        for category in tree.categories()
+        if tree.path(category)[0] not in (_SYMPTOMS, _EXTERNAL, _STATUS)
+    }
+    return tuple(sorted(n for n in names if len(n) > 5))
 
 
 @lru_cache(maxsize=50_000)

@@ -99,7 +99,8 @@ def codes(trace: str, tree) -> list[Span]:
     return found
 
 
-def sentences(trace: str) -> list[Span]:
+@lru_cache(maxsize=64)
+def sentences(trace: str) -> tuple[Span, ...]:
     """Sentences and lines of a trace.
 
     Examples
@@ -113,7 +114,7 @@ def sentences(trace: str) -> list[Span]:
         if trace[start:end].strip():
             found.append(Span(trace[start:end], start, end))
         start = match.end() if match else end
-    return found
+    return tuple(found)
 
 
 def passages(trace: str) -> list[str]:

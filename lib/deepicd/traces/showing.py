@@ -5,7 +5,8 @@ from html import escape
 from deepicd.teachers.records import Answer
 from deepicd.traces import reading
 from deepicd.traces.case import Case
-from deepicd.traces.checks import mentions_of_given, run_checks
+from deepicd.traces.checks import invented, mentions_of_given, run_checks
+from deepicd.traces.claims import lexicon
 
 _STYLES = {
     "good": "background:#cfe8d5",
@@ -15,7 +16,7 @@ _STYLES = {
 
 
 def case_of(answer: Answer, note: str, gold: str, tree) -> Case:
-    """Put one answer beside its note, to show it.
+    """Put one answer beside its note, to show it; clinical words are the catalogue's.
 
     Examples
     --------
@@ -23,7 +24,10 @@ def case_of(answer: Answer, note: str, gold: str, tree) -> Case:
     >>> case_of(Answer("n1", 0, "So I10.", "I10"), "BP.", "I10", load_tree()).answer
     'I10'
     """
-    return Case(note, gold, answer.trace, answer.answer, answer.problem, tree)
+    return Case(
+        note, gold, answer.trace, answer.answer, answer.problem, tree,
+        lexicon=lexicon([], tree),
+    )  # fmt: skip
 
 
 def highlight(case: Case) -> str:
@@ -52,6 +56,9 @@ def highlight(case: Case) -> str:
     ]
     marks += [(s.start, s.end, _kind_of_code(case, s)) for s in case.codes]
     marks += [(*span, "bad") for span in mentions_of_given(case.trace)]
+    for claim in invented(case):
+        at = case.trace.find(claim.strip())
+        marks += [(at, at + len(claim.strip()), "bad")] if at >= 0 else []
     return f'<p style="max-width:46em">{_marked(case.trace, marks)}</p>'
 
 

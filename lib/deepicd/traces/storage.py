@@ -5,15 +5,20 @@ is stored and, because validation is made anew from the stored answers, ends wit
 the same table as a run that nobody killed.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from deepicd.errors import UserError
 from deepicd.teachers.records import Answer, Request
+
+_SYNC_EVERY = 1.0  # seconds; a kill loses nothing, a power cut at most so much
 
 
 class AttemptLog:
@@ -39,6 +44,8 @@ class AttemptLog:
         self.answers: dict[tuple[str, int], Answer] = {}
         self.torn = 0
         self._end = 0
+        self._file = None
+        self._synced = 0.0
         if self.path.exists():
             self._read()
 
@@ -55,9 +62,14 @@ class AttemptLog:
                 self._end += len(line)
 
     def append(self, answers: Iterable[Answer]) -> None:
-        """Write answers that are not stored yet; on disk when this returns.
+        """Store answers that are not stored yet; a kill after this cannot lose them.
 
         A failed request is only remembered, so that the next run asks again.
+
+        Raises
+        ------
+        UserError
+            Where another run writes into the same file.
         """
         new = []
         for answer in answers:
@@ -67,21 +79,58 @@ class AttemptLog:
             self.answers[key] = answer
             if not answer.failed:
                 new.append(json.dumps(answer.as_dict(), ensure_ascii=False) + "\n")
-        if not new:
-            return
+        if new:
+            self._write("".join(new).encode("utf-8", "replace"))
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._open()
+        self._file.write(data)
+        self._file.flush()
+        now = time.monotonic()
+        if now - self._synced > _SYNC_EVERY:
+            os.fsync(self._file.fileno())
+            self._synced = now
+
+    def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        data = "".join(new).encode()
-        with open(self.path, "r+b" if self.path.exists() else "w+b") as file:
-            file.truncate(self._end)
-            file.seek(self._end)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        self._end += len(data)
+        file = open(self.path, "ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise _in_use(self.path) from error
+        if os.fstat(file.fileno()).st_size < self._end or _grew(file, self):
+            file.close()
+            raise _in_use(self.path)
+        file.truncate(self._end)
+        self._file = file
+
+    def close(self) -> None:
+        """Let another run write; done by itself when the log is forgotten."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
 
     def missing(self, requests: list[Request]) -> list[Request]:
         """Requests that have no stored answer."""
         return [r for r in requests if (r.note_id, r.attempt) not in self.answers]
+
+
+def _grew(file, log: AttemptLog) -> bool:
+    """Whether whole lines were added since the log was read."""
+    with open(file.name, "rb") as reader:
+        reader.seek(log._end)
+        return b"\n" in reader.read()
+
+
+def _in_use(path: Path) -> UserError:
+    return UserError(
+        found=f"another run writes into {path.name}",
+        expected="one run at a time",
+        do="wait for the other run to end, then start again: it goes on from there",
+    )
 
 
 def _parse(line: bytes) -> Answer | None:
@@ -107,22 +156,3 @@ def log_name(admissions: pd.DataFrame, **settings) -> str:
     notes = int(pd.util.hash_pandas_object(rows, index=False).sum())
     text = json.dumps([notes, settings], sort_keys=True, default=str)
     return f"attempts-{hashlib.sha256(text.encode()).hexdigest()[:12]}.jsonl"
-
-
-def in_batches(answers: Iterator[Answer], size: int) -> Iterator[list[Answer]]:
-    """Group answers as they come, so that one write stores several.
-
-    Examples
-    --------
-    >>> [len(b) for b in in_batches(iter([Answer("a", i, "", None)
-    ...                                   for i in range(5)]), 2)]
-    [2, 2, 1]
-    """
-    batch: list[Answer] = []
-    for answer in answers:
-        batch.append(answer)
-        if len(batch) >= size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

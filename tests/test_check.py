@@ -1,0 +1,121 @@
+"""A run is compared with a reference by tolerances that its own seeds give."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepicd import check
+from deepicd.errors import UserError
+from deepicd.files import write_json, write_parquet
+
+SYSTEMS = ("prior", "sft", "sft_grpo")
+
+
+def scores(seed, shift=0.0, spread=0.01):
+    generator = np.random.default_rng(seed)
+    rows = []
+    for i, system in enumerate(SYSTEMS):
+        for level in ("category", "full"):
+            noise = 0 if system == "prior" else spread * generator.standard_normal()
+            value = 0.2 + 0.2 * i + noise + (shift if system == "sft" else 0)
+            rows.append((system, level, "overall", "accuracy", value, value - 0.03,
+                         value + 0.03, 800, ""))
+            rows.append((system, level, "sex: F", "accuracy", 0.0, 0.0, 0.0, 40, ""))
+    return pd.DataFrame(rows, columns=["system", "level", "stratum", "metric", "value",
+                                       "low", "high", "n", "label_set"])
+
+
+def make_run(folder, seed, private=False, **more):
+    table = scores(seed, **more).assign(seed="0")
+    write_parquet(table, folder / check.EVALUATED)
+    write_json({"profile": "cpu", "data": "synthetic", "seed": seed, "set": {},
+                "model": "scratch"}, folder / "manifest.json")
+    write_json({"private": private}, folder / "run.json")
+    return folder
+
+
+@pytest.fixture
+def reference(tmp_path):
+    runs = [make_run(tmp_path / f"run{seed}", seed) for seed in range(3)]
+    return check.save_reference(runs, tmp_path / "reference" / "cpu")
+
+
+def test_another_seed_agrees_and_a_worse_run_does_not(tmp_path, reference):
+    good = check.check_run(make_run(tmp_path / "good", 7), reference)
+    assert (good["verdict"] == "agrees").all() and len(good) == 6
+    bad = check.check_run(make_run(tmp_path / "bad", 7, shift=-0.15), reference)
+    assert set(bad.loc[bad["verdict"] == "differs", "system"]) == {"sft"}
+    said = check.lines(bad)
+    assert said[0].startswith("differs sft") and "4 of 6 scores agree" in said[-1]
+
+
+def test_the_tolerance_follows_the_spread_over_seeds(tmp_path):
+    wide = [make_run(tmp_path / f"w{s}", s, spread=0.03) for s in range(3)]
+    narrow = [make_run(tmp_path / f"n{s}", s, spread=0.003) for s in range(3)]
+    limits = []
+    for name, runs in (("wide", wide), ("narrow", narrow)):
+        folder = check.save_reference(runs, tmp_path / name)
+        table = check.check_run(runs[0], folder)
+        limits.append(table.set_index(["system", "level"])["tolerance"])
+        assert set(table["from"]) == {"3 seeds"}
+        assert table["same_seed"].abs().max() < 1e-5
+    assert limits[0]["sft", "full"] > 4 * limits[1]["sft", "full"]
+
+
+def test_one_seed_borrows_the_interval_and_says_so(tmp_path):
+    run = make_run(tmp_path / "one", 0)
+    table = check.check_run(run, check.save_reference([run], tmp_path / "ref"))
+    assert set(table["from"]) == {"interval, one seed"}
+    assert table["tolerance"].tolist() == pytest.approx([0.03] * 6)
+
+
+def test_missing_and_new_scores_are_told(tmp_path, reference):
+    run = make_run(tmp_path / "other", 5)
+    table = pd.read_parquet(run / check.EVALUATED)
+    table["system"] = table["system"].replace("sft", "mine")
+    write_parquet(table, run / check.EVALUATED)
+    verdicts = check.check_run(run, reference)["verdict"].value_counts()
+    assert verdicts.to_dict() == {"agrees": 4, "missing": 2, "new": 2}
+    assert check.main(["run", str(run), "--reference", str(reference)]) == 1
+
+
+def test_the_figures_of_the_first_run_are_kept(tmp_path):
+    run = make_run(tmp_path / "one", 0)
+    for name in ("a.png", "a.csv", "a.pdf"):
+        file = run / "06_evaluate_hierarchy" / "figures" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    folder = check.save_reference([run], tmp_path / "ref")
+    names = sorted(f.name for f in (folder / "figures").iterdir())
+    assert names == ["06_a.csv", "06_a.png"]
+
+
+@pytest.mark.parametrize(("change", "text"), [
+    (lambda runs: runs + runs[:1], "a different seed"),
+    (lambda runs: [runs[0].parent / "nowhere"], "no manifest"),
+])
+def test_a_reference_that_would_mean_nothing_is_refused(tmp_path, change, text):
+    runs = [make_run(tmp_path / f"run{seed}", seed) for seed in range(2)]
+    with pytest.raises(UserError, match=text):
+        check.save_reference(change(runs), tmp_path / "ref")
+    assert not (tmp_path / "ref").exists()
+
+
+def test_runs_of_another_profile_are_refused(tmp_path):
+    runs = [make_run(tmp_path / f"run{seed}", seed) for seed in range(2)]
+    write_json({"profile": "gpu", "data": "synthetic", "seed": 1, "set": {},
+                "model": "scratch"}, runs[1] / "manifest.json")
+    with pytest.raises(UserError, match="differ in profile"):
+        check.save_reference(runs, tmp_path / "ref")
+
+
+def test_a_private_run_is_no_reference(tmp_path):
+    run = make_run(tmp_path / "run", 0, private=True)
+    with pytest.raises(UserError, match="private"):
+        check.save_reference([run], tmp_path / "ref")
+
+
+def test_no_reference_is_a_clear_error(tmp_path, capsys):
+    run = make_run(tmp_path / "run", 0)
+    assert check.main(["run", str(run), "--reference", str(tmp_path / "none")]) == 2
+    assert "no reference" in capsys.readouterr().err

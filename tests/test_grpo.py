@@ -1,0 +1,356 @@
+"""GRPO: order of prompts, resampling, schedules, guard, and a resume that is exact."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import training_kit as kit
+
+from deepicd import collapse, encoding, grpo, grpo_trainer, models, prompt_order
+from deepicd.errors import UserError
+from deepicd.options import settings_with
+from deepicd.resampling import refill
+from deepicd.rewards import get_spec
+from deepicd.rollouts import Judge, RolloutLog
+
+
+@pytest.fixture(scope="module")
+def table():
+    return kit.admissions()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(table):
+    return kit.tokenizer_of(table)
+
+
+@pytest.fixture(scope="module")
+def taught(table, tokenizer, tmp_path_factory):
+    return kit.taught(table, tokenizer, tmp_path_factory.mktemp("taught"))
+
+
+@pytest.fixture(scope="module")
+def prompt_set(table, tokenizer):
+    notes = grpo.training_notes(table, "all", 0)
+    return grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 200)[0]
+
+
+@pytest.fixture
+def run(taught, tokenizer, prompt_set, tmp_path):
+    """Train the taught network; folder, reward and settings can be changed."""
+
+    def train(name="run", report=None, spec=None, rates=None, **changes):
+        given = {"steps": 4, "prompts": 2, "group_size": 4, "max_completion": 24}
+        given |= {"save_every": 2, "validate_every": 0, "log_every": 1, "seed": 3}
+        given |= {"learning_rate": 1e-3, "warmup_steps": 0}
+        settings = grpo.GrpoSettings(**(given | changes))
+        spec = spec or get_spec("tree", weight_evidence=0.5)
+        net, _ = models.load(taught)
+        return grpo.train(
+            net, tokenizer, prompt_set, spec, settings, tmp_path / name,
+            report=report, rates=rates,
+        )  # fmt: skip
+
+    return train
+
+
+def rates_of(prompt_set) -> pd.DataFrame:
+    notes = prompt_set["note_id"]
+    right = [i % 5 for i in range(len(notes))]
+    return pd.DataFrame({"note_id": notes, "tried": 4, "right": right})
+
+
+VARIANTS = {
+    "plain": {},
+    "resampled": {"resample_rounds": 2, "balance": 1.0},
+    "useful": {"order": "useful", "beta": 0.05, "beta_schedule": "cosine"},
+    "reused": {"updates_per_batch": 2, "micro_batches": 2, "loss_type": "grpo"},
+    "easy first": {"order": "easy_first", "importance_level": "sequence",
+                   "entropy_bonus": 0.01, "mask_truncated": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_grpo_that_was_interrupted_ends_with_the_same_weights_and_rollouts(
+    variant, run, prompt_set, taught
+):
+    given = VARIANTS[variant] | {"rates": rates_of(prompt_set)}
+    whole, curves, log, _ = run("whole", **given)
+    with pytest.raises(kit.Interruption):
+        run("torn", report=kit.stop_at(3), **given)
+    again, resumed, again_log, _ = run("torn", **given)
+    assert models.weights_hash(again) == models.weights_hash(whole)
+    assert models.weights_hash(again) != models.weights_hash(models.load(taught)[0])
+    pd.testing.assert_frame_equal(resumed, curves)
+    pd.testing.assert_frame_equal(again_log, log)
+    updates = given.get("updates_per_batch", 1)
+    assert log["used"].sum() == 4 * 2 * 4 / updates
+
+
+@pytest.mark.parametrize("options", [
+    {},
+    {"loss_type": "grpo", "scale_rewards": "none"},
+    {"loss_type": "dr_grpo", "micro_batches": 2},
+    {"loss_type": "bnpo", "importance_level": "sequence"},
+    {"loss_type": "cispo", "epsilon_high": 5.0},
+    {"beta": 0.1},
+    {"entropy_bonus": 0.02},
+])  # fmt: skip
+def test_a_step_has_the_gradient_of_the_stock_trainer(
+    options, taught, tokenizer, prompt_set, tmp_path
+):
+    """Same completions, both ways: each prompt once, dead rows and padding left out."""
+    settings = grpo.GrpoSettings(
+        steps=1, prompts=8, group_size=2, max_completion=24, seed=1, **options,
+    )  # fmt: skip
+    net, _ = models.load(taught)
+    functions, names, weights = grpo.rewards.trl_reward_functions("flat")
+    log = RolloutLog(tmp_path / "log.jsonl", {"outcome": 1.0})
+    log.rewind(0)
+    trainer = grpo.make_trainer(
+        net, tokenizer, prompt_set, None, settings, log, (functions, names, weights),
+        tmp_path, True,
+    )  # fmt: skip
+    trainer.current_gradient_accumulation_steps = settings.micro_batches
+    batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
+    assert (batch["advantages"] == 0).any() and (batch["advantages"] != 0).any()
+    found = {}
+    for shared in (True, False):
+        trainer.plan.settings = dataclasses.replace(settings, share_prompts=shared)
+        net.zero_grad()
+        loss = trainer.compute_loss(net, batch)
+        loss.backward()
+        gradients = {n: p.grad.clone() for n, p in net.named_parameters()}
+        found[shared] = loss.detach(), trainer._metrics["train"]["entropy"][-1]
+        found[shared] += (gradients,)
+    torch.testing.assert_close(found[True][0], found[False][0], atol=1e-6, rtol=1e-5)
+    assert found[True][1] == pytest.approx(found[False][1], rel=1e-4)
+    assert max(g.abs().max() for g in found[False][2].values()) > 1e-3
+    for name, gradient in found[False][2].items():
+        torch.testing.assert_close(found[True][2][name], gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_parts_that_are_switched_off_change_the_training(run, taught):
+    """Unlike switches that are read as text, where "False" is true."""
+    start = models.weights_hash(models.load(taught)[0])
+    found = {}
+    specs = {
+        "both": get_spec("tree", weight_length=2.0, length_limit=100, length_start=0.0),
+        "outcome": get_spec("tree", weight_length=0.0),
+        "length": get_spec(
+            "tree",
+            weight_outcome=0.0,
+            weight_length=2.0,
+            length_limit=100,
+            length_start=0.0,
+        ),
+    }
+    for name, spec in specs.items():
+        net, curves, log, resolved = run(name, spec=spec, steps=2)
+        found[name] = models.weights_hash(net)
+        parts = {c.removeprefix("reward_") for c in log if c.startswith("reward_")}
+        drawn = {n.split("/")[1] for n in curves["name"] if n.startswith("reward/")}
+        assert parts == drawn and len(resolved["reward_weights"]) == len(parts)
+        assert ("outcome" in parts) == (name != "length")
+    assert len({start, *found.values()}) == 4
+
+
+def test_a_rollout_has_every_part_of_its_reward(run):
+    _, curves, log, resolved = run(steps=2)
+    parts = [name for name in log if name.startswith("reward_")]
+    assert len(parts) >= 2
+    weights = dict(zip(parts, resolved["reward_weights"], strict=True))
+    total = sum(log[name] * weight for name, weight in weights.items())
+    torch.testing.assert_close(torch.tensor(total), torch.tensor(log["reward"]))
+    curve = curves.pivot(index="step", columns="name", values="value")
+    means = log.groupby("step").mean(numeric_only=True)
+    # The trainer logs a step after it is done, under the next number.
+    assert curve["reward"].iloc[:2].tolist() == pytest.approx(means["reward"], abs=1e-5)
+    right = log.groupby("step")["right"].mean()
+    assert curve["sampled_accuracy_full"].iloc[:2].tolist() == pytest.approx(right)
+    expected = {"sampled_accuracy_chapter", "sampled_well_formed", "useless_groups"}
+    assert expected | {"entropy", "reward_std", "completion_length"} <= set(curve)
+
+
+def test_resampling_leaves_fewer_useless_groups_and_says_what_it_cost(run):
+    _, curves, log, _ = run(resample_rounds=3, prompts=4, group_size=2, steps=3)
+    curve = curves.pivot(index="step", columns="name", values="value")
+    assert (curve["useless_groups"] <= curve["useless_first_draw"]).iloc[:3].all()
+    assert (curve["useless_groups"] < curve["useless_first_draw"]).iloc[:3].any()
+    used = log.groupby("step")["used"].sum()
+    assert used.tolist() == [8] * 3
+    extra = (~log["used"]).groupby(log["step"]).sum() / 8
+    assert curve["extra_completions"].iloc[:3].tolist() == pytest.approx(extra)
+    assert log.loc[~log["used"], "reward"].isna().all()
+
+
+def test_resampled_rows_are_paid_by_their_own_code(run):
+    _, _, log, _ = run(resample_rounds=2, prompts=4, group_size=2, steps=2,
+                       spec=get_spec("flat"))  # fmt: skip
+    used = log[log["used"]]
+    again = Judge().right(used["completion"].tolist(), used["icd_code"].tolist())
+    assert used["right"].tolist() == again
+    assert (used["reward"] > 0.5).tolist() == again
+
+
+def test_a_group_that_stays_useless_is_kept_and_the_rounds_end():
+    asked = []
+
+    def spare(n, number, used):
+        asked.append((n, number))
+        return [{"x": number}] * n
+
+    rows = [{"x": 0}] * 2 + [{"x": 9}] * 2
+
+    def draw(rows, number):
+        values = [row["x"] for row in rows]
+        return values, [v == 9 and i % 2 == 0 for i, v in enumerate(values)]
+
+    found = refill(rows, 2, 2, draw, spare)
+    assert found.rows == rows and found.extra == 4
+    assert asked == [(1, 1), (1, 2)] and len(found.discarded) == 2
+    assert found.useless_first == 0.5
+
+
+def test_the_plain_order_is_that_of_trls_own_sampler(prompt_set):
+    from trl.trainer.utils import RepeatSampler
+
+    settings = grpo.GrpoSettings(steps=9, prompts=5, seed=7)
+    sampler = RepeatSampler(range(len(prompt_set)), 1, 5, shuffle=True, seed=7)
+    theirs = [row for _ in range(3) for row in sampler][:45]
+    assert prompt_order.order_of_run(prompt_set, settings) == theirs
+
+
+def test_balance_draws_codes_equally_often_and_no_prompt_twice_a_step(table, tokenizer):
+    codes = ["I21.11"] * 30 + ["J18.9"] * 6
+    rows = {"note_id": [f"n{i}" for i in range(36)], "icd_code": codes}
+    from datasets import Dataset
+
+    given = {"steps": 400, "prompts": 2, "seed": 0}
+    shares = []
+    for balance in (0.0, 0.5, 1.0):
+        settings = grpo.GrpoSettings(balance=balance, **given)
+        order = prompt_order.order_of_run(Dataset.from_dict(rows), settings)
+        shares.append(np.mean([codes[i] == "J18.9" for i in order]))
+        assert all(a != b for a, b in zip(order[::2], order[1::2], strict=True))
+    # 800 draws: three standard errors are 0.05. Drawing two without replacement
+    # from so few pulls the share of the rarer code down a little.
+    assert shares == pytest.approx([1 / 6, 0.31, 0.5], abs=0.05)
+
+
+def test_the_useful_order_prefers_prompts_that_are_sometimes_right(prompt_set):
+    rates = rates_of(prompt_set)
+    settings = grpo.GrpoSettings(steps=200, prompts=2, order="useful", group_size=4)
+    order = prompt_order.order_of_run(prompt_set, settings, rates)
+    drawn = pd.Series(order).value_counts()
+    by_rate = drawn.groupby(rates["right"]).mean()
+    assert by_rate[2] > by_rate[0] and by_rate[2] > by_rate[4]
+    with pytest.raises(UserError, match="without pass rates"):
+        prompt_order.order_of_run(prompt_set, settings)
+
+
+def test_the_easy_first_order_goes_from_right_to_wrong(prompt_set):
+    rates = rates_of(prompt_set)
+    settings = grpo.GrpoSettings(steps=50, prompts=2, order="easy_first")
+    order = prompt_order.order_of_run(prompt_set, settings, rates)
+    seen = rates["right"].to_numpy()[order]
+    assert (np.diff(seen) <= 0).all() and seen[0] == 4 and seen[-1] == 0
+
+
+def test_kl_weight_falls_to_zero_or_stays():
+    cosine = grpo.GrpoSettings(beta=0.2, beta_schedule="cosine", steps=10)
+    found = [grpo_trainer.kl_weight(cosine, step) for step in range(11)]
+    assert found[0] == 0.2 and found[10] == pytest.approx(0)
+    assert sorted(found, reverse=True) == found
+    steady = dataclasses.replace(cosine, beta_schedule="constant")
+    assert {grpo_trainer.kl_weight(steady, step) for step in range(11)} == {0.2}
+
+
+@pytest.mark.parametrize("last, name", [
+    ({"entropy": 0.001}, "entropy fell"),
+    ({"entropy": 4.0}, "entropy rose"),
+    ({"reward_std": 0.0, "sampled_accuracy_full": 0.2}, "spread vanished"),
+    ({"sampled_well_formed": 0.3}, "format broke"),
+])  # fmt: skip
+def test_a_collapse_is_named(last, name):
+    good = {"entropy": 0.7, "reward_std": 0.4, "sampled_well_formed": 0.99}
+    settings = grpo.GrpoSettings(guard_patience=2)
+    assert collapse.diagnose([good] * 9, settings) is None
+    assert collapse.diagnose([good, good, good | last], settings) is None
+    assert collapse.diagnose([good, good | last, good | last], settings)[0] == name
+    off = grpo.GrpoSettings(guard_patience=0)
+    assert collapse.diagnose([good, good | last, good | last], off) is None
+
+
+def test_a_policy_that_is_always_right_has_not_collapsed():
+    logs = [{"reward_std": 0.0, "sampled_accuracy_full": 1.0, "entropy": 0.1}] * 9
+    assert collapse.diagnose(logs, grpo.GrpoSettings()) is None
+
+
+def test_a_collapsed_run_stops_with_advice_and_keeps_its_checkpoint(run, tmp_path):
+    options = {"guard_format": 1.5, "guard_patience": 2, "save_every": 1}
+    with pytest.raises(UserError, match="format broke.*lower the learning rate"):
+        run("broken", **options)
+    assert grpo.training.last_checkpoint(tmp_path / "broken")
+    with pytest.raises(UserError, match="collapsed by step 3"):
+        run("broken", **options)
+
+
+def test_options_are_checked_by_name_type_and_choice():
+    settings = settings_with(grpo.GrpoSettings(), {"balance": 1}, "grpo_options")
+    assert settings.balance == 1.0
+    with pytest.raises(UserError, match="grpo_options: 'balanse'.*'balance'"):
+        settings_with(settings, {"balanse": 1}, "grpo_options")
+    with pytest.raises(UserError, match="write 1.0e-3"):
+        settings_with(settings, {"beta": "1e-3"}, "grpo_options")
+    wrong = settings_with(settings, {"loss_type": "dapoo"}, "grpo_options")
+    with pytest.raises(UserError, match="set loss_type=dapo"):
+        grpo.arguments(wrong, [1.0], "x", True)
+    uneven = grpo.GrpoSettings(prompts=3, group_size=3, micro_batches=2)
+    with pytest.raises(UserError, match="equal shares"):
+        grpo.arguments(uneven, [1.0], "x", True)
+
+
+def test_long_prompts_are_dropped_and_counted(table, tokenizer):
+    lengths = [
+        len(i)
+        for i in encoding.prompt_ids(table["note"], tokenizer, "reasoning", "brief")
+    ]
+    limit = sorted(lengths)[len(lengths) // 2]
+    data, counts = grpo.prompt_set(table, tokenizer, "reasoning", "brief", limit)
+    assert len(data) == counts["kept"] == sum(n <= limit for n in lengths)
+    with pytest.raises(UserError, match="raise max_prompt"):
+        grpo.prompt_set(table, tokenizer, "reasoning", "brief", 3)
+
+
+def test_new_notes_are_those_after_the_sft_ranks(table):
+    examples, _ = encoding.training_examples(table, kit.traces(table), 0.3)
+    seen = encoding.ranks_below(examples, table)
+    new = grpo.training_notes(table, "new", seen)
+    assert not set(new["note_id"]) & set(examples["note_id"])
+    assert len(new) + seen == (table["split"] == "train").sum()
+    with pytest.raises(UserError, match="new or all"):
+        grpo.training_notes(table, "some", 0)
+
+
+def test_unknown_rollouts_are_an_error():
+    settings = grpo.GrpoSettings(rollouts="sglang")
+    with pytest.raises(UserError, match="transformers, vllm or vllm_server"):
+        grpo.arguments(settings, [1.0], "x", True)
+
+
+def test_a_rewound_log_forgets_repeated_steps_and_a_torn_line(tmp_path):
+    log = RolloutLog(tmp_path / "log.jsonl", {"outcome": 1.0})
+    lines = ['{"step": 0, "reward": 1.0}', '{"step": 1, "reward": 0.0}', '{"step": 1']
+    log.path.write_text("\n".join(lines))
+    log.rewind(1)
+    assert log.frame()["step"].tolist() == [0]
+
+
+def test_equal_rewards_give_no_advantage():
+    assert grpo.advantages([0.4] * 8) == [0.0] * 8
+    found = grpo.advantages([1.0, 0.4, 0.4, 0.0])
+    assert sum(found) == pytest.approx(0, abs=1e-5)
+    assert found[0] > found[1] == found[2] > found[3]

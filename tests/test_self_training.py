@@ -1,0 +1,125 @@
+"""Rejection-sampling fine-tuning and on-policy DPO: outputs, resume, pairs."""
+
+import pandas as pd
+import pytest
+import training_kit as kit
+
+from deepicd import grpo, models, self_training, training
+from deepicd.drawing import draw_answers, measured_rates
+from deepicd.errors import UserError
+from deepicd.rewards import get_spec
+from deepicd.rollouts import Judge
+
+
+@pytest.fixture(scope="module")
+def table():
+    return kit.admissions()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(table):
+    return kit.tokenizer_of(table)
+
+
+@pytest.fixture(scope="module")
+def taught(table, tokenizer, tmp_path_factory):
+    return kit.taught(table, tokenizer, tmp_path_factory.mktemp("taught"))
+
+
+@pytest.fixture(scope="module")
+def prompt_set(table, tokenizer):
+    notes = grpo.training_notes(table, "all", 0)
+    return grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 200)[0]
+
+
+SETTINGS = grpo.GrpoSettings(
+    steps=4, prompts=4, group_size=4, max_completion=24, save_every=1, rounds=2,
+    validate_every=0, log_every=1, seed=3, learning_rate=1e-3, examples=4,
+    warmup_steps=0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["rft", "dpo"])
+def test_another_method_gives_what_grpo_gives_and_resumes_exactly(
+    method, taught, tokenizer, prompt_set, table, tmp_path
+):
+    def run(name, report=None):
+        net, _ = models.load(taught)
+        return self_training.train(
+            method, net, tokenizer, prompt_set, get_spec("tree"), SETTINGS,
+            tmp_path / name, report=report, traces=kit.traces(table),
+        )  # fmt: skip
+
+    def stop(done, total, text):
+        if text.startswith(("SFT", "DPO")):
+            calls.append(done)
+        if len(calls) == 4:  # in the second round
+            raise kit.Interruption
+
+    calls = []
+    whole, curves, log, resolved = run("whole", report=lambda *_: None)
+    with pytest.raises(kit.Interruption):
+        run("torn", stop)
+    again, resumed, again_log, _ = run("torn", report=lambda *_: None)
+    assert models.weights_hash(again) == models.weights_hash(whole)
+    assert models.weights_hash(again) != models.weights_hash(models.load(taught)[0])
+    pd.testing.assert_frame_equal(resumed, curves)
+    pd.testing.assert_frame_equal(again_log, log)
+    assert len(log) == 4 * 4 * 4 and log["used"].all()
+    assert {"reward", "sampled_accuracy_full", "train_loss"} <= set(curves["name"])
+    assert resolved["learning_rate"] == SETTINGS.learning_rate
+    if method == "dpo":
+        assert {"dpo_margin", "dpo_accuracy"} <= set(curves["name"])
+
+
+def test_pairs_prefer_the_trace_to_a_wrong_answer():
+    answers = pd.DataFrame(
+        [("p1", "a", "I21.11", "bad 1", False), ("p1", "a", "I21.11", "bad 2", False),
+         ("p2", "b", "J18.9", "good", True), ("p3", "c", "J18.9", "bad", False)],
+        columns=["prompt", "note_id", "icd_code", "completion", "right"],
+    )  # fmt: skip
+    traces = pd.DataFrame(
+        {"note_id": ["a", "b", "c"], "trace": "T.", "accepted": [True, True, False]}
+    )
+    pairs = self_training.preference_pairs(answers, traces, "code_only")
+    expected = [["p1", "<diagnosis>I21.11</diagnosis>", "bad 1"]]
+    assert pairs.values.tolist() == expected
+    with pytest.raises(UserError, match="without traces"):
+        self_training.preference_pairs(answers, None, "code_only")
+
+
+def test_nothing_to_learn_from_is_a_clear_error(tokenizer, prompt_set, tmp_path):
+    for method, what in (("rft", "no right answer"), ("dpo", "no wrong answer")):
+        traces = pd.DataFrame({"note_id": [], "trace": [], "accepted": []})
+        traces = traces.astype({"accepted": bool, "note_id": str})
+        with pytest.raises(UserError, match=what):
+            self_training.train(
+                method, kit.network(tokenizer), tokenizer, prompt_set, "tree",
+                SETTINGS, tmp_path / method, traces=traces,
+            )  # fmt: skip
+    with pytest.raises(UserError, match="grpo, rft or dpo"):
+        self_training.train("ppo", *[None] * 6)
+
+
+def test_every_argument_of_dpo_is_known(tmp_path):
+    from trl import DPOConfig
+
+    given = self_training.dpo_arguments(SETTINGS, 4, tmp_path, True)
+    assert training.make_config(DPOConfig, given).beta == SETTINGS.dpo_beta
+
+
+def test_drawn_again_the_same_and_pass_rates_are_kept(
+    taught, tokenizer, prompt_set, tmp_path
+):
+    net, _ = models.load(taught)
+    given = (net, tokenizer, prompt_set.select(range(6)), 3, SETTINGS, Judge())
+    first, second, third = (draw_answers(*given, number=k) for k in (0, 0, 1))
+    pd.testing.assert_frame_equal(first, second)
+    assert first["completion"].tolist() != third["completion"].tolist()
+    path = tmp_path / "rates.parquet"
+    useful = grpo.GrpoSettings(**vars(SETTINGS) | {"order": "useful"})
+    rates = measured_rates(net, tokenizer, given[2], useful, Judge(), path)
+    assert rates["tried"].tolist() == [4] * 6 and path.exists()
+    again = measured_rates(None, None, given[2], useful, Judge(), path)
+    pd.testing.assert_frame_equal(again, rates)
+    assert measured_rates(net, tokenizer, given[2], SETTINGS, Judge(), path) is None

@@ -1,0 +1,191 @@
+"""The real vLLM engine and its OpenAI server: `./run_all.sh test --vllm`.
+
+Runs on a GPU, or on a CPU where vLLM was built for one. `--vllm-model` takes a model
+of notebook 04; without it a small network with random weights stands in, which drives
+everything but answers nothing.
+"""
+
+import gc
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from deepicd import encoding, generate, models
+from deepicd.errors import UserError
+from deepicd.prompts import parse_completion
+from deepicd.sources.synthetic import example_admissions
+from deepicd.teachers import OpenAITeacher, Request, VllmTeacher
+from deepicd.tokenizer import train_tokenizer
+from deepicd.traces import AttemptLog, build_traces
+
+NOTES = example_admissions(40)
+CONTEXT, TOKENS = 768, 64
+START = 900  # seconds until the server has to answer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _asked_for(request):
+    if not request.config.getoption("--vllm"):
+        pytest.skip("the real vLLM engine: ./run_all.sh test --vllm")
+    pytest.importorskip("vllm", reason="vllm is not installed")
+
+
+@pytest.fixture(scope="module")
+def model(request, tmp_path_factory) -> str:
+    given = request.config.getoption("--vllm-model")
+    if given:
+        return given
+    tokenizer = train_tokenizer(NOTES["note"], 800)
+    folder = tmp_path_factory.mktemp("vllm") / "model"
+    models.save(models.make_model(tokenizer, "tiny", 0), tokenizer, folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def tree():
+    from deepicd.icd import load_tree
+
+    return load_tree()
+
+
+@pytest.fixture(scope="module")
+def teacher(model, tree):
+    made = VllmTeacher(
+        tree, model, mode="plain", instruction="brief", temperature=0.0,
+        max_tokens=TOKENS, context=CONTEXT, dtype="float32", eager=True, batch=16,
+        memory=0.3,
+    )  # fmt: skip
+    yield made
+    made._engine = None  # its process ends while pytest still takes its output
+    gc.collect()
+
+
+def asked() -> list[Request]:
+    rows = NOTES[["note_id", "note", "icd_code"]]
+    return [Request(*row) for row in rows.itertuples(index=False, name=None)]
+
+
+def show(request, text: str) -> None:
+    """Print past pytest's capture: numbers of this machine."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n  {text}", flush=True)
+
+
+def test_the_engine_answers_every_request_once(request, teacher, model, tree):
+    import torch
+    import vllm
+
+    begin = time.perf_counter()
+    list(teacher.answer(asked()[:1]))
+    loaded, begin = time.perf_counter() - begin, time.perf_counter()
+    answers = list(teacher.answer(asked()))
+    seconds = time.perf_counter() - begin
+    assert [a.note_id for a in answers] == NOTES["note_id"].tolist()
+    _, tokenizer = models.load(model)
+    prompts = encoding.prompt_ids(NOTES["note"], tokenizer, "reasoning", "brief")
+    assert [a.prompt_tokens for a in answers] == [len(ids) for ids in prompts]
+    assert all(0 < a.completion_tokens <= TOKENS for a in answers)
+    right = sum(a.answer == r.icd_code for a, r in zip(answers, asked(), strict=True))
+    written = sum(a.completion_tokens for a in answers)
+    show(
+        request,
+        f"vllm {vllm.__version__}, torch {torch.__version__}: first answer after "
+        f"{loaded:.0f} s, then {len(answers) / seconds:.1f} notes/s, "
+        f"{written / seconds:.0f} tokens/s, {right} of {len(answers)} right",
+    )
+
+
+def test_greedy_answers_are_those_of_transformers(request, teacher, model, tree):
+    if not request.config.getoption("--vllm-model"):
+        pytest.skip("random weights: nearly equal scores; give --vllm-model")
+    ours = generate.predict(
+        model, NOTES, instruction="brief", max_new_tokens=TOKENS, tree=tree
+    )
+    thoughts = [parse_completion(text).think or "" for text in ours["completion"]]
+    theirs = [a.trace for a in teacher.answer(asked())]
+    same = sum(a == b for a, b in zip(thoughts, theirs, strict=True))
+    show(request, f"{same} of {len(theirs)} greedy traces equal those of transformers")
+    assert same >= 0.9 * len(theirs)
+
+
+def test_a_run_with_the_engine_is_stored_and_resumed(teacher, tree, tmp_path):
+    frame = NOTES.assign(split="train", sft_rank=range(len(NOTES)))
+    log = tmp_path / "log.jsonl"
+    table = build_traces(frame, tree, teacher, attempts=1, n=20, log_path=log)
+    assert len(AttemptLog(log).answers) == 20
+    again = build_traces(frame, tree, teacher, attempts=1, n=20, log_path=log)
+    assert table["trace"].tolist() == again["trace"].tolist()
+
+
+@pytest.fixture(scope="module")
+def server(model, tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    command = [
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model,
+        "--served-model-name", "student", "--host", "127.0.0.1", "--port", str(port),
+        "--max-model-len", str(CONTEXT), "--dtype", "float32", "--enforce-eager",
+        "--gpu-memory-utilization", "0.3",
+        # so much at once that no prompt is split; see `VllmTeacher`
+        "--max-num-batched-tokens", str(64 * CONTEXT),
+    ]  # fmt: skip
+    with open(log, "w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        _wait(process, f"http://127.0.0.1:{port}/health", log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait(process, url: str, log) -> None:
+    for _ in range(START):
+        assert process.poll() is None, log.read_text()[-3000:]
+        try:
+            if httpx.get(url, timeout=1.0, trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(1)
+    raise AssertionError(f"no answer within {START} s: {log.read_text()[-3000:]}")
+
+
+def _ask(server, tree, concurrency: int):
+    made = OpenAITeacher(
+        tree, "student", server, mode="plain", instruction="brief",
+        max_tokens=TOKENS, concurrency=concurrency, timeout=300.0, temperature=0.0,
+    )  # fmt: skip
+    begin = time.perf_counter()
+    answers = list(made.answer(asked()))
+    return made, answers, len(answers) / (time.perf_counter() - begin)
+
+
+def test_the_openai_teacher_with_the_server_of_vllm(request, server, tree):
+    _ask(server, tree, 16)  # warm
+    _, single, slow = _ask(server, tree, 1)
+    made, answers, fast = _ask(server, tree, 16)
+    assert sorted(a.note_id for a in answers) == sorted(NOTES["note_id"])
+    assert not any(a.failed for a in [*answers, *single])
+    assert made.usage.completion_tokens == sum(a.completion_tokens for a in answers)
+    assert made.usage.prompt_tokens == sum(a.prompt_tokens for a in answers) > 0
+    show(
+        request,
+        f"server: {slow:.1f} notes/s one at a time, {fast:.1f} with 16 in flight",
+    )
+
+
+def test_an_unknown_model_is_a_wrong_setting(server, tree):
+    made = OpenAITeacher(tree, "another", server, concurrency=1)
+    with pytest.raises(UserError, match="model"):
+        list(made.answer(asked()[:2]))
