@@ -19,7 +19,7 @@ from deepicd.stages.processes import (
 
 KERNEL = "deepicd"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-FRAME = re.compile(r"File \S*?(deepicd/[\w/]+\.py):(\d+),? in (\w+)")
+FRAME = re.compile(r"File .*(deepicd/[\w/]+\.py):(\d+),? in (\w+)")
 
 
 def execute(job: dict) -> dict:
