@@ -1,70 +1,359 @@
+"""Grids: what is run, what is reused, what a kill costs, what the answers say."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
 import training_kit as kit
 
-from deepicd import ablations, grpo, models
+from deepicd import ablations
+from deepicd.ablations import comparison, execute, jobs, material, runs, telling
+from deepicd.ablations.points import resolve
+from deepicd.errors import UserError
+from deepicd.files import read_json, write_json, write_parquet
 from deepicd.icd import load_tree
+from deepicd.teachers import RuleTeacher
+from deepicd.traces import build_traces
+
+LIB = str(Path(__file__).parents[1] / "lib")
+#: The smallest run that still trains, samples and answers.
+TINY = {
+    "start": "scratch", "sft.steps": 2, "sft.batch_size": 4, "sft.max_length": 200,
+    "grpo.steps": 2, "grpo.prompts": 2, "grpo.group_size": 2, "grpo.max_completion": 4,
+    "grpo.validate_notes": 2, "grpo.guard_patience": 0, "grpo.max_prompt": 196,
+}  # fmt: skip
+
+
+def make_run_dir(root: Path) -> Path:
+    """A run folder as notebooks 01, 03 and 04 leave it."""
+    table = kit.admissions()
+    tokenizer = kit.tokenizer_of(table)
+    write_parquet(table, root / "01_extract_admission_notes" / "admissions.parquet")
+    write_json({"private": False}, root / "01_extract_admission_notes" / "source.json")
+    teacher = RuleTeacher(load_tree()).fit(table)
+    traces = build_traces(table, load_tree(), teacher)
+    write_parquet(traces, root / "03_distill_traces" / "traces.parquet")
+    taught = root / "04_train_sft"
+    from deepicd import generate, models
+
+    net = kit.network(tokenizer)
+    models.save(net, tokenizer, taught / "model")
+    test = table[table["split"] == "test"]
+    found = generate.predict(net, test, tokenizer=tokenizer, system="sft",
+                             max_new_tokens=2)
+    write_parquet(found, taught / "predictions.parquet")
+    said = {"style": "reasoning", "instruction": "brief", "max_length": 200,
+            "max_new_tokens": 4, "sft_ranks": 10}
+    write_json(said, taught / "arguments.json")
+    return root
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    table = kit.admissions()
-    tokenizer = kit.tokenizer_of(table)
-    folder = tmp_path_factory.mktemp("study")
-    models.save(kit.network(tokenizer), tokenizer, folder / "model")
-    settings = grpo.GrpoSettings(
-        steps=2,
-        prompts=2,
-        group_size=2,
-        max_completion=4,
-        save_every=1,
-        validate_every=2,
-        log_every=1,
+    return ablations.Study(make_run_dir(tmp_path_factory.mktemp("run")))
+
+
+def points(**axes):
+    return [TINY | one for one in ablations.grid(**axes)]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Jobs that were really trained."""
+    done, whole = [], execute.execute
+
+    def count(job, *rest):
+        done.append((job.kind, job.point.seed, job.point.reward.name,
+                     job.point.reward.weight_category))
+        whole(job, *rest)
+
+    monkeypatch.setattr(execute, "execute", count)
+    return done
+
+
+def test_points_share_their_sft_run_and_other_grids_reuse_finished_runs(study, counted):
+    first = points(reward=["tree", "flat"], seed=[0])
+    plan = study.plan(first)
+    assert plan["kind"].tolist() == ["sft", "grpo", "grpo"]
+    assert (plan["state"] == "new").all() and (plan["minutes"] > 0).all()
+    assert study.run(first) == 3
+    assert [kind for kind, *_ in counted] == ["sft", "grpo", "grpo"]
+    assert study.run(first) == 0 and (study.plan(first)["state"] == "finished").all()
+    assert study.plan(first)["minutes"].sum() == 0
+
+    other = points(reward=["flat", "chapter"], seed=[0])
+    assert study.plan(other)["state"].tolist() == ["finished", "finished", "new"]
+    assert study.run(other) == 1 and counted[-1][2] == "chapter"
+
+
+def test_one_more_reward_weight_runs_only_its_own_points(study, counted):
+    grid = points(reward=["tree"], seed=[0])
+    study.run(grid)
+    counted.clear()
+    more = grid + [one | {"reward.weight_category": 0.3} for one in grid]
+    assert study.run(more) == 1
+    assert counted == [("grpo", 0, "tree", 0.3)]
+
+
+def test_a_run_from_the_model_of_notebook_04_has_no_sft_of_its_own(study):
+    given = TINY | {"start": "study", "grpo.steps": 1}
+    first, second = study.jobs(given)
+    assert first is None and second.model == study.material.model
+    other = study.jobs(given | {"sft.steps": 50})[1]
+    assert other.key == second.key  # nothing of SFT matters
+
+
+def test_the_key_holds_what_a_run_depends_on_and_nothing_else(study):
+    key = study.jobs(TINY)[1].key
+    for change in ({"seed": 1}, {"reward": "flat"}, {"grpo.beta": 0.1},
+                   {"reward.weight_full": 0.9}, {"sft.steps": 3}, {"traces": 0.5},
+                   {"test_notes": 2}, {"style": "code_only"}):
+        assert study.jobs(TINY | change)[1].key != key, change
+    assert study.jobs(TINY | {"filtered": True})[1].key == key  # no faults to filter
+    assert study.jobs(TINY | {"reward": "flat"})[0].key == study.jobs(TINY)[0].key
+    changed = study.material.hashes | {"admissions": "other"}
+    other = material.Material(**vars(study.material) | {"hashes": changed})
+    point = resolve(TINY, other.taught)
+    assert jobs.jobs_of(point, other)[1].key != key
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rewrad": "tree"}, "'rewrad'; expected 'reward'"),
+        ({"grpo.group_sise": 4}, "expected 'grpo.group_size'"),
+        ({"reward.weight_categroy": 0.3}, "expected 'reward.weight_category'"),
+        ({"grpo.loss_type": "dappo"}, "dappo.*dapo"),
+        ({"grpo.steps": "many"}, "many"),
+        ({"traces": 2.0}, "a share"),
+        ({"reward": "treee"}, "tree"),
+        ({"start": "zero"}, "study or scratch"),
+        ({"sft.seed": 3}, "sft.seed"),
+    ],
+)
+def test_a_wrong_name_or_value_is_told_before_anything_runs(study, counted, given,
+                                                            message):
+    with pytest.raises(UserError, match=message):
+        study.run([TINY, TINY | given])
+    assert counted == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ablations.load_sections("quik"), "quick"),
+        (lambda: ablations.load_sections(chosen=["rewrad"]), r"reward \(a\)"),
+        (lambda: ablations.load_sections(own={"grpo_group": [4]}), "grpo.group_size"),
+        (lambda: ablations.load_sections(own={"reward": "tree"}), "write a list"),
+        (lambda: ablations.load_sections(
+            chosen=["style"], changes=ablations.Changes(options={"start": "study"})),
+         "scratch"),
+        (lambda: execute.check_workers(execute.cores() + 1), "cores here"),
+    ],
+)
+def test_a_wrong_choice_is_told(call, message):
+    with pytest.raises(UserError, match=message):
+        call()
+
+
+def test_every_section_of_full_has_five_seeds_and_resolves(study):
+    sections = ablations.load_sections("full")
+    assert [one.letter for one in sections.values()] == list("abcdef")
+    for section in sections.values():
+        assert len(section.seeds) == 5 and section.against in section.variants
+        for _, given in section.points():
+            resolve(given, study.material.taught)
+    quick = ablations.load_sections("quick")
+    assert len(quick["reward"].points()) == 4 and len(quick["sizes"].points()) == 3
+    assert not quick["style"].runs and len(quick["style"].points()) == 15
+
+
+def test_changes_of_the_notebook_reach_the_sections():
+    changes = ablations.Changes([7], 5, ["tree", "sapphire"], {"test_notes": 9})
+    found = ablations.load_sections("quick", ["a"], changes)
+    assert [n for n, s in found.items() if s.runs] == ["reward"]
+    assert found["reward"].points()[1] == (
+        "sapphire", found["reward"].variants["tree"] | {"reward": "sapphire", "seed": 7}
     )
-    return ablations.RewardStudy(
-        str(folder / "model"),
-        table,
-        grpo.training_notes(table, "all", 0),
-        "reasoning",
-        "brief",
-        settings,
-        folder / "runs",
-        load_tree(),
-        {"max_new_tokens": 4},
-        validate_notes=2,
+    assert found["reward"].variants["tree"]["grpo.steps"] == 5
+    assert found["reward"].variants["tree"]["test_notes"] == 9
+    faults = found["traces"].variants["half faulty"]
+    assert faults["grpo.steps"] == 0  # SFT alone stays SFT alone
+
+
+GRID = """
+import sys
+from deepicd import ablations
+study = ablations.Study(sys.argv[1], report=lambda done, total, text: print(text))
+given = eval(sys.argv[2])
+study.run([given | {"seed": seed} for seed in (0, 1)])
+"""
+
+
+def test_a_killed_grid_loses_at_most_the_run_in_progress(tmp_path):
+    root = make_run_dir(tmp_path / "run")
+    given = TINY | {"grpo.steps": 300, "grpo.save_every": 2, "start": "study"}
+    short = ablations.Study(root)
+    begun = TINY | {"start": "study", "seed": 5}
+    short.run([begun])
+    child = subprocess.Popen(
+        [sys.executable, "-c", GRID, str(root), repr(given)],
+        env=os.environ | {"PYTHONPATH": LIB}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    job = short.jobs(given | {"seed": 0})[1]
+    limit = time.monotonic() + 100
+    marks = job.folder / "checkpoints"
+    while not list(marks.glob("checkpoint-*/COMPLETE")):
+        assert child.poll() is None and time.monotonic() < limit
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    states = short.plan([begun, *(given | {"seed": s} for s in (0, 1))])["state"]
+    assert states.tolist() == ["finished", "interrupted", "new"]
+    saved = int(sorted(marks.glob("checkpoint-*"))[-1].name.rpartition("-")[2])
+
+    steps = []
+    with pytest.raises(kit.Interruption):
+        runs.execute(job, short.material,
+                     lambda step, *rest: (steps.append(step), kit.stop_at(0)(1, 1, "")))
+    assert job.started and not job.finished
+    assert steps[0] > saved >= 2  # it went on from the checkpoint
+
+
+def test_several_workers_share_the_cores_and_give_the_same_runs(tmp_path):
+    root = make_run_dir(tmp_path / "run")
+    grid = points(seed=[0], start=["study", "scratch"], reward=["tree"])
+    many = [job.key for job in ablations.Study(root).all_jobs(grid)]
+    if execute.cores() < 2:
+        pytest.skip("one core")
+    two = ablations.Study(root, workers=2)
+    assert two.run(grid) == 3 and set(two.table()["key"]) == set(many)
+    assert (two.table()["threads"] <= execute.cores() // 2).all()
+
+
+def test_the_table_of_runs_answers_sql(study):
+    study.run(points(reward=["tree"], seed=[0]))
+    file = study.save_table()
+    table = pd.read_parquet(file)
+    wanted = {"key", "kind", "seed", "seconds", "needs", "reward", "grpo.steps",
+              "n_traces", *(f"{m}_{level}" for m in ("accuracy", "macro_f1")
+                            for level in ("chapter", "category", "full"))}
+    assert wanted <= set(table.columns)
+    found = study.query('select "grpo.steps" s, count(*) n from runs '
+                        "where kind = 'grpo' and reward = 'tree' group by s")
+    assert found["s"].tolist() == [2.0] and found["n"].item() >= 1
+    sft = table[table["kind"] == "sft"]
+    assert sft["reward"].isna().all()  # an SFT run knows no reward
+
+
+def section_of(study, **own):
+    changes = ablations.Changes([0, 1], 0, (), TINY | {"start": "study"})
+    return ablations.load_sections(own=own, changes=changes)["own"]
+
+
+def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, capsys):
+    question = ablations.Question(
+        study, section_of(study, reward=["flat", "tree"]), 100, 0
     )
+    question.plan()
+    scores = question.run()
+    assert {"reward flat", "reward tree", "SFT"} <= set(scores.index)
+    question.draw(tmp_path)
+    for name in ("own_differences", "own_curves"):
+        assert {(tmp_path / f"{name}.{s}").exists() for s in ("pdf", "png", "csv")} == {
+            True}
+    question.tell()
+    said = capsys.readouterr().out
+    assert "reward tree minus reward flat, accuracy: chapter" in said
+    assert "Not significant" in said and "by chance alone" in said
+    table = question.differences
+    assert set(table["comparison"]) == {"against", "gain"}
+    assert (table["seeds"] == 2).all()
 
 
-def test_a_finished_run_is_read_and_only_a_new_reward_is_run(study, monkeypatch):
-    points = ablations.grid(reward=["tree"], seed=[0, 1])
-    answers, curves = study.run(points)
-    assert set(answers["system"]) == {"tree"} and set(answers["seed"]) == {0, 1}
-    assert {"reward", "seed", "step", "name", "value"} <= set(curves.columns)
-    assert study.plan(points)["finished"].all()
+def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
+    study, capsys, monkeypatch, tmp_path
+):
+    from deepicd.ablations import reference
 
-    trained = []
-    whole = study._train
-    monkeypatch.setattr(
-        study, "_train", lambda p, *rest: (trained.append(p), whole(p, *rest))
-    )
-    more = ablations.grid(reward=["tree", "flat"], seed=[0, 1])
-    assert study.plan(more)["finished"].tolist() == [True, True, False, False]
-    again, _ = study.run(more)
-    assert [p["reward"] for p in trained] == ["flat", "flat"]
-    first = again[again["system"] == "tree"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(first, answers)
-    assert len(ablations.finished_runs(study.folder)) == 4
+    monkeypatch.setattr(reference, "FOLDER", tmp_path)
+    asked = ablations.ask(study, ablations.load_sections("quick"))["objective"]
+    plan = asked.plan()
+    assert plan["runs"].tolist() == [40, 5] and asked.run() is None
+    asked.draw(tmp_path)
+    assert reference.NONE in capsys.readouterr().out
+
+    mine = ablations.Question(study, section_of(study, reward=["tree"]), 50)
+    mine.run()
+    ablations.save_reference([mine], tmp_path)
+    assert len(pd.read_csv(tmp_path / "ablations.csv")) == len(study.table())
+    assert reference.text("own")[0].startswith(reference.MARK)
+    assert reference.scores("own").shape[0] == 2
+    assert (tmp_path / "ablations" / "own.md").read_text().startswith("## An own")
 
 
-@pytest.mark.parametrize("change", ["settings", "notes", "admissions", "answering"])
-def test_the_key_holds_all_that_a_run_depends_on(study, change):
-    point = {"reward": "tree", "seed": 0}
-    other = {
-        "settings": grpo.GrpoSettings(steps=3),
-        "notes": study.notes.iloc[:-1],
-        "admissions": study.admissions.assign(icd_code="I10"),
-        "answering": {"max_new_tokens": 5},
-    }
-    values = vars(study) | {change: other[change]}
-    assert ablations.RewardStudy(**values).key(point) != study.key(point)
-    assert ablations.RewardStudy(**vars(study)).key(point) == study.key(point)
+def test_what_changed_between_two_runs_curves_and_notes(study, tmp_path):
+    study.run(points(reward=["tree", "flat"], seed=[0]))
+    keys = [study.jobs(one)[1].key for one in points(reward=["tree", "flat"])]
+    table = ablations.what_changed(study, *keys)
+    assert table.index.tolist() == ["reward"]
+    assert table.loc["reward"].tolist() == ["tree", "flat"]
+    file = ablations.export(study, keys, tmp_path, "mine")
+    assert file.exists() and (tmp_path / "mine.csv").exists()
+    assert "--- reward" in ablations.show_note(study, keys).replace("tree", "reward")
+    study.private = True
+    assert "private" in ablations.show_note(study, keys)
+    study.private = False
+    box = ablations.explore(study, tmp_path)
+    assert len(box.children) == 4
+    assert isinstance(ablations.explore(study, tmp_path, False), pd.DataFrame)
+
+
+def test_the_law_against_a_line_worked_by_hand():
+    # log2 of the sizes: 0, 1, 2, 3; scores 1, 2, 2, 3. By hand: mean x 1.5, mean y 2,
+    # Sxx 5, Sxy 3, slope 0.6, intercept 1.1; residual sum 0.2, total 2, R² 0.9;
+    # standard error sqrt(0.1 / 5), t(0.975, 2) = 4.3027.
+    law = ablations.fit_law([1, 2, 4, 8], [1.0, 2.0, 2.0, 3.0])
+    assert law.slope == pytest.approx(0.6) and law.intercept == pytest.approx(1.1)
+    assert law.r2 == pytest.approx(0.9)
+    reach = 4.30265 * np.sqrt(0.1 / 5)
+    assert (law.low, law.high) == pytest.approx((0.6 - reach, 0.6 + reach), rel=1e-4)
+    assert not law.shown
+    value, low, high = law.at([2**1.5])
+    assert value[0] == pytest.approx(2.0)
+    assert high[0] - value[0] == pytest.approx(4.30265 * np.sqrt(0.1 / 4), rel=1e-4)
+    assert ablations.fit_law([8, 8], [0.1, 0.2]) is None
+    two = ablations.fit_law([1, 2], [0.0, 1.0])
+    assert np.isinf(two.high) and "no interval" in telling.tell_law("full", two)
+
+
+def test_seeds_of_the_law_count_as_runs_and_means_leave_their_scatter_out():
+    rows = [(True, size, np.log2(size) / 10 + 0.01 * seed)
+            for size in (64, 128, 256) for seed in (-1, 0, 1)]
+    frame = pd.DataFrame(rows, columns=["after", "size", "value"]).assign(level="full")
+    law = comparison.laws(frame)["full"]
+    assert (law.runs, law.sizes) == (9, 3) and law.shown
+    assert law.r2 < law.r2_means == pytest.approx(1.0)
+
+
+def test_the_command_line_tells_a_plan_and_a_wrong_section(study, capsys):
+    from deepicd.ablations.__main__ import main
+
+    wanted = ["--ablation", "quick", "--sections", "a", "--seeds", "0", "--plan"]
+    assert main([study.run_dir, *wanted]) == 0
+    assert capsys.readouterr().out.startswith("2 runs: 2 new")
+    assert main([study.run_dir, "--sections", "z"]) == 2
+
+
+def test_faulty_traces_change_what_sft_reads_and_nothing_else_is_shared(study):
+    clean, bad = (study.jobs(TINY | {"faults": f, "grpo.steps": 0}) for f in (0.0, 0.5))
+    assert clean[1] is None and clean[0].key != bad[0].key
+    study.run([TINY | {"faults": 0.5, "grpo.steps": 0}])
+    done = read_json(bad[0].folder / "done.json")
+    assert done["given"]["faults"] == 0.5 and done["n_traces"] >= 1

@@ -12,6 +12,7 @@ from deepicd.baselines import (
     nearest_codes,
     word_features,
 )
+from deepicd.baselines import encoder as encoder_module
 from deepicd.baselines.encoder import CodeClassifier, Reader, make_scratch
 from deepicd.baselines.fitting import loss_of
 from deepicd.errors import UserError
@@ -112,6 +113,8 @@ def test_ldam_asks_more_of_rare_codes():
     ({"encoder": "./no-such-encoder"}, "no encoder at"),
     ({"encoder_heads": ["magic"]}, "label_attention"),
     ({"encoder_losses": ["magic"]}, "ldam"),
+    ({"encoder_shape": [97, 1]}, "that 4 divides"),
+    ({"encoder_shape": [96]}, r"encoder_shape \[96\]"),
 ])
 def test_what_cannot_be_fitted_is_refused(admissions, more, text):
     with pytest.raises(UserError, match=text):
@@ -127,6 +130,29 @@ def test_a_folder_serves_as_encoder_and_as_frozen_embedder(admissions, tmp_path)
         encoder=str(tmp_path), encoder_epochs=1)
     assert set(predictions["system"]) == {"embed_mlp", "encoder"}
     assert search["setting"].str.startswith(str(tmp_path)).sum() == 8
+
+
+def test_a_pretrained_encoder_is_not_asked_to_read_more_than_it_can(
+        admissions, tmp_path):
+    body, tokenizer = make_scratch(admissions["note"].tolist(), 64, hidden=32)
+    body.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="encoder_length=64"):
+        run_baselines(admissions, TREE, systems=["encoder"], encoder=str(tmp_path),
+                      encoder_length=65)
+
+
+def test_the_shape_of_the_encoder_made_here(admissions, monkeypatch):
+    made = []
+
+    def spy(*given):
+        made.append(make_scratch(*given)[0].config)
+        return make_scratch(*given)
+
+    monkeypatch.setattr(encoder_module, "make_scratch", spy)
+    run_baselines(admissions, TREE, systems=["encoder"], encoder_epochs=1,
+                  encoder_shape=[32, 2])
+    assert made[0].hidden_size == 32 and made[0].num_hidden_layers == 2
 
 
 def test_prior_answers_the_most_frequent_training_code(admissions):

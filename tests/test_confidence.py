@@ -96,7 +96,9 @@ def test_evidence_is_looked_for_in_the_note():
     assert value["evidence_found"] == pytest.approx(2 / 3)  # of three quotes
     assert value["all_found"] == 0.5
     assert value["quotes"] == 1.5
-    assert (found["n"] == 2).all()
+    behind = found.set_index("metric")["n"]
+    assert (behind.drop("recovered") == 2).all()
+    assert behind["recovered"] == 0  # their readers cannot know these codes
     silent = table.assign(completion=["", "no tags"])
     assert len(reasoning.reasoning_table(silent, NOTES, TREE, n_boot=10)) == 0
 

@@ -1,5 +1,7 @@
 """Scores agree with scikit-learn and with work by hand; unreadable is wrong."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -299,6 +301,10 @@ def test_published_scores_are_marked_as_such(study):
     table = findings.published_table(tables.metrics_table(cases, TREE, 0), "eicu")
     own = table["data"] == "this run: eicu"
     assert own.sum() == 2 and table.loc[~own, "data"].str.startswith("PUBLISHED").all()
+    assert table["notes"].tolist() == [160] * 2 + [2184] * 6
+    found = findings.published_table(tables.metrics_table(cases, TREE, 20), "eicu")
+    assert found.loc[own, ["macro F1", "micro F1"]].map(
+        lambda text: re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\]", text)).all(axis=None)
     wide = findings.wide_table(tables.metrics_table(cases, TREE, 20))
     assert (wide["notes"] == 160).all() and wide.map(lambda x: x != "").all(axis=None)
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -84,6 +85,8 @@ def test_bad_notes_are_clear_errors(folder, tmp_path, capsys, content, message):
     [
         (("--samples", 0), "--samples 0"),
         (("--threshold", 50), "--threshold 50"),
+        (("--max-new-tokens", 0), "--max-new-tokens 0"),
+        (("--temperature", -1), "--temperature -1"),
         (("--model", "."), "no config.json"),
     ],
 )
@@ -103,3 +106,26 @@ def test_a_missing_model_is_a_clear_error(tmp_path, capsys):
     (tmp_path / "note.txt").write_text("Pain.")
     assert call(tmp_path / "note.txt", "--model", tmp_path / "none") == 2
     assert "no model at" in capsys.readouterr().err
+
+
+def test_the_longest_answer_is_that_of_the_training(folder, tmp_path, monkeypatch):
+    """A trace that is cut off has no answer, so every note would be abstained on."""
+    from deepicd import generate
+
+    asked = []
+
+    def spy(*given, max_new_tokens, **more):
+        asked.append(max_new_tokens)
+        return answers("I21.4", "I21.4")
+
+    monkeypatch.setattr(generate, "predict", spy)
+    (tmp_path / "note.txt").write_text("Pain.")
+    copy = tmp_path / "05_train_grpo" / "model"
+    shutil.copytree(folder, copy)
+    assert call(tmp_path / "note.txt", "--model", copy) == 0
+    trained = {"style": "reasoning", "instruction": "brief", "max_new_tokens": 77}
+    write_json(trained, tmp_path / "04_train_sft" / "arguments.json")
+    assert call(tmp_path / "note.txt", "--model", copy) == 0
+    given = ("--model", copy, "--max-new-tokens", 5)
+    assert call(tmp_path / "note.txt", *given) == 0
+    assert asked == [predict.LONGEST_ANSWER, 77, 5]

@@ -10,7 +10,7 @@ import pandas as pd
 from deepicd.figures.palette import look
 from deepicd.findings import PRIVATE_TEXT
 from deepicd.metrics import outcomes
-from deepicd.prompts import parse_completion
+from deepicd.prompts import read_thought
 from deepicd.tables import Cases
 from deepicd.traces import reading
 
@@ -69,8 +69,7 @@ def note_page(cases: Cases, row: int, predictions: pd.DataFrame, tree,
 
 
 def _quotes(completion: str) -> list[str]:
-    thought = parse_completion(completion).think or ""
-    return [quote.text for quote in reading.quotes(thought)]
+    return [quote.text for quote in reading.quotes(read_thought(completion))]
 
 
 def highlight(note: str, quotes: Sequence[str]) -> str:

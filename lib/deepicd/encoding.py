@@ -162,15 +162,27 @@ def _shortest(asked: list, answered: list) -> int:
     return min((len(a + b) for a, b in zip(asked, answered, strict=True)), default=0)
 
 
-def prompt_ids(notes, tokenizer, style: str, instruction: str) -> list[list[int]]:
+def prompt_ids(
+    notes, tokenizer, style: str, instruction: str, shots=()
+) -> list[list[int]]:
     """Token ids of the chat prompt of each note, ready for the answer."""
-    texts = [prompt_text(note, tokenizer, style, instruction) for note in notes]
+    texts = [prompt_text(note, tokenizer, style, instruction, shots) for note in notes]
     return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
 
-def prompt_text(note: str, tokenizer, style: str, instruction: str) -> str:
-    """Chat prompt of one note in the tokenizer's template."""
-    messages = prompts.build_messages(note, style=style, instruction=instruction)
-    return tokenizer.apply_chat_template(
+def prompt_text(note: str, tokenizer, style: str, instruction: str, shots=()) -> str:
+    """Chat prompt of one note in the tokenizer's template.
+
+    The completions of worked examples (`shots`, see `prompts.build_messages`) are
+    put in after the template has run: those of some reasoning models drop what the
+    assistant thought in earlier turns.
+    """
+    marks = [f"\ue000{i}\ue001" for i in range(len(shots))]
+    read = [(shown, mark) for (shown, _), mark in zip(shots, marks, strict=True)]
+    messages = prompts.build_messages(note, style, instruction, read)
+    text = tokenizer.apply_chat_template(
         messages, tokenize=False, add_generation_prompt=True
     )
+    for (_, said), mark in zip(shots, marks, strict=True):
+        text = text.replace(mark, said, 1)
+    return text

@@ -9,15 +9,17 @@ from deepicd.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.metrics import WHOLE, outcomes
 from deepicd.tables import OVERALL, Cases
 
-_MERLIN = "PUBLISHED, other data: MERLIN-DDX 2026, MIMIC-IV, 2,184 notes"
+PUBLISHED_AS = "PUBLISHED, other notes: MERLIN-DDX 2026, MIMIC-IV; no interval given"
+PUBLISHED_NOTES = 2184
 PUBLISHED = (
-    ("Qwen3-8B, untrained", 4.9, 19.5, _MERLIN),
-    ("Qwen3-8B, fine-tuned", 13.9, 43.5, _MERLIN),
-    ("Qwen3-32B, untrained", 12.7, 33.5, _MERLIN),
-    ("Qwen3-32B, fine-tuned", 21.0, 50.5, _MERLIN),
-    ("GatorTronS encoder", 26.0, None, _MERLIN),
-    ("BiomedBERT encoder", 21.7, None, _MERLIN),
+    ("Qwen3-8B, untrained", "4.9", "19.5"),
+    ("Qwen3-8B, fine-tuned", "13.9", "43.5"),
+    ("Qwen3-32B, untrained", "12.7", "33.5"),
+    ("Qwen3-32B, fine-tuned", "21.0", "50.5"),
+    ("GatorTronS encoder", "26.0", "–"),
+    ("BiomedBERT encoder", "21.7", "–"),
 )
+"""System, macro and micro F1 at category level, per cent."""
 PRIVATE_TEXT = "(not shown: the notes of this run are private)"
 
 
@@ -93,11 +95,70 @@ def published_table(metrics: pd.DataFrame, data: str) -> pd.DataFrame:
         What this run's notes are, for the column "data".
     """
     rows = metrics[(metrics["stratum"] == OVERALL) & (metrics["level"] == "category")]
-    grid = rows.pivot_table(index="system", columns="metric", values="value")
-    own = [(look(s).name, 100 * grid.loc[s, "macro_f1"], 100 * grid.loc[s, "micro_f1"],
-            f"this run: {data}") for s in in_order(grid.index)]
-    columns = ["system", "macro F1", "micro F1", "data"]
-    return pd.DataFrame([*own, *PUBLISHED], columns=columns)
+    rows = rows.set_index(["system", "metric"])
+    own = [(look(s).name, *(_per_cent(rows.loc[(s, metric)])
+                            for metric in ("macro_f1", "micro_f1")),
+            int(rows.loc[(s, "macro_f1"), "n"]), f"this run: {data}")
+           for s in in_order(rows.index.get_level_values("system"))]
+    others = [(*row, PUBLISHED_NOTES, PUBLISHED_AS) for row in PUBLISHED]
+    columns = ["system", "macro F1", "micro F1", "notes", "data"]
+    return pd.DataFrame([*own, *others], columns=columns)
+
+
+def _per_cent(row, unit: str = "") -> str:
+    value, low, high = (100 * row[name] for name in ("value", "low", "high"))
+    return f"{value:.1f}{unit} [{low:.1f}, {high:.1f}]"
+
+
+def describe_reasoning(table: pd.DataFrame) -> list[str]:
+    """Say of each system whether its evidence stands in the note.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `deepicd.reasoning.reasoning_table`.
+
+    Returns
+    -------
+    list of str
+        One sentence a system; "most" and "fewer than half" only where the whole
+        interval is on that side of a half.
+
+    Examples
+    --------
+    >>> rows = [("sft", "quotes", 2.4, 2.3, 2.5, 800),
+    ...         ("sft", "evidence_found", .42, .39, .45, 800),
+    ...         ("sft", "all_found", .10, .08, .12, 800),
+    ...         ("sft", "recovered", .7, .66, .74, 780)]
+    >>> names = ["system", "metric", "value", "low", "high", "n"]
+    >>> print(describe_reasoning(pd.DataFrame(rows, columns=names))[0])
+    SFT: fewer than half of the quoted phrases stand in the note (42.0 % \
+[39.0, 45.0]); all of them do on 10.0 % [8.0, 12.0] of the 800 notes; \
+the reasoning alone tells the answer on 70.0 % [66.0, 74.0] of the 780 where it can.
+    """
+    said = []
+    for system, part in table.groupby("system", sort=False):
+        rows = part.set_index("metric")
+        quoted, whole, told = (
+            rows.loc[name] for name in ("evidence_found", "all_found", "recovered"))
+        notes = f"{int(whole['n']):,} notes"
+        evidence = f"nothing is quoted on any of the {notes}"
+        if rows.loc["quotes", "value"] > 0:
+            evidence = (
+                f"{_how_many(quoted)} of the quoted phrases stand in the note "
+                f"({_per_cent(quoted, ' %')}); all of them do on "
+                f"{_per_cent(whole, ' %')} of the {notes}")
+        known = int(told["n"])
+        leads = (f"; the reasoning alone tells the answer on {_per_cent(told, ' %')} "
+                 f"of the {known:,} where it can" if known else "")
+        said.append(f"{look(system).name}: {evidence}{leads}.")
+    return said
+
+
+def _how_many(row) -> str:
+    if row["high"] < 0.5:
+        return "fewer than half"
+    return "most" if row["low"] > 0.5 else "about half"
 
 
 def describe_difference(row) -> str:

@@ -37,6 +37,7 @@ def predict(
     temperature: float = 0.9,
     batch_size: int = 64,
     tree=None,
+    asked: list[list[int]] | None = None,
     report: Callable[[int, int, str], None] | None = None,
 ) -> pd.DataFrame:
     """Answer notes: sample 0 is greedy, the others are drawn.
@@ -55,6 +56,8 @@ def predict(
         The prompt; see `deepicd.prompts.build_messages`.
     max_new_tokens, temperature, batch_size : int, float, int
         Of the sampling; no top-k, no nucleus.
+    asked : list of list of int, optional
+        Encoded prompts, one a note, in place of those made here.
     report : callable, optional
         Called with done, total, text.
 
@@ -67,7 +70,8 @@ def predict(
     if tokenizer is None:
         model, tokenizer = models.load(str(model))
     frame = _as_frame(notes)
-    asked = prompt_ids(frame["note"], tokenizer, style, instruction)
+    if asked is None:
+        asked = prompt_ids(frame["note"], tokenizer, style, instruction)
     said = complete(
         model,
         tokenizer,

@@ -77,12 +77,12 @@ class GrpoSettings:
     steps: int = 150
     prompts: int = 8
     group_size: int = 8
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     warmup_steps: int = 10
-    schedule: str = "constant_with_warmup"
+    schedule: str = "linear"
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
-    temperature: float = 1.0
+    temperature: float = 0.7
     top_p: float = 1.0
     max_completion: int = 96
     max_prompt: int = 416

@@ -19,6 +19,9 @@ NOTICE = (
     "unsupervised coding."
 )
 ARGUMENTS, SFT = "arguments.json", "04_train_sft"
+TRAINED = ("style", "instruction", "max_new_tokens")
+LONGEST_ANSWER = 512
+"""Tokens of an answer of a model that was not trained here."""
 
 
 def read_notes(path: str | Path) -> dict[str, str]:
@@ -71,8 +74,8 @@ def _read(file: Path) -> str:
     return text
 
 
-def settings_of(model: str | Path) -> dict[str, str]:
-    """Style and instruction a model of this repository was trained with.
+def settings_of(model: str | Path) -> dict:
+    """Style, instruction and longest answer a model was trained with here.
 
     Read from `arguments.json` beside the model, or of the SFT stage beside that;
     empty for other models. A model asked in other words answers worse.
@@ -81,7 +84,7 @@ def settings_of(model: str | Path) -> dict[str, str]:
     for file in (stage / ARGUMENTS, stage.parent / SFT / ARGUMENTS):
         known = read_json(file) if file.is_file() else {}
         if "instruction" in known:
-            return {name: known[name] for name in ("style", "instruction")}
+            return {name: known[name] for name in TRAINED if name in known}
     return {}
 
 
@@ -189,10 +192,19 @@ def main(arguments: list[str] | None = None) -> int:
 def _check(given) -> None:
     if given.samples < 1:
         raise UserError(f"--samples {given.samples}", "1 or more", "--samples 8")
+    if given.max_new_tokens is not None and given.max_new_tokens < 1:
+        raise UserError(f"--max-new-tokens {given.max_new_tokens}", "1 or more",
+                        "leave it out")
+    if given.temperature < 0:
+        raise UserError(f"--temperature {given.temperature}", "0 or more",
+                        "--temperature 0.9")
     if not 0 <= given.threshold <= 1:
         raise UserError(f"--threshold {given.threshold}", "a share from 0 to 1",
                         "--threshold 0.5")
     folder = Path(given.model)
+    if given.model.startswith(("/", ".", "~")) and not folder.is_dir():
+        raise UserError(f"no model at {folder}", "the folder of a model",
+                        "give the folder 'model' of 04_train_sft or 05_train_grpo")
     if folder.is_dir() and not (folder / "config.json").exists():
         inside = folder / "model"
         do = f"--model {inside}" if inside.is_dir() else "give the folder 'model'"
@@ -206,14 +218,15 @@ def _answer(notes: dict[str, str], given) -> None:
 
     known = settings_of(given.model)
     style = given.style or known.get("style", "reasoning")
+    longest = given.max_new_tokens or known.get("max_new_tokens", LONGEST_ANSWER)
     model, tokenizer = models.load(given.model)
     frame = pd.DataFrame({"note_id": list(notes), "note": list(notes.values())})
     tree = icd.load_tree()
     for name, row in frame.groupby("note_id", sort=False):
         answers = generate.predict(
             model, row, given.samples, tokenizer=tokenizer, seed=given.seed,
-            style=style, tree=tree, max_new_tokens=given.max_new_tokens,
-            temperature=given.temperature,
+            style=style, tree=tree, temperature=given.temperature,
+            max_new_tokens=longest,
             instruction=given.instruction or known.get("instruction", "full"))
         record = describe(name, notes[name], answers, tree,
                           given.threshold, style)
@@ -232,7 +245,8 @@ def _arguments() -> argparse.ArgumentParser:
         help="default: as the model was trained")
     add("--instruction", choices=("brief", "full"),
         help="default: as the model was trained, else full")
-    add("--max-new-tokens", type=int, default=96)
+    add("--max-new-tokens", type=int,
+        help=f"default: as the model was trained, else {LONGEST_ANSWER}")
     add("--temperature", type=float, default=0.9)
     add("--seed", type=int, default=0)
     return parser

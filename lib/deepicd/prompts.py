@@ -6,6 +6,8 @@ A completion is `<think>` reasoning `</think>` and then
 how a code is typed is not what is being learnt.
 """
 
+from collections.abc import Sequence
+
 from deepicd.answers import read_code
 from deepicd.completions import (
     ANSWER,
@@ -33,6 +35,7 @@ __all__ = [
     "parse_completion",
     "quick_answer",
     "read_code",
+    "read_thought",
 ]
 
 _FULL = {
@@ -65,7 +68,10 @@ INSTRUCTIONS = {"full": _FULL, "brief": _BRIEF}
 
 
 def build_messages(
-    note: str, style: str = "reasoning", instruction: str = "full"
+    note: str,
+    style: str = "reasoning",
+    instruction: str = "full",
+    shots: Sequence[tuple[str, str]] = (),
 ) -> list[dict[str, str]]:
     """Make the chat messages that ask for a diagnosis.
 
@@ -80,11 +86,14 @@ def build_messages(
         Format of the answer.
     instruction : {"full", "brief"}
         `brief` spends a dozen tokens, for small models trained from scratch.
+    shots : sequence of (note, completion)
+        Worked examples: each is a turn of the user and one of the assistant, before
+        the note that is asked about.
 
     Returns
     -------
     list of dict
-        One user message with "role" and "content".
+        Turns with "role" and "content"; without examples, one of the user.
 
     Raises
     ------
@@ -99,8 +108,12 @@ def build_messages(
     """
     check_choice("style", style, STYLES)
     check_choice("instruction", instruction, tuple(INSTRUCTIONS))
-    content = f"{INSTRUCTIONS[instruction][style]}\n\n{escape_tags(note)}"
-    return [{"role": "user", "content": content}]
+    turns = []
+    for read, said in shots:
+        turns += [("user", escape_tags(read)), ("assistant", said)]
+    turns.append(("user", escape_tags(note)))
+    turns[0] = ("user", f"{INSTRUCTIONS[instruction][style]}\n\n{turns[0][1]}")
+    return [{"role": role, "content": content} for role, content in turns]
 
 
 def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
@@ -135,3 +148,18 @@ def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
         raise UserError("an empty trace", "reasoning text", "use style='code_only'")
     think = f"{THINK}\n{escape_tags(trace.strip())}\n{END_THINK}"
     return f"{think}\n{answer}" if style == "reasoning" else f"{answer}\n{think}"
+
+
+def read_thought(text: str) -> str:
+    """Reasoning of a well-formed completion of any style; else an empty text.
+
+    Examples
+    --------
+    >>> read_thought("<diagnosis>I10</diagnosis><think>BP 190/110</think>")
+    'BP 190/110'
+    """
+    for style in STYLES:
+        thought = parse_completion(text, style).think
+        if thought:
+            return thought
+    return ""

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from deepicd.prompts import parse_completion
+from deepicd.prompts import read_thought
 from deepicd.scores import ratios
 from deepicd.statistics import bootstrap, group_numbers, interval_of
 from deepicd.traces import reading
@@ -45,8 +45,7 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame,
     """
     notes = admissions.set_index("note_id")
     texts = notes["note"].reindex(completions["note_id"]).tolist()
-    thoughts = [parse_completion(text).think or ""
-                for text in completions["completion"]]
+    thoughts = [read_thought(text) for text in completions["completion"]]
     quoted = [[q.text for q in reading.quotes(thought)] for thought in thoughts]
     found = [sum(reading.stands_in(q, note) for q in quotes)
              for quotes, note in zip(quoted, texts, strict=True)]
@@ -84,8 +83,9 @@ def reasoning_table(predictions: pd.DataFrame, admissions: pd.DataFrame, tree,
     Returns
     -------
     pandas.DataFrame
-        Columns system, metric, value, low, high, n; systems that write no
-        reasoning are left out.
+        Columns system, metric, value, low, high, n (notes behind the value: those
+        with a quote for evidence_found, those that can be told for recovered);
+        systems that write no reasoning are left out.
     """
     rows = []
     greedy = predictions[(predictions["sample"] == 0) & (predictions["split"] == split)]
@@ -96,10 +96,13 @@ def reasoning_table(predictions: pd.DataFrame, admissions: pd.DataFrame, tree,
         groups = group_numbers(table["patient"], len(table))
         counts = ratios(_parts(table), groups)
         points, draws, shifts = bootstrap([counts], METRICS, n_boot, seed)
+        behind = {"evidence_found": int((table["quotes"] > 0).sum()),
+                  "recovered": int(table["recovered"].notna().sum())}
         for j, metric in enumerate(METRICS):
             one = interval_of(points[0, j], draws[0, j], shifts[0, j], len(table),
                               int(groups.max()) + 1, (0.0, _most(metric)))
-            rows.append((system, metric, one.value, one.low, one.high, len(table)))
+            rows.append((system, metric, one.value, one.low, one.high,
+                         behind.get(metric, len(table))))
     return pd.DataFrame(rows, columns=["system", "metric", "value", "low", "high", "n"])
 
 

@@ -37,6 +37,9 @@ class SftSettings:
         Steps on questions about the ICD-10-CM tables before the traces.
     validate_notes, predict_batch : int
         Notes answered at each validation, and notes answered at once.
+    prompt_baselines, shots : str, int
+        Whether the untrained model is asked in other ways too (auto, always,
+        never), and worked examples in its prompt; see `deepicd.prompted`.
     """
 
     steps: int = 600
@@ -55,6 +58,8 @@ class SftSettings:
     catalogue_steps: int = 0
     validate_notes: int = 100
     predict_batch: int = 64
+    prompt_baselines: str = "auto"
+    shots: int = 3
     seed: int = 0
 
 

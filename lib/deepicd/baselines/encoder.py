@@ -23,6 +23,8 @@ from deepicd.errors import UserError
 SCRATCH = "scratch"
 HEADS = ("mean", "label_attention")
 BATCH = 32
+HEADS_INSIDE = 4
+"""Attention heads of the encoder made here."""
 _WORD = r"[A-Za-z]+|\d+(?:\.\d+)?|[^\sA-Za-z\d]"
 
 
@@ -39,8 +41,9 @@ def _train(material: Material, head: str, loss: str):
     name, length = options["encoder"], options["encoder_length"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(material.seed)
-        body, tokenizer = (make_scratch(material.notes(0), length)
-                           if name == SCRATCH else load_pretrained(name))
+        body, tokenizer = (
+            make_scratch(material.notes(0), length, *_shape(options))
+            if name == SCRATCH else load_pretrained(name, length))
         network = CodeClassifier(body, len(material.labels), head)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
@@ -62,6 +65,16 @@ def _train(material: Material, head: str, loss: str):
                   options["encoder_learning_rate"], material.seed)
     for epoch in done:
         yield epoch, answer
+
+
+def _shape(options: dict) -> tuple[int, int]:
+    """Width and layers of the encoder made here."""
+    shape = tuple(options["encoder_shape"])
+    if len(shape) != 2 or min(shape) < 1 or shape[0] % HEADS_INSIDE:
+        raise UserError(f"encoder_shape {list(shape)}",
+                        f"a width that {HEADS_INSIDE} divides, and a number of layers",
+                        "encoder_shape=[96, 1]")
+    return shape
 
 
 def _classes(network, reader, ids) -> np.ndarray:
@@ -155,6 +168,14 @@ def make_scratch(notes: list[str], length: int = 512, hidden: int = 96,
                  layers: int = 1):
     """A small BERT with random weights and a word tokenizer of the training notes.
 
+    Parameters
+    ----------
+    notes : list of str
+    length : int
+        Most tokens of a note.
+    hidden, layers : int
+        Width, a multiple of the four attention heads, and depth.
+
     Returns
     -------
     (BertModel, PreTrainedTokenizerFast)
@@ -175,25 +196,32 @@ def make_scratch(notes: list[str], length: int = 512, hidden: int = 96,
                                         unk_token="[UNK]")
     config = BertConfig(  # no dropout inside: the head has its own, and CPUs are slow
         vocab_size=len(tokenizer), hidden_size=hidden, num_hidden_layers=layers,
-        num_attention_heads=4, intermediate_size=2 * hidden, hidden_act="relu",
+        num_attention_heads=HEADS_INSIDE, intermediate_size=2 * hidden,
+        hidden_act="relu",
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=0,
         max_position_embeddings=length)
     return BertModel(config, add_pooling_layer=False), tokenizer
 
 
-def load_pretrained(name: str):
+def load_pretrained(name: str, length: int = 0):
     """An encoder and its tokenizer from a folder or the hub.
 
     Raises
     ------
     UserError
-        Where there is none, or it is not an encoder of text.
+        Where there is none, it is not an encoder of text, or it cannot read
+        `length` tokens.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        return AutoModel.from_pretrained(name), tokenizer
+        body = AutoModel.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise UserError(
             f"no encoder at {name!r} ({type(error).__name__})",
             "'scratch', a local folder or a hub name such as a BERT",
             "check the name, or keep encoder='scratch' without a network") from error
+    most = getattr(body.config, "max_position_embeddings", length)
+    if length > most:
+        raise UserError(f"encoder_length {length}", f"at most {most}, which {name!r} "
+                        "can read", f"encoder_length={most}")
+    return body, tokenizer

@@ -59,8 +59,9 @@ def hidden_means(material: Material, name: str) -> list[np.ndarray]:
     """Mean of the last hidden states of a pretrained encoder over each note."""
     from deepicd.baselines.encoder import Reader, load_pretrained
 
-    network, tokenizer = load_pretrained(name)
-    reader = Reader(tokenizer, material.options["encoder_length"])
+    length = material.options["encoder_length"]
+    network, tokenizer = load_pretrained(name, length)
+    reader = Reader(tokenizer, length)
     found = []
     with torch.no_grad():
         for part in range(3):

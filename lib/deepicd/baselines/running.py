@@ -31,6 +31,7 @@ def run_baselines(admissions: pd.DataFrame, tree, seed: int = 0,
                   neighbours: Sequence[int] = (1, 5, 15),
                   max_features: int = 10_000, max_iter: int = 60,
                   encoder: str = "scratch",
+                  encoder_shape: Sequence[int] = (96, 1),
                   encoder_heads: Sequence[str] = ("label_attention",),
                   encoder_losses: Sequence[str] = ("cross_entropy",),
                   encoder_epochs: int = 6, encoder_learning_rate: float = 2e-3,
@@ -56,6 +57,8 @@ def run_baselines(admissions: pd.DataFrame, tree, seed: int = 0,
         Word n-grams kept; L-BFGS iterations.
     encoder : str
         "scratch" for a small network made here, else a hub name or folder.
+    encoder_shape : two ints
+        Width and layers of the network made here.
     encoder_heads, encoder_losses : sequences of str
         Of mean, label_attention, and of cross_entropy, ldam; all pairs are tried.
     encoder_epochs, encoder_length : int

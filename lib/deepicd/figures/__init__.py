@@ -1,6 +1,7 @@
 """Figures in one style: `plot_x(frame) -> Figure`, written by `save`."""
 
 from deepicd.figures.ablation import plot_variants
+from deepicd.figures.ablations import plot_against, plot_law
 from deepicd.figures.captions import caption
 from deepicd.figures.confidence import plot_reliability, plot_risk_coverage
 from deepicd.figures.evaluation import (
@@ -18,12 +19,14 @@ __all__ = [
     "COLUMN",
     "PAGE",
     "caption",
+    "plot_against",
     "plot_chapters",
     "plot_confusion",
     "plot_differences",
     "plot_frequency",
     "plot_grpo",
     "plot_icicle",
+    "plot_law",
     "plot_levels",
     "plot_note_length",
     "plot_oracle_gap",

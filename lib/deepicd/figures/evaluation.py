@@ -147,13 +147,15 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
     rows = list(dict.fromkeys(zip(frame["level"], frame["metric"], strict=True)))
     width = COLUMN if len(pairs) == 1 else PAGE
     fig, panels = plt.subplots(1, len(pairs), sharex=True, sharey=True, squeeze=False,
-                               figsize=(width, 0.95 + 0.2 * len(rows)))
+                               figsize=(width, 1.05 + 0.2 * len(rows)))
     for axes, (a, b) in zip(panels[0], pairs, strict=True):
         part = frame[(frame["a"] == a) & (frame["b"] == b)]
         for row in part.itertuples():
             _difference(axes, row, len(rows) - 1 - rows.index((row.level, row.metric)))
         axes.axvline(0, color="#222222", linewidth=0.7, linestyle="-", zorder=1)
-        axes.set_title(f"{look(a).name} minus {look(b).name}")
+        # Beside other panels a title has the width of its own alone.
+        cut = " " if len(pairs) == 1 else "\n"
+        axes.set_title(f"{look(a).name}{cut}minus {look(b).name}")
         axes.grid(axis="y", visible=False)
     names = [f"{LEVEL_NAMES[level]}, {METRIC_NAMES.get(metric, metric)}"
              for level, metric in rows[::-1]]

@@ -81,7 +81,7 @@ STAGES = (
         (EXTRACT, BASELINES, SFT, GRPO),
         ("predictions.parquet", "metrics.parquet", "differences.csv", FIGURES),
     ),
-    Stage(ABLATIONS, (EXTRACT, SFT), ("results.parquet", FIGURES)),
+    Stage(ABLATIONS, (EXTRACT, DISTILL, SFT), ("results.parquet", FIGURES)),
 )
 
 

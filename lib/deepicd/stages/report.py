@@ -22,6 +22,8 @@ ORDER = (
     "embed_mlp",
     "encoder",
     "base",
+    "base_code_only",
+    "base_shots",
     "sft",
     "sft_grpo",
     "oracle",

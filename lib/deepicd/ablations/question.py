@@ -1,0 +1,164 @@
+"""One section of notebook 07 at work: plan, run, draw, tell."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd import figures, findings
+from deepicd.ablations import comparison, reference, telling
+from deepicd.ablations.sections import Section
+from deepicd.ablations.study import Study
+from deepicd.files import write_csv
+
+
+class Question:
+    """A section with the study that answers it.
+
+    Parameters
+    ----------
+    study : Study
+    section : Section
+    n_boot, seed : int
+        Of the intervals.
+    """
+
+    def __init__(self, study: Study, section: Section, n_boot: int = 1000,
+                 seed: int = 0):
+        self.study, self.section = study, section
+        self.n_boot, self.seed = n_boot, seed
+        self.metrics = self.differences = self.points = self.lines = None
+
+    @property
+    def givens(self) -> list[dict]:
+        return [given for _, given in self.section.points()]
+
+    def plan(self) -> pd.DataFrame:
+        """Tell how many runs are new; runs of all kinds and states, counted."""
+        plan = self.study.plan(self.givens)
+        print(self.section.question)
+        said = telling.tell_plan(plan, self.study.workers)
+        print(said if self.section.runs else f"Not run here. With full: {said}")
+        groups = plan.groupby(["kind", "state"])
+        return groups.agg(runs=("key", "size"), minutes=("minutes", "sum")).round(1)
+
+    def run(self):
+        """Do the runs that are missing; give the scores of all variants.
+
+        A section outside the scope does nothing, and gives the scores of the
+        reference run where there is one.
+        """
+        if not self._here():
+            return reference.scores(self.section.name)
+        self.study.run(self.givens)
+        self.study.save_table()
+        one = comparison.compare(self.study, self.section)
+        tree = self.study.material.tree
+        self.metrics = comparison.scores(one, tree, self.n_boot, self.seed)
+        self.differences = comparison.differences(one, tree, self.n_boot, self.seed)
+        if self.section.law:
+            self.points = comparison.law_points(self.study, self.section)
+        return findings.wide_table(self.metrics)
+
+    def _here(self) -> bool:
+        """Whether it is answered from runs of this folder."""
+        return self.section.runs or all(
+            job.finished for job in self.study.all_jobs(self.givens)
+        )
+
+    def draw(self, folder: str | Path) -> None:
+        """Save and show the figures; those of the reference run where it has none."""
+        if self.differences is None:
+            reference.show_figures(self.section.name)
+            return
+        name, table = self.section.name, self.differences
+        if self.section.curves:
+            self._draw_curves(folder)
+        if self.section.law:
+            lines = comparison.law_lines(self.points)
+            both = pd.concat([self.points, lines.assign(after="line")])
+            fig = figures.plot_law(self.points, lines)
+            figures.save(fig, both, folder, f"{name}_law", self._law_caption())
+        kind = self.section.compare
+        shown = table[(table["comparison"] == kind) & (table["stratum"] == "overall")]
+        if len(shown):
+            fig = figures.plot_against(shown)
+            figures.save(fig, shown, folder, f"{name}_differences",
+                         _caption(self.section, shown))
+
+    def _draw_curves(self, folder) -> None:
+        frames = [
+            self.study.curves(job).assign(variant=name, seed=given["seed"])
+            for name, given in self.section.points()
+            if (job := self.study.jobs(given)[1])
+        ]
+        if not frames:
+            return
+        table = pd.concat(frames, ignore_index=True)
+        table = table[table["name"].str.startswith("val_accuracy")]
+        fig = figures.plot_variants(table, by="variant")
+        figures.save(fig, table, folder, f"{self.section.name}_curves",
+                     "Accuracy on validation notes while training, the same yardstick "
+                     "for all: rewards have different scales.")
+
+    def _law_caption(self) -> str:
+        said = [telling.tell_law(level, law)
+                for level, law in comparison.laws(self.points).items()]
+        return " ".join(said)
+
+    def main(self) -> pd.DataFrame | None:
+        """The comparisons that the section was made for, one row each, in points."""
+        if self.differences is None:
+            return None
+        rows = self.differences
+        rows = rows[(rows["comparison"] == self.section.compare)
+                    & (rows["stratum"] == "overall")]
+        pairs = zip(rows["a"], rows["b"], strict=True)
+        table = rows.assign(
+            section=self.section.letter,
+            comparison=[f"{a} minus {b}" for a, b in pairs],
+            score=rows["level"] + " " + rows["metric"],
+            points=[f"{100 * r.value:+.1f} [{100 * r.low:+.1f}, {100 * r.high:+.1f}]"
+                    + " *" * (r.low > 0 or r.high < 0) for r in rows.itertuples()],
+        )
+        wide = table.pivot(index=["section", "comparison"], columns="score",
+                           values="points")
+        return wide[list(dict.fromkeys(table["score"]))]
+
+    def answer(self) -> list[str]:
+        """The answer in sentences."""
+        if self.differences is None:
+            return reference.text(self.section.name)
+        laws = comparison.laws(self.points) if self.section.law else {}
+        return telling.tell(self.section, self.differences, laws, self.points)
+
+    def tell(self) -> None:
+        """Print the answer, and what would change it."""
+        said = self.answer()
+        for sentence in said or ["Not answered here; ablation=full runs it."]:
+            print("-", sentence)
+        print("\nWhat would change it:", self.section.change)
+
+
+def ask(study: Study, sections: dict[str, Section], n_boot: int = 1000,
+        seed: int = 0) -> dict[str, Question]:
+    """A question for each section."""
+    return {name: Question(study, one, n_boot, seed) for name, one in sections.items()}
+
+
+def save_differences(questions: Sequence[Question], folder: str | Path) -> pd.DataFrame:
+    """Write the differences of all answered questions to ``differences.csv``."""
+    tables = [q.differences.assign(section=q.section.name)
+              for q in questions if q.differences is not None]
+    if not tables:
+        return pd.DataFrame()
+    table = pd.concat(tables, ignore_index=True)
+    write_csv(table, Path(folder) / "differences.csv")
+    return table
+
+
+def _caption(section: Section, rows: pd.DataFrame) -> str:
+    clear = ((rows["low"] > 0) | (rows["high"] < 0)).sum()
+    return (f"{section.title} Paired differences on {rows['n'].max():,} notes, "
+            f"{len(section.seeds)} seed(s), 95 % intervals by bootstrap over patients "
+            f"and seeds; {clear} of {len(rows)} exclude zero.")

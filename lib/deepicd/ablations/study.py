@@ -1,0 +1,166 @@
+"""A study: the runs of all grids in one run folder, planned, done and tabled."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.ablations.cost import Clock
+from deepicd.ablations.execute import check_workers, run_jobs
+from deepicd.ablations.jobs import DONE, GRPO, SFT, Job, jobs_of
+from deepicd.ablations.material import load_material
+from deepicd.ablations.points import resolve
+from deepicd.files import read_json, write_parquet
+from deepicd.privacy import is_private_run
+
+FIRST = ["key", "kind", "seed", "seconds", "needs", "style", "reward"]
+
+
+class Study:
+    """Runs kept under ``07_run_ablations/runs`` of a run folder.
+
+    Parameters
+    ----------
+    run_dir : path-like
+        Folder of a run with the notebooks 01, 03 and 04 done.
+    workers : int
+        Runs side by side.
+    report : callable, optional
+        Called with done, total, text.
+    """
+
+    def __init__(
+        self, run_dir: str | Path, workers: int = 1,
+        report: Callable[[int, int, str], None] | None = None,
+    ):
+        check_workers(workers)
+        self.run_dir = str(Path(run_dir).expanduser().resolve())
+        self.material = load_material(self.run_dir)
+        self.workers, self.report = workers, report
+        self.private = is_private_run(self.run_dir)
+
+    def jobs(self, given: Mapping) -> tuple[Job | None, Job | None]:
+        """SFT and GRPO run of a point."""
+        return jobs_of(resolve(given, self.material.taught), self.material)
+
+    def all_jobs(self, points: Sequence[Mapping]) -> list[Job]:
+        """Every run that some points need, once, each behind what it needs."""
+        found: dict[str, Job] = {}
+        for given in points:
+            for job in self.jobs(given):
+                if job:
+                    found.setdefault(job.key, job)
+        return list(found.values())
+
+    def plan(self, points: Sequence[Mapping]) -> pd.DataFrame:
+        """What running the points would do.
+
+        Returns
+        -------
+        DataFrame
+            One row a run: key, kind, seed, state (finished, interrupted, new),
+            minutes (0 where finished), basis of the estimate, then parameters.
+        """
+        clock, rows = self._clock(), []
+        for job in self.all_jobs(points):
+            state = "interrupted" if job.started else "new"
+            state = "finished" if job.finished else state
+            minutes = 0.0 if job.finished else clock.seconds(job) / 60
+            rows.append({"key": job.key, "kind": job.kind, "seed": job.point.seed,
+                         "state": state, "minutes": round(minutes, 2),
+                         "basis": clock.basis} | job.point.of(job.kind))
+        return pd.DataFrame(rows)
+
+    def run(self, points: Sequence[Mapping]) -> int:
+        """Do what is not finished of the points; gives the number of runs done."""
+        jobs = self.all_jobs(points)
+        return run_jobs(jobs, self.run_dir, self._clock(), self.workers, self.report,
+                        lambda job: self.save_table())
+
+    def _clock(self) -> Clock:
+        known = []
+        for done in self._finished():
+            if not done["resumed"] and done["given"]:
+                point = resolve(done["given"], self.material.taught)
+                job = Job(done["key"], done["kind"], self._folder(done), point)
+                known.append((job, done["seconds"]))
+        return Clock(known, self.material)
+
+    def _finished(self) -> list[dict]:
+        files = sorted(self.material.folder.glob(f"*/*/{DONE}"))
+        return [read_json(file) for file in files]
+
+    def _folder(self, row) -> Path:
+        return self.material.folder / row["kind"] / row["key"]
+
+    def table(self) -> pd.DataFrame:
+        """All finished runs of all grids, one row each.
+
+        Returns
+        -------
+        DataFrame
+            Columns key, kind (sft, grpo), seed, seconds, needs (key of the SFT run
+            it started from), every parameter, n_traces, the scores on the test
+            notes (accuracy_full, macro_f1_chapter, …), well_formed, notes.
+        """
+        rows = []
+        for done in self._finished():
+            own = {k: done[k] for k in ("n_traces", "n_prompts", "threads")
+                   if k in done}
+            head = {name: done[name] for name in ("key", "kind", "seconds", "needs")}
+            rows.append(head | done["given"] | own | done["scores"])
+        table = pd.DataFrame(rows)
+        table = table.reindex(columns=list(dict.fromkeys([*FIRST, *table])))
+        if "n_traces" not in table:
+            table["n_traces"] = float("nan")
+        # A GRPO run has learned from the traces of the SFT run it started from.
+        started = table.set_index("key")["n_traces"]
+        table["n_traces"] = table["n_traces"].fillna(table["needs"].map(started))
+        return table.convert_dtypes()
+
+    def save_table(self) -> Path:
+        """Write `table` to ``results.parquet`` of the stage."""
+        file = self.material.folder.parent / "results.parquet"
+        write_parquet(self.table(), file)
+        return file
+
+    def query(self, sql: str) -> pd.DataFrame:
+        """Ask the table of all runs, as `runs`, with SQL (DuckDB).
+
+        Quote names with a dot: ``"grpo.steps"``.
+        """
+        import duckdb
+
+        with duckdb.connect() as connection:
+            connection.register("runs", _plain(self.table()))
+            return connection.execute(sql).df()
+
+    def predictions(self, job: Job) -> pd.DataFrame:
+        """Greedy answers of a finished run."""
+        return pd.read_parquet(job.folder / "predictions.parquet")
+
+    def curves(self, job: Job) -> pd.DataFrame:
+        """Curves of a finished run: step, name, value."""
+        return pd.read_parquet(job.folder / "curves.parquet")
+
+    def find(self, key: str) -> dict:
+        """What a finished run says of itself.
+
+        Raises
+        ------
+        KeyError
+            Where there is none.
+        """
+        for kind in (SFT, GRPO):
+            file = self.material.folder / kind / key / DONE
+            if file.exists():
+                return read_json(file)
+        raise KeyError(key)
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """NumPy columns, which DuckDB reads in every version."""
+    numbers = table.select_dtypes("number").columns
+    table = table.astype({name: "float64" for name in numbers})
+    rest = [name for name in table if name not in numbers]
+    return table.astype({name: "object" for name in rest})

@@ -1,0 +1,140 @@
+"""Answers in words, written from the numbers of the runs."""
+
+import pandas as pd
+
+from deepicd.ablations.law import Law
+from deepicd.figures.palette import LEVEL_NAMES, METRIC_NAMES, look
+from deepicd.tables import OVERALL
+
+
+def tell(section, differences: pd.DataFrame, laws: dict, points) -> list[str]:
+    """What the runs of a section say, and what they do not.
+
+    Parameters
+    ----------
+    section : Section
+    differences : DataFrame
+        From `deepicd.ablations.comparison.differences`.
+    laws : dict of level to Law
+        Empty where the section has none.
+    points : DataFrame
+        From `law_points`; read where there are laws.
+    """
+    said = [_basis(section, differences)]
+    said += [tell_law(level, law) for level, law in laws.items()]
+    kinds = ["gain", "against"] if section.compare == "gain" else ["against", "gain"]
+    for kind in kinds:
+        rows = differences[differences["comparison"] == kind]
+        overall = rows[rows["stratum"] == OVERALL]
+        said += [_pair(pair) for _, pair in overall.groupby(["a", "b"], sort=False)]
+    if laws:
+        said.append(_where_it_stops(section, differences))
+    said += _by_stratum(differences)
+    return [*said, _chance(differences)]
+
+
+def _basis(section, table) -> str:
+    seeds = len(section.seeds)
+    text = (f"{table['n'].max():,} test notes of {table['patients'].max():,} patients, "
+            f"{seeds} seed{'s' if seeds > 1 else ''}; points are per cent, intervals "
+            "95 % by bootstrap over patients")
+    return text + (" and seeds." if seeds > 1 else
+                   "; with one seed they leave out the chance of training.")
+
+
+def _points(row) -> str:
+    return f"{100 * row.value:+.1f} ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
+
+
+def _pair(rows: pd.DataFrame) -> str:
+    """All scores of one comparison, and how many exclude zero."""
+    first = rows.iloc[0]
+    parts = []
+    for metric, own in rows.groupby("metric", sort=False):
+        cells = [f"{LEVEL_NAMES[r.level].lower()} {_points(r)}"
+                 for r in own.itertuples()]
+        parts.append(f"{METRIC_NAMES[metric]}: " + ", ".join(cells))
+    text = f"{_name(first['a'])} minus {_name(first['b'])}, " + "; ".join(parts)
+    clear = rows[(rows["low"] > 0) | (rows["high"] < 0)]
+    if clear.empty:
+        return text + ". Not significant: every interval holds zero."
+    named = ", ".join(
+        f"{METRIC_NAMES[r.metric]} of the {LEVEL_NAMES[r.level].lower()} "
+        f"({'better' if r.value > 0 else 'worse'})" for r in clear.itertuples())
+    rest = len(rows) - len(clear)
+    tail = f" The other {rest} hold zero." if rest else ""
+    return f"{text}. Intervals that exclude zero: {named}.{tail}"
+
+
+def _name(system: str) -> str:
+    return look(system).name
+
+
+def _by_stratum(differences: pd.DataFrame) -> list[str]:
+    rows = differences[differences["stratum"] != OVERALL]
+    rows = rows[rows["level"] == "full"]
+    said = []
+    for (a, b), own in rows.groupby(["a", "b"], sort=False):
+        cells = [f"{r.stratum} {_points(r)}, n = {r.n:,}" for r in own.itertuples()]
+        clear = ((own["low"] > 0) | (own["high"] < 0)).sum()
+        verdict = f"{clear} of {len(own)} exclude zero" if clear else (
+            "not significant in any band")
+        said.append(f"By training frequency of the code, full-code accuracy, "
+                    f"{_name(a)} minus {_name(b)}: {'; '.join(cells)}; {verdict}.")
+    return said
+
+
+def tell_law(level: str, law: Law) -> str:
+    """The fitted line of one level in a sentence."""
+    text = (f"{LEVEL_NAMES[level]}: a doubling of the traces goes with "
+            f"{100 * law.slope:+.1f} points of accuracy after RL")
+    if not law.r2 == law.r2:  # nan: nothing varies
+        return f"{LEVEL_NAMES[level]}: all runs score the same, there is no law to see."
+    if law.runs == 2:
+        return text + " (two runs: a line through two points has no interval)."
+    verdict = "" if law.shown else ", which holds zero: no slope is shown"
+    return (f"{text}, 95 % interval {100 * law.low:+.1f} to {100 * law.high:+.1f}"
+            f"{verdict}; R² {law.r2:.2f} over {law.runs} runs, {law.r2_means:.2f} over "
+            f"the means of {law.sizes} sizes.")
+
+
+def _where_it_stops(section, differences: pd.DataFrame) -> str:
+    """Sizes at which RL pays, by the gain of full-code accuracy."""
+    rows = differences[(differences["comparison"] == "gain")
+                       & (differences["stratum"] == OVERALL)
+                       & (differences["metric"] == "accuracy")]
+    said = []
+    for level in ("category", "full"):
+        own = rows[rows["level"] == level]
+        pays = [_name(r.a) for r in own.itertuples() if r.low > 0]
+        harms = [_name(r.a) for r in own.itertuples() if r.high < 0]
+        text = f"{LEVEL_NAMES[level].lower()}: " + (
+            "RL pays at " + ", ".join(pays) if pays else "RL is not shown to pay at any"
+            " size")
+        said.append(text + (f", and harms at {', '.join(harms)}" if harms else ""))
+    return "Where RL pays (the paired gain over SFT excludes zero): " + (
+        "; ".join(said) + ".")
+
+
+def _chance(differences: pd.DataFrame) -> str:
+    clear = ((differences["low"] > 0) | (differences["high"] < 0)).sum()
+    return (f"In all, {clear} of {len(differences)} intervals exclude zero; about "
+            f"{len(differences) / 20:.0f} would by chance alone if nothing differed "
+            "(they are not corrected for their number).")
+
+
+def tell_plan(plan: pd.DataFrame, workers: int) -> str:
+    """Runs new, interrupted and reused, and how long they will take."""
+    count = plan["state"].value_counts()
+    new, torn, old = (int(count.get(s, 0)) for s in ("new", "interrupted", "finished"))
+    minutes = plan["minutes"].sum() / workers
+    parts = [f"{len(plan)} runs: {new} new", f"{old} finished and reused"]
+    if torn:
+        parts.insert(1, f"{torn} to go on from a checkpoint")
+    time = "nothing to do" if not new + torn else f"about {minutes:.0f} minutes"
+    if 0 < minutes < 1:
+        time = "less than a minute"
+    basis = plan["basis"].iloc[0]
+    side = f", {workers} side by side" if workers > 1 else ""
+    return f"{', '.join(parts)}; {time}{side}" + (
+        f" ({basis})." if new + torn else ".")
