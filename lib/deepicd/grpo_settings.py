@@ -77,7 +77,7 @@ class GrpoSettings:
     steps: int = 150
     prompts: int = 8
     group_size: int = 8
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     warmup_steps: int = 10
     schedule: str = "linear"
     weight_decay: float = 0.0
