@@ -174,11 +174,8 @@ def train(
         model, tokenizer, prompts, rates, settings, log, (functions, names, weights),
         folder, report is not None,
     )  # fmt: skip
-    callbacks = [training.CheckpointMarker(), CollapseGuard(settings)]
-    if measure:
-        callbacks.append(training.Validator(measure, settings.validate_every))
-    if report:
-        callbacks.append(training.ProgressReporter(report, "GRPO"))
+    callbacks = training.watchers("GRPO", settings.validate_every, measure, report)
+    callbacks.insert(1, CollapseGuard(settings))
     training.attach(trainer, callbacks)
     checkpoint = training.last_checkpoint(folder)
     log.rewind(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)

@@ -266,11 +266,7 @@ def _dpo(model, tokenizer, pairs, settings, steps, folder, measure, report):
         train_dataset=Dataset.from_pandas(pairs.iloc[rows], preserve_index=False),
         processing_class=tokenizer,
     )
-    callbacks = [training.CheckpointMarker()]
-    if measure:
-        callbacks.append(training.Validator(measure, settings.validate_every))
-    if report:
-        callbacks.append(training.ProgressReporter(report, "DPO"))
+    callbacks = training.watchers("DPO", settings.validate_every, measure, report)
     training.attach(trainer, callbacks)
     trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
     curves = training.history(trainer.state.log_history, DPO_NAMES)

@@ -236,11 +236,7 @@ def train(
         eval_dataset=validation,
         processing_class=tokenizer,
     )
-    callbacks = [training.CheckpointMarker()]
-    if measure:
-        callbacks.append(training.Validator(measure, settings.validate_every))
-    if report:
-        callbacks.append(training.ProgressReporter(report, "SFT"))
+    callbacks = training.watchers("SFT", settings.validate_every, measure, report)
     training.attach(trainer, callbacks)
     trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
     curves = training.history(trainer.state.log_history, NAMES)

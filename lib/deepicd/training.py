@@ -148,6 +148,28 @@ def attach(trainer, callbacks: list) -> None:
         trainer.add_callback(callback)
 
 
+def watchers(label: str, every: int, measure=None, report=None) -> list:
+    """Callbacks of every run: checkpoints marked, and where asked for, told of.
+
+    Parameters
+    ----------
+    label : str
+        Of the progress: SFT, GRPO or DPO.
+    every : int
+        Steps between validations.
+    measure : callable, optional
+        See `Validator`.
+    report : callable, optional
+        See `ProgressReporter`.
+    """
+    found = [CheckpointMarker()]
+    if measure:
+        found.append(Validator(measure, every))
+    if report:
+        found.append(ProgressReporter(report, label))
+    return found
+
+
 def history(log_history: list[dict], names: dict[str, str]) -> pd.DataFrame:
     """Turn a trainer's log into a long table.
 
