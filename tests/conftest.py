@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Child processes of tests find the package too.
@@ -43,3 +44,39 @@ def pytest_addoption(parser):
         default="",
         help="folder with the unpacked wheels of unsloth and vllm, for signatures",
     )
+
+
+# What training tests share; drawn once for all of them, changed by none.
+
+
+@pytest.fixture(scope="session")
+def table():
+    """Notes of `training_kit`."""
+    import training_kit
+
+    return training_kit.admissions()
+
+
+@pytest.fixture(scope="session")
+def tokenizer(table):
+    """Tokenizer of those notes."""
+    import training_kit
+
+    return training_kit.tokenizer_of(table)
+
+
+@pytest.fixture(scope="session")
+def taught(table, tokenizer, tmp_path_factory):
+    """Folder of a network that answers in the right form."""
+    import training_kit
+
+    return training_kit.taught(table, tokenizer, tmp_path_factory.mktemp("taught"))
+
+
+@pytest.fixture(scope="session")
+def prompt_set(table, tokenizer):
+    """Prompts of every training note."""
+    from deepicd import grpo
+
+    notes = grpo.training_notes(table, "all", 0)
+    return grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 200)[0]

@@ -16,27 +16,6 @@ from deepicd.rewards import get_spec
 from deepicd.rollouts import Judge, RolloutLog
 
 
-@pytest.fixture(scope="module")
-def table():
-    return kit.admissions()
-
-
-@pytest.fixture(scope="module")
-def tokenizer(table):
-    return kit.tokenizer_of(table)
-
-
-@pytest.fixture(scope="module")
-def taught(table, tokenizer, tmp_path_factory):
-    return kit.taught(table, tokenizer, tmp_path_factory.mktemp("taught"))
-
-
-@pytest.fixture(scope="module")
-def prompt_set(table, tokenizer):
-    notes = grpo.training_notes(table, "all", 0)
-    return grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 200)[0]
-
-
 @pytest.fixture
 def run(taught, tokenizer, prompt_set, tmp_path):
     """Train the taught network; folder, reward and settings can be changed."""
@@ -347,10 +326,3 @@ def test_a_rewound_log_forgets_repeated_steps_and_a_torn_line(tmp_path):
     log.path.write_text("\n".join(lines))
     log.rewind(1)
     assert log.frame()["step"].tolist() == [0]
-
-
-def test_equal_rewards_give_no_advantage():
-    assert grpo.advantages([0.4] * 8) == [0.0] * 8
-    found = grpo.advantages([1.0, 0.4, 0.4, 0.0])
-    assert sum(found) == pytest.approx(0, abs=1e-5)
-    assert found[0] > found[1] == found[2] > found[3]

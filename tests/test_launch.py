@@ -9,16 +9,6 @@ from deepicd.errors import UserError
 from deepicd.rewards import get_spec
 
 
-@pytest.fixture(scope="module")
-def table():
-    return kit.admissions()
-
-
-@pytest.fixture(scope="module")
-def tokenizer(table):
-    return kit.tokenizer_of(table)
-
-
 def same(one, two, steps):
     """Weights within float rounding, of which Adam makes at most its step size."""
     for name, weight in one.state_dict().items():
@@ -47,20 +37,19 @@ def test_two_processes_fine_tune_as_one_does(table, tokenizer, tmp_path):
     same(net, models.load(folder)[0], 2e-4)
 
 
-def test_two_processes_draw_and_learn_as_one_does(table, tokenizer, tmp_path):
-    taught = kit.taught(table, tokenizer, tmp_path)
-    notes = grpo.training_notes(table, "all", 0)
-    data, _ = grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 200)
+def test_two_processes_draw_and_learn_as_one_does(
+    taught, tokenizer, prompt_set, tmp_path
+):
     settings = grpo.GrpoSettings(
         steps=2, prompts=4, group_size=4, max_completion=24, learning_rate=1e-3,
         warmup_steps=0, validate_every=0, log_every=1, seed=3,
     )  # fmt: skip
     start, spec = models.load(taught)[0], get_spec("tree")
-    launch.write_job(tmp_path, "grpo", start, tokenizer, data, settings, spec)
+    launch.write_job(tmp_path, "grpo", start, tokenizer, prompt_set, settings, spec)
     folder, curves, log, printed = launch.launch(tmp_path, 2, "grpo", cpu=True)
     assert "effective batch 16 completions a step: 2 processes x 8" in printed
     net, expected, alone, _ = grpo.train(
-        start, tokenizer, data, spec, settings, tmp_path / "alone"
+        start, tokenizer, prompt_set, spec, settings, tmp_path / "alone"
     )
     names = ["step", "note_id", "completion", "reward"]
     both = [t.sort_values(names)[names].values.tolist() for t in (log, alone)]

@@ -10,28 +10,6 @@ from deepicd.errors import UserError
 from deepicd.rewards import get_spec
 from deepicd.rollouts import Judge
 
-
-@pytest.fixture(scope="module")
-def table():
-    return kit.admissions()
-
-
-@pytest.fixture(scope="module")
-def tokenizer(table):
-    return kit.tokenizer_of(table)
-
-
-@pytest.fixture(scope="module")
-def taught(table, tokenizer, tmp_path_factory):
-    return kit.taught(table, tokenizer, tmp_path_factory.mktemp("taught"))
-
-
-@pytest.fixture(scope="module")
-def prompt_set(table, tokenizer):
-    notes = grpo.training_notes(table, "all", 0)
-    return grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 200)[0]
-
-
 SETTINGS = grpo.GrpoSettings(
     steps=4, prompts=4, group_size=4, max_completion=24, save_every=1, rounds=2,
     validate_every=0, log_every=1, seed=3, learning_rate=1e-3, examples=4,

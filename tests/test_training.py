@@ -18,16 +18,6 @@ from deepicd.errors import UserError
 from deepicd.icd import load_tree
 
 
-@pytest.fixture(scope="module")
-def table():
-    return kit.admissions()
-
-
-@pytest.fixture(scope="module")
-def tokenizer(table):
-    return kit.tokenizer_of(table)
-
-
 def encoded(table, tokenizer):
     examples, held = encoding.training_examples(table, kit.traces(table), 0.7)
     data, counts = encoding.encode(examples, tokenizer, "reasoning", "brief", 200)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from deepicd import rewards, training
 from deepicd.collapse import CollapseGuard
@@ -23,7 +22,6 @@ from deepicd.sft import seed_everything
 __all__ = [
     "Judge",
     "GrpoSettings",
-    "advantages",
     "make_trainer",
     "arguments",
     "pass_rates",
@@ -216,30 +214,3 @@ def make_trainer(
         settings, prompts, prompt_weights(prompts, settings, rates), log
     )
     return trainer
-
-
-def advantages(values: list[float], scale: bool = True) -> list[float]:
-    """Group-relative advantages as TRL computes them, for one group.
-
-    Parameters
-    ----------
-    values : list of float
-        Total reward of each completion of one prompt.
-    scale : bool
-        Divide by the standard deviation (``scale_rewards="group"``).
-
-    Returns
-    -------
-    list of float
-        All zero where the rewards are equal: such a group teaches nothing.
-
-    Examples
-    --------
-    >>> advantages([1.0, 0.0, 0.0, 1.0], scale=False)
-    [0.5, -0.5, -0.5, 0.5]
-    """
-    rewards_ = torch.tensor(values, dtype=torch.float64)
-    centred = rewards_ - rewards_.mean()
-    if scale and len(values) > 1:
-        centred = centred / (rewards_.std() + 1e-4)
-    return centred.tolist()

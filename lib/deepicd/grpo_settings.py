@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
+from deepicd import training
 from deepicd.errors import UserError
 from deepicd.options import check_choice
-from deepicd.training import processes
 
 CHOICES = {
     "loss_type": (
@@ -137,45 +137,18 @@ def arguments(
     for name, choices in CHOICES.items():
         check_choice(name, getattr(settings, name), choices)
     gpu = torch.cuda.is_available()
-    return {
-        "output_dir": str(folder),
-        "max_steps": settings.steps,
+    return training.shared_arguments(settings, folder, headless) | {
         "per_device_train_batch_size": rows_a_pass(settings),
         "gradient_accumulation_steps": settings.micro_batches,
         "steps_per_generation": settings.micro_batches,
         "num_generations": settings.group_size,
         "num_iterations": settings.updates_per_batch,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": settings.schedule,
-        "warmup_steps": settings.warmup_steps,
-        "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_grad_norm,
-        "optim": "adamw_torch",
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.999,
-        "adam_epsilon": 1e-8,
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "fp16": False,
-        "use_cpu": not gpu,  # nothing but a CPU or an NVIDIA GPU is tested
         # A shared prompt lives in the key-value cache, which checkpointing drops.
         "gradient_checkpointing": gpu and not settings.share_prompts,
-        "seed": settings.seed,
-        "data_seed": settings.seed,
-        "logging_steps": settings.log_every,
-        "logging_first_step": True,
-        "save_strategy": "steps",
         "save_steps": save_every(settings),
-        "save_total_limit": 2,
         "eval_strategy": "no",
-        "report_to": "none",
-        "push_to_hub": False,
         "log_completions": False,  # would print prompts: private notes
-        "disable_tqdm": headless,
-        "dataloader_num_workers": 0,
-        "dataloader_pin_memory": gpu,
         "remove_unused_columns": False,
-        "shuffle_dataset": False,  # `prompt_order` has put the whole run in order
-        "ddp_find_unused_parameters": False,
         **_objective(settings, weights),
         **_engine(settings),
     }
@@ -238,7 +211,7 @@ def rows_a_pass(settings: GrpoSettings) -> int:
     >>> rows_a_pass(GrpoSettings(prompts=8, group_size=8, micro_batches=4))
     16
     """
-    completions, parts = settings.prompts * settings.group_size, processes()
+    completions, parts = settings.prompts * settings.group_size, training.processes()
     rows, rest = divmod(completions, settings.micro_batches * parts)
     broken = settings.resample_rounds and (rows * settings.micro_batches) % (
         settings.group_size

@@ -78,48 +78,21 @@ def _whole_run(examples, settings: SftSettings):
 def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
     """Give TRL's arguments for `settings`, all of them explicit."""
     gpu = torch.cuda.is_available()
-    return {
-        "output_dir": str(folder),
-        "max_steps": settings.steps,
+    return training.shared_arguments(settings, folder, headless) | {
         "per_device_train_batch_size": rows_a_pass(settings),
         "per_device_eval_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.accumulation,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": settings.schedule,
-        "warmup_steps": settings.warmup_steps,
-        "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_grad_norm,
-        "optim": "adamw_torch",
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.999,
-        "adam_epsilon": 1e-8,
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "fp16": False,
-        "use_cpu": not gpu,  # nothing but a CPU or an NVIDIA GPU is tested
         "tf32": None,
         "gradient_checkpointing": gpu,
-        "seed": settings.seed,
-        "data_seed": settings.seed,
-        "logging_steps": settings.log_every,
-        "logging_first_step": True,
-        "save_strategy": "steps",
         "save_steps": settings.save_every,
-        "save_total_limit": 2,
         "eval_strategy": "steps" if settings.validate_every else "no",
         "eval_steps": settings.validate_every or None,
-        "report_to": "none",
-        "push_to_hub": False,
-        "disable_tqdm": headless,
-        "dataloader_num_workers": 0,
-        "dataloader_pin_memory": gpu,
         "train_sampling_strategy": "sequential",  # `order` has shuffled already
         "max_length": None,  # long examples are dropped before, never cut
         "packing": False,  # `_whole_run` has packed already
         "padding_free": settings.packing,
-        "ddp_find_unused_parameters": False,
         "completion_only_loss": True,
         "assistant_only_loss": False,
-        "shuffle_dataset": False,
         "loss_type": "chunked_nll",  # the head runs on trained tokens only
         "average_tokens_across_devices": True,
     }

@@ -5,6 +5,7 @@ import pandas as pd
 from deepicd import prompts
 from deepicd.answers import read_code
 from deepicd.icd import load_tree
+from deepicd.rewards.advantages import group_advantages
 
 SHOWN_LEVELS = ("chapter", "category", "full")
 PRIVATE = "Private data: completions quote the note, so none is shown."
@@ -162,8 +163,6 @@ def group_lesson(rollouts: pd.DataFrame, style: str, tree=None) -> pd.DataFrame:
     DataFrame
         Columns code, gold, reward, minus mean, advantage; one row a completion.
     """
-    from deepicd.grpo import advantages
-
     tree = tree or load_tree()
     groups = rollouts.groupby(["step", "note_id"], sort=False)
     spread = groups["reward"].transform("std").fillna(0)
@@ -171,13 +170,13 @@ def group_lesson(rollouts: pd.DataFrame, style: str, tree=None) -> pd.DataFrame:
     step, note = rollouts.loc[key, ["step", "note_id"]]
     group = groups.get_group((step, note))
     answers = [prompts.parse_completion(t, style).answer for t in group["completion"]]
-    values = group["reward"].tolist()
+    values = group["reward"].to_numpy(float)
     return pd.DataFrame(
         {
             "code": [read_code(a, tree) if a else None for a in answers],
             "gold": group["icd_code"].tolist(),
             "reward": values,
-            "minus mean": advantages(values, scale=False),
-            "advantage": advantages(values),
+            "minus mean": values - values.mean(),
+            "advantage": group_advantages(values[:, None], [1.0], len(values)),
         }
     ).round(3)

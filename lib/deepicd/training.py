@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from deepicd.errors import UserError
@@ -59,6 +60,49 @@ def make_config(config_class: type, arguments: dict):
                 do="correct its name, or pin the TRL version that has it",
             )
     return config_class(**arguments)
+
+
+def shared_arguments(settings, folder: str | Path, headless: bool) -> dict:
+    """Give the arguments that SFT, GRPO and DPO have in common, all explicit.
+
+    Parameters
+    ----------
+    settings : SftSettings or GrpoSettings
+    folder : path-like
+        Checkpoints.
+    headless : bool
+        No progress bar.
+    """
+    gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(folder),
+        "max_steps": settings.steps,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup_steps,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
+        "optim": "adamw_torch",
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.999,
+        "adam_epsilon": 1e-8,
+        "bf16": gpu and torch.cuda.is_bf16_supported(),
+        "fp16": False,
+        "use_cpu": not gpu,  # nothing but a CPU or an NVIDIA GPU is tested
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "logging_steps": settings.log_every,
+        "logging_first_step": True,
+        "save_strategy": "steps",
+        "save_total_limit": 2,
+        "report_to": "none",
+        "push_to_hub": False,
+        "disable_tqdm": headless,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": gpu,
+        "shuffle_dataset": False,  # the order of the whole run is made before
+        "ddp_find_unused_parameters": False,
+    }
 
 
 def resolved(config) -> dict:
