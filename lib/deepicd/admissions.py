@@ -221,7 +221,8 @@ def build_admissions(
         raise UserError(
             found=f"{len(cohort):,} admissions with a label but no note module",
             expected="discharge summaries (note/discharge.csv.gz of MIMIC-IV-Note)",
-            do="download MIMIC-IV-Note and put note/ beside hosp/",
+            do="download MIMIC-IV-Note and put note/ beside hosp/; notebook 01 has "
+            "written the cohort as flow.csv into the folder of its run",
         )
     flow = Flow()
     flow.rows = rows.to_dict("records")
