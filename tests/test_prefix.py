@@ -81,6 +81,16 @@ def test_draws_follow_the_models_probabilities(parts):
     assert (counts - expected).abs().sum() / 2 < 0.13
 
 
+def test_greedy_and_drawn_answers_stand_in_one_batch(parts):
+    net, tokenizer = parts
+    prompts = [tokenizer(f"Pain {i}. Cough")["input_ids"] for i in range(4)]
+    heats = [0.0, 3.0, 0.0, 3.0]
+    both = prefix.sample(net, prompts, tokenizer, 12, heats)
+    greedy = prefix.sample(net, prompts, tokenizer, 12, 0.0)
+    assert both[0::2] == greedy[0::2]
+    assert both[1] != greedy[1] and both[3] != greedy[3]
+
+
 def test_a_nucleus_keeps_the_likeliest_tokens(parts):
     net, tokenizer = parts
     prompt = tokenizer("Pain and cough")["input_ids"]

@@ -133,23 +133,27 @@ def complete(
 ) -> list[list[str]]:
     """Continue encoded prompts; per prompt one greedy text and samples - 1 drawn.
 
-    Prompts of like length share a batch, which keeps padding small. The global
-    random state is left as it was.
+    At most `batch_size` texts are written at once; those of one prompt share its
+    prefill. Prompts of like length share a batch, which keeps padding small. The
+    global random state is left as it was.
     """
     model.eval()
     order = sorted(range(len(asked)), key=lambda i: len(asked[i]))
+    heats = [0.0] + [temperature] * (samples - 1)
+    at_once = max(batch_size // samples, 1)
     said: list[list[str]] = [[] for _ in asked]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = [asked[i] for i in chosen]
-            plan = [(batch, 0.0)] + [(batch, temperature)] * (samples - 1)
-            for prompts_, heat in plan:
-                ids = sample(model, prompts_, tokenizer, max_new_tokens, heat)
-                texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-                for i, text in zip(chosen, texts, strict=True):
-                    said[i].append(text)
+        for start in range(0, len(order), at_once):
+            chosen = order[start : start + at_once]
+            rows = [i for i in chosen for _ in heats]
+            ids = sample(
+                model, [asked[i] for i in rows], tokenizer, max_new_tokens,
+                heats * len(chosen),
+            )  # fmt: skip
+            texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+            for i, text in zip(rows, texts, strict=True):
+                said[i].append(text)
             if report:
                 report(start + len(chosen), len(order), "answering notes")
     return said

@@ -171,7 +171,7 @@ def sample(
     prompts: list[list[int]],
     tokenizer,
     length: int,
-    temperature: float,
+    temperature: float | list[float],
     top_p: float = 1.0,
     draws: torch.Tensor | None = None,
 ) -> list[list[int]]:
@@ -185,8 +185,8 @@ def sample(
         Token ids; repeat a prompt for a group.
     length : int
         Most tokens of a completion.
-    temperature : float
-        0 takes the likeliest token.
+    temperature : float or list of float
+        Of all prompts or of each; 0 takes the likeliest token.
     top_p : float
         Nucleus; 1.0 keeps every token.
     draws : Tensor of shape (prompts, length), optional
@@ -205,9 +205,10 @@ def sample(
     last, cache = _prompts_once(model, ids[first], mask[first])
     inverse = inverse.to(model.device)
     cache.batch_select_indices(inverse)
-    if draws is None and temperature:
+    heat = torch.as_tensor(temperature, dtype=torch.float32).expand(len(ids))
+    if draws is None and heat.any():
         draws = torch.rand(len(ids), length)
-    choose = _Chooser(temperature, top_p, draws, model.device)
+    choose = _Chooser(heat, top_p, draws, model.device)
     end = tokenizer.eos_token_id
     return _decode(model, end, last[inverse], cache, mask, length, choose)
 
@@ -243,14 +244,17 @@ def _decode(model, end, logits, cache, mask, length, choose):
 class _Chooser:
     """Chooses the next token of each row by the row's own uniform number."""
 
-    def __init__(self, temperature: float, top_p: float, draws, device):
-        self.temperature, self.top_p = temperature, top_p
-        self.draws = draws.to(device) if temperature else None
+    def __init__(self, heat: torch.Tensor, top_p: float, draws, device):
+        self.heat, self.top_p = heat[:, None].to(device), top_p
+        self.draws = draws.to(device) if heat.any() else None
 
     def __call__(self, logits, rows, place: int) -> torch.Tensor:
-        if self.temperature == 0:
-            return logits.argmax(-1)
-        chances = torch.softmax(logits.float() / self.temperature, dim=-1)
+        likeliest = logits.argmax(-1)
+        if self.draws is None:
+            return likeliest
+        heat = self.heat[rows]
+        cold = heat == 0
+        chances = torch.softmax(logits.float() / heat.masked_fill(cold, 1.0), dim=-1)
         if self.top_p < 1.0:
             ordered, order = chances.sort(dim=-1, descending=True)
             ordered[ordered.cumsum(-1) - ordered >= self.top_p] = 0.0
@@ -259,6 +263,6 @@ class _Chooser:
         # one for every token of the vocabulary.
         reached = chances.cumsum(-1)
         draw = self.draws[rows, place, None] * reached[:, -1:]
-        return torch.searchsorted(reached, draw, right=True)[:, 0].clamp(
-            max=chances.shape[-1] - 1
-        )
+        drawn = torch.searchsorted(reached, draw, right=True)
+        drawn = drawn.clamp(max=chances.shape[-1] - 1)
+        return torch.where(cold, likeliest[:, None], drawn)[:, 0]
