@@ -10,8 +10,9 @@ from typing import NamedTuple
 from deepicd.sections import cop
 from deepicd.sections.lines import Candidate, find_all, fold
 from deepicd.sections.names import KEPT
-from deepicd.sections.order import Mark, resolve
+from deepicd.sections.order import resolve
 from deepicd.sections.parts import cut_marks
+from deepicd.sections.reader import Mark
 
 TITLES = {  # the published ones, so that notes of both modes compare
     "chief_complaint": "CHIEF COMPLAINT",

@@ -2,7 +2,7 @@
 
 import re
 
-from deepicd.sections.order import Mark
+from deepicd.sections.reader import Mark
 
 # A "discharge" that is a finding: no discharge, purulent discharge, eye discharge.
 _FINDING = re.compile(
