@@ -54,6 +54,17 @@ def test_scores_of_samples_worked_by_hand():
     assert table[["low", "high"]].notna().all(axis=None)
 
 
+def test_drawn_answers_are_compared_note_by_note():
+    better = drawn(a=["I10", None, None], b=["J18.9"] * 3).assign(system="sft_grpo")
+    both = pd.concat([SAMPLES, better])
+    pairs = [("sft_grpo", "sft"), ("sft_grpo", "nobody")]
+    table = calibration.sample_differences(both, NOTES, pairs, TREE, ["full"], 200)
+    row = table.iloc[0]
+    assert len(table) == 1 and (row["n"], row["patients"]) == (2, 2)
+    assert row["value"] == pytest.approx(((1 / 3 - 1) + (1 - 1 / 3)) / 2)
+    assert row["low"] <= -2 / 3 + 1e-6 and row["high"] >= 2 / 3 - 1e-6
+
+
 def test_an_unreadable_sample_counts_against_agreement():
     table = selective.votes(SAMPLES, "full", TREE)
     assert table["agreement"].tolist() == pytest.approx([1.0, 1 / 3])

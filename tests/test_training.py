@@ -197,6 +197,13 @@ def test_every_argument_of_both_trainers_is_known(tmp_path):
     assert config.log_completions is False and config.report_to in ("none", [])
 
 
+def test_checkpoints_stand_where_a_mean_of_the_log_ends():
+    grpo_run = grpo.GrpoSettings(save_every=37, log_every=5, updates_per_batch=2)
+    assert training.save_every(grpo_run, grpo_run.updates_per_batch) == 40
+    short = grpo.GrpoSettings(save_every=1, log_every=5)
+    assert training.save_every(short) == 1  # too short a run to wait
+
+
 def test_a_torn_checkpoint_is_removed(tmp_path):
     for step, complete in ((2, True), (4, False)):
         (tmp_path / f"checkpoint-{step}").mkdir()

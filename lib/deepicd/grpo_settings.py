@@ -145,7 +145,8 @@ def arguments(
         "num_iterations": settings.updates_per_batch,
         # A shared prompt lives in the key-value cache, which checkpointing drops.
         "gradient_checkpointing": gpu and not settings.share_prompts,
-        "save_steps": save_every(settings),
+        # Whole batches of rollouts, which are not stored.
+        "save_steps": training.save_every(settings, settings.updates_per_batch),
         "eval_strategy": "no",
         "log_completions": False,  # would print prompts: private notes
         "remove_unused_columns": False,
@@ -224,15 +225,3 @@ def rows_a_pass(settings: GrpoSettings) -> int:
             do="change prompts_per_step, group_size or micro_batches",
         )
     return rows
-
-
-def save_every(settings: GrpoSettings) -> int:
-    """Steps between checkpoints: whole batches of rollouts, which are not stored.
-
-    Examples
-    --------
-    >>> save_every(GrpoSettings(save_every=25, updates_per_batch=2))
-    26
-    """
-    times = settings.updates_per_batch
-    return -(-settings.save_every // times) * times

@@ -40,6 +40,8 @@ class SftSettings:
     prompt_baselines, shots : str, int
         Whether the untrained model is asked in other ways too (auto, always,
         never), and worked examples in its prompt; see `deepicd.prompted`.
+    samples, sample_temperature : int, float
+        Answers to each test note after training, the first one greedy.
     """
 
     steps: int = 600
@@ -60,6 +62,8 @@ class SftSettings:
     predict_batch: int = 64
     prompt_baselines: str = "auto"
     shots: int = 3
+    samples: int = 5
+    sample_temperature: float = 0.7
     seed: int = 0
 
 
@@ -84,7 +88,7 @@ def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
         "gradient_accumulation_steps": settings.accumulation,
         "tf32": None,
         "gradient_checkpointing": gpu,
-        "save_steps": settings.save_every,
+        "save_steps": training.save_every(settings),
         "eval_strategy": "steps" if settings.validate_every else "no",
         "eval_steps": settings.validate_every or None,
         "train_sampling_strategy": "sequential",  # `order` has shuffled already

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -103,6 +104,26 @@ def shared_arguments(settings, folder: str | Path, headless: bool) -> dict:
         "shuffle_dataset": False,  # the order of the whole run is made before
         "ddp_find_unused_parameters": False,
     }
+
+
+def save_every(settings, times: int = 1) -> int:
+    """Steps between checkpoints: whole stretches of the log, whose means are kept.
+
+    Parameters
+    ----------
+    settings : SftSettings or GrpoSettings
+    times : int
+        Steps that must not be parted either.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> save_every(SimpleNamespace(save_every=37, log_every=5))
+    40
+    """
+    wanted = settings.save_every
+    whole = math.lcm(times, settings.log_every if wanted >= settings.log_every else 1)
+    return -(-wanted // whole) * whole
 
 
 def resolved(config) -> dict:
