@@ -85,14 +85,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--notes", type=int, help="extract: summaries in the file")
     parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
+    parser.add_argument("--steps", type=int, help="filtering: of every SFT run")
     given = parser.parse_args(arguments)
     if given.name is None:
         parser.print_help()
         return 0
     warnings.simplefilter("ignore")
     try:
-        options = {"notes": given.notes, "fuzz": given.fuzz}
-        asked = {k: v for k, v in options.items() if v is not None}
+        own = {k: v for k, v in vars(given).items() if k not in ("name", "json")}
+        asked = {k: v for k, v in own.items() if v is not None}
         results = run(given.name, **asked)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -64,14 +64,19 @@ class Study:
     max_new_tokens: int = 96
 
 
-def run() -> list[Result]:
+def run(steps: int = Study.steps) -> list[Result]:
     """Run or go on with the study of the cpu profile's size.
+
+    Parameters
+    ----------
+    steps : int
+        Of every SFT run.
 
     Returns
     -------
     list of Result
     """
-    return summarise(*run_study(Study(), FOLDER))
+    return summarise(*run_study(Study(steps=steps), FOLDER))
 
 
 def run_study(study: Study, folder: Path):
