@@ -255,6 +255,14 @@ def test_a_lesson_shows_a_group_with_differences():
     assert lesson["code"].tolist() == ["I21.11"] * 2
 
 
+def test_an_empty_answer_is_shown_as_such():
+    rows = [("base", None, "\n" * 60), ("sft", "I10", "<think>x</think>")]
+    table = pd.DataFrame(rows, columns=["system", "code", "completion"])
+    table = table.assign(note_id="a", note="Cough.", gold="J18.9")
+    shown = showing.before_and_after(table, private=False)
+    assert "--- base (code: none)\n(blank)\n\n--- sft (code: I10)" in shown
+
+
 def test_private_completions_are_not_shown(table):
     shown = showing.before_and_after(pd.DataFrame(), private=True)
     assert shown == showing.PRIVATE

@@ -1,5 +1,7 @@
 """Small views of training for the notebooks: completions, before and after."""
 
+import re
+
 import pandas as pd
 
 from deepicd import prompts
@@ -68,9 +70,11 @@ def before_and_after(table: pd.DataFrame, private: bool, longest: int = 400) -> 
     rows = table[table["note_id"] == table["note_id"].iloc[0]]
     parts = [rows["note"].iloc[0], f"gold code: {rows['gold'].iloc[0]}"]
     for row in rows.itertuples():
-        said = row.completion[:longest]
-        said += " …" if len(row.completion) > longest else ""
-        parts.append(f"--- {row.system} (code: {row.code or 'none'})\n{said}")
+        # An untrained model may say nothing but line breaks.
+        whole = re.sub(r"\n{3,}", "\n\n", row.completion.strip()) or "(blank)"
+        said = whole[:longest] + (" …" if len(whole) > longest else "")
+        code = row.code if isinstance(row.code, str) else "none"
+        parts.append(f"--- {row.system} (code: {code})\n{said}")
     return "\n\n".join(parts)
 
 
@@ -173,7 +177,7 @@ def group_lesson(rollouts: pd.DataFrame, style: str, tree=None) -> pd.DataFrame:
     values = group["reward"].to_numpy(float)
     return pd.DataFrame(
         {
-            "code": [read_code(a, tree) if a else None for a in answers],
+            "code": [(read_code(a, tree) if a else "") or "none" for a in answers],
             "gold": group["icd_code"].tolist(),
             "reward": values,
             "minus mean": values - values.mean(),
