@@ -37,21 +37,18 @@ class Candidate(NamedTuple):
 _new = tuple.__new__  # half the time of a call of the class
 
 
-class _Folding(dict):
-    """Letter by letter: accents off, odd spaces and dashes plain, one kind of line."""
-
-    def __missing__(self, code: int) -> int:
-        plain = ord(unicodedata.normalize("NFKD", chr(code))[0])
-        kind = unicodedata.category(chr(code))
-        if code < 128:
-            plain = code
-        elif plain > 127:
-            plain = {"P": 45, "Z": 32, "C": 32}.get(kind[0], code)
-        self[code] = plain
-        return plain
+_LINE_ENDS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_ODD = re.compile(r"[^\x00-\x7f]|[\r\v\f\x1c-\x1e]")
 
 
-_FOLDING = _Folding({ord(c): ord("\n") for c in "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"})
+@lru_cache(maxsize=1 << 12)
+def _plain(letter: str) -> str:
+    """Accents off, odd spaces and dashes plain, one kind of line end."""
+    if letter in _LINE_ENDS:
+        return "\n"
+    plain = unicodedata.normalize("NFKD", letter)[0]
+    kind = unicodedata.category(letter)[0]
+    return plain if plain < "\x80" else {"P": "-", "Z": " ", "C": " "}.get(kind, letter)
 
 
 def fold(text: str) -> str:
@@ -64,7 +61,10 @@ def fold(text: str) -> str:
     """
     if text.isascii() and "\r" not in text and "\f" not in text and "\v" not in text:
         return text
-    return text.translate(_FOLDING)
+    # A note has few kinds of odd letters: replacing each is faster than translating.
+    for letter in set(_ODD.findall(text)):
+        text = text.replace(letter, _plain(letter))
+    return text
 
 
 def find_headers(text: str) -> list[Candidate]:
@@ -248,23 +248,33 @@ def _alone(line: str, end: int, found: list[Candidate]) -> bool:
 
 
 def _glued(piece: str, colon: int, line_start: bool, found: list) -> bool:
-    """Take a full name at the end of a piece before a colon, if it is set off.
+    """Take a full name at the end of a piece before a colon, if it is set off."""
+    known = _at_the_end(piece, line_start)
+    if known is None:
+        return False
+    at, header = known
+    start = colon - len(piece) + at
+    found.append(Candidate(start, colon + 1, header, True, False))
+    return True
+
+
+@lru_cache(maxsize=1 << 16)
+def _at_the_end(piece: str, line_start: bool) -> tuple[int, Header] | None:
+    """Find where a full name begins that is set off and ends a piece.
 
     Set off means: after two spaces, a tab, a gap or punctuation, or glued to a small
     letter or digit without a space, and written with a capital.
     """
     if piece.rstrip(_TRIMMED)[-4:].lower() not in GLUED_TAILS:
-        return False
+        return None
     for capital in _CAPITAL.finditer(piece, max(0, len(piece) - 50)):
         at = capital.start()
         if not _set_off(piece, at, line_start):
             continue
         header = classify(piece[at:])
         if header and (header.kind == "full" or at and _one_gap(header)):
-            start = colon - len(piece) + at
-            found.append(Candidate(start, colon + 1, header, True, False))
-            return True
-    return False
+            return at, header
+    return None
 
 
 _TRIMMED = " _()"
