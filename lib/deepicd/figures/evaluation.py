@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from deepicd.figures.palette import (
     LEVEL_NAMES,
@@ -146,7 +147,8 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
     pairs = list(dict.fromkeys(zip(frame["a"], frame["b"], strict=True)))
     rows = list(dict.fromkeys(zip(frame["level"], frame["metric"], strict=True)))
     width = COLUMN if len(pairs) == 1 else PAGE
-    fig, panels = plt.subplots(1, len(pairs), sharex=True, sharey=True, squeeze=False,
+    # Each panel has its own scale: rivals far away would hide what lies near zero.
+    fig, panels = plt.subplots(1, len(pairs), sharey=True, squeeze=False,
                                figsize=(width, 1.05 + 0.2 * len(rows)))
     for axes, (a, b) in zip(panels[0], pairs, strict=True):
         part = frame[(frame["a"] == a) & (frame["b"] == b)]
@@ -156,6 +158,7 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
         # Beside other panels a title has the width of its own alone.
         cut = " " if len(pairs) == 1 else "\n"
         axes.set_title(f"{look(a).name}{cut}minus {look(b).name}")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(axis="y", visible=False)
     names = [f"{LEVEL_NAMES[level]}, {METRIC_NAMES.get(metric, metric)}"
              for level, metric in rows[::-1]]
