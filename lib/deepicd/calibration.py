@@ -123,18 +123,18 @@ def sample_differences(samples: pd.DataFrame, admissions: pd.DataFrame,
             gap = (share[a] - share[b]).dropna()
             patients = (notes["subject_id"].reindex(gap.index).to_numpy()
                         if "subject_id" in notes else gap.index)
-            found = _mean(gap, patients, n_boot, seed)
+            found = _mean(gap, patients, n_boot, seed, bounds=(-1.0, 1.0))
             rows.append((a, b, level, "one_sample", found.value, found.low, found.high,
                          len(gap), found.groups, n_boot))
     return pd.DataFrame(rows, columns=columns)
 
 
-def _mean(values, patients, n_boot: int, seed: int):
+def _mean(values, patients, n_boot: int, seed: int, bounds=(0.0, 1.0)):
     values, groups = np.asarray(values, float), group_numbers(patients, len(values))
     counts = ratios({"mean": (values, np.ones(len(values)))}, groups)
     points, draws, shifts = bootstrap([counts], ["mean"], n_boot, seed)
     return interval_of(points[0, 0], draws[0, 0], shifts[0, 0], len(values),
-                       int(groups.max()) + 1)
+                       int(groups.max()) + 1, bounds)
 
 
 def _ece(part: pd.DataFrame, n_boot: int, seed: int) -> tuple[float, float, float]:
