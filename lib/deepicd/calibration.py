@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 
 from deepicd.scores import ratios, roll_up
-from deepicd.selective import KEYS, SHOWN, drawn_samples, judged, percentiles
+from deepicd.selective import (
+    KEYS,
+    SHOWN,
+    drawn_samples,
+    judged,
+    patients_of,
+    percentiles,
+)
 from deepicd.statistics import bootstrap, group_numbers, interval_of
 
 BINS = 10
@@ -69,10 +76,9 @@ def sample_scores(samples: pd.DataFrame, admissions: pd.DataFrame, tree,
     """
     columns = ["system", "level", "metric", "value", "low", "high", "n", "samples"]
     drawn, rows = drawn_samples(samples), []
-    gold = admissions.set_index("note_id")["icd_code"]
+    notes = admissions.set_index("note_id")
     for level in levels if len(drawn) else ():
-        truth = roll_up(gold.reindex(drawn["note_id"]), level, tree)
-        own = drawn.assign(right=roll_up(drawn["code"], level, tree) == truth)
+        own = _with_right(drawn, notes, level, tree)
         passed = own.groupby(KEYS, sort=False)["right"].agg(["mean", "max", "size"])
         table = judged(drawn, admissions, level, tree).merge(passed, on=KEYS)
         for system, part in table.groupby("system", sort=False):
@@ -114,19 +120,23 @@ def sample_differences(samples: pd.DataFrame, admissions: pd.DataFrame,
     notes = admissions.set_index("note_id")
     known = set(drawn["system"])
     for level in levels:
-        truth = roll_up(notes["icd_code"].reindex(drawn["note_id"]), level, tree)
-        right = drawn.assign(right=roll_up(drawn["code"], level, tree) == truth)
+        right = _with_right(drawn, notes, level, tree)
         share = right.pivot_table(index="note_id", columns="system", values="right")
         for a, b in pairs:
             if not {a, b} <= known:
                 continue
             gap = (share[a] - share[b]).dropna()
-            patients = (notes["subject_id"].reindex(gap.index).to_numpy()
-                        if "subject_id" in notes else gap.index)
+            patients = patients_of(gap.index, notes)
             found = _mean(gap, patients, n_boot, seed, bounds=(-1.0, 1.0))
             rows.append((a, b, level, "one_sample", found.value, found.low, found.high,
                          len(gap), found.groups, n_boot))
     return pd.DataFrame(rows, columns=columns)
+
+
+def _with_right(drawn: pd.DataFrame, notes: pd.DataFrame, level: str, tree):
+    """Each drawn answer with whether it is right at a level."""
+    truth = roll_up(notes["icd_code"].reindex(drawn["note_id"]), level, tree)
+    return drawn.assign(right=roll_up(drawn["code"], level, tree) == truth)
 
 
 def _mean(values, patients, n_boot: int, seed: int, bounds=(0.0, 1.0)):

@@ -245,16 +245,16 @@ class _Chooser:
     """Chooses the next token of each row by the row's own uniform number."""
 
     def __init__(self, heat: torch.Tensor, top_p: float, draws, device):
-        self.heat, self.top_p = heat[:, None].to(device), top_p
-        self.draws = draws.to(device) if heat.any() else None
+        cold = heat == 0
+        self.mixed, self.top_p = bool(cold.any()), top_p
+        self.cold = cold.to(device)
+        self.heat = heat.masked_fill(cold, 1.0)[:, None].to(device)
+        self.draws = None if cold.all() else draws.to(device)
 
     def __call__(self, logits, rows, place: int) -> torch.Tensor:
-        likeliest = logits.argmax(-1)
         if self.draws is None:
-            return likeliest
-        heat = self.heat[rows]
-        cold = heat == 0
-        chances = torch.softmax(logits.float() / heat.masked_fill(cold, 1.0), dim=-1)
+            return logits.argmax(-1)
+        chances = torch.softmax(logits.float() / self.heat[rows], dim=-1)
         if self.top_p < 1.0:
             ordered, order = chances.sort(dim=-1, descending=True)
             ordered[ordered.cumsum(-1) - ordered >= self.top_p] = 0.0
@@ -264,5 +264,7 @@ class _Chooser:
         reached = chances.cumsum(-1)
         draw = self.draws[rows, place, None] * reached[:, -1:]
         drawn = torch.searchsorted(reached, draw, right=True)
-        drawn = drawn.clamp(max=chances.shape[-1] - 1)
-        return torch.where(cold, likeliest[:, None], drawn)[:, 0]
+        drawn = drawn[:, 0].clamp(max=chances.shape[-1] - 1)
+        if not self.mixed:
+            return drawn
+        return torch.where(self.cold[rows], logits.argmax(-1), drawn)

@@ -66,9 +66,22 @@ def judged(samples: pd.DataFrame, admissions: pd.DataFrame, level: str,
     table = votes(samples, level, tree)
     notes = admissions.set_index("note_id")
     truth = roll_up(notes["icd_code"].reindex(table["note_id"]), level, tree)
-    patients = (notes["subject_id"].reindex(table["note_id"]).to_numpy()
-                if "subject_id" in notes else table["note_id"])
+    patients = patients_of(table["note_id"], notes)
     return table.assign(right=table["label"].to_numpy() == truth, patient=patients)
+
+
+def patients_of(note_ids, notes: pd.DataFrame) -> np.ndarray:
+    """Patient of each note; where patients are not known, every note is its own.
+
+    Parameters
+    ----------
+    note_ids : sequence of str
+    notes : pandas.DataFrame
+        Admissions by note_id, with subject_id where it is known.
+    """
+    if "subject_id" not in notes:
+        return np.asarray(note_ids)
+    return notes["subject_id"].reindex(note_ids).to_numpy()
 
 
 def risk_coverage(samples: pd.DataFrame, admissions: pd.DataFrame, tree,
