@@ -34,11 +34,9 @@ class Candidate(NamedTuple):
     line_start: bool
 
 
-_new = tuple.__new__  # half the time of a call of the class
-
-
 _LINE_ENDS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-_ODD = re.compile(r"[^\x00-\x7f]|[\r\v\f\x1c-\x1e]")
+_ODD = np.ones(0x110000, bool)
+_ODD[:128] = [chr(letter) in _LINE_ENDS for letter in range(128)]
 
 
 @lru_cache(maxsize=1 << 12)
@@ -62,7 +60,8 @@ def fold(text: str) -> str:
     if text.isascii() and "\r" not in text and "\f" not in text and "\v" not in text:
         return text
     # A note has few kinds of odd letters: replacing each is faster than translating.
-    for letter in set(_ODD.findall(text)):
+    letters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    for letter in set(map(chr, letters[_ODD[letters]].tolist())):
         text = text.replace(letter, _plain(letter))
     return text
 
@@ -76,30 +75,29 @@ def find_headers(text: str) -> list[Candidate]:
     >>> [c.header.name for c in find_headers(text)]
     ['service', 'social_history', 'family_history']
     """
-    return find_all([fold(text)])[0]
+    return [Candidate(*fields) for fields in find_all([fold(text)])[0]]
 
 
-def find_all(texts: list[str]) -> list[list[Candidate]]:
+def find_all(texts: list[str]) -> list[list[tuple]]:
     """Find the possible headers of many folded texts.
+
+    A plain tuple with the fields of a `Candidate` stands for each: most of them are
+    only looked at once, and making the class would take as long as finding them.
 
     Examples
     --------
     >>> [len(found) for found in find_all(["HPI: x\\nPMH: y", "", "cough"])]
     [2, 0, 0]
     """
-    found: list[list[Candidate]] = [[] for _ in texts]
+    found: list[list[tuple]] = [[] for _ in texts]
     joined = "\n".join(["", *texts, "    "])
     headed, alone, later = _places(joined, texts)
     raws = [joined[a:b] for a, b in zip(headed[0], headed[1], strict=True)]
-    headers = map(_header, raws)
+    headers = map(_at_start, raws)
     for known, raw, colon, note in zip(headers, raws, *headed[2:], strict=True):
         if known:
-            start = colon - len(raw) + known[1]
-            header = known[0]
-            fields = (start, colon + 1, header, True, True)
-            found[note].append(_new(Candidate, fields))
-        elif raw.rstrip(_TRIMMED)[-4:].lower() in GLUED_TAILS:
-            _glued(raw, colon, True, found[note])
+            header, before, first = known
+            found[note].append((colon - before, colon + 1, header, True, first))
     mixed = set()
     for begin, stop, end, note in zip(*alone, strict=True):
         if _alone(joined[begin:stop], end, found[note]):
@@ -107,7 +105,10 @@ def find_all(texts: list[str]) -> list[list[Candidate]]:
     for begin, stop, colon, note in zip(*later, strict=True):
         before = joined.rfind(":", begin, stop)
         piece = joined[max(before + 1, begin, stop - 50) : stop]
-        if _glued(piece, colon, before < 0, found[note]):
+        known = _at_the_end(piece, before < 0)
+        if known:
+            start = colon - len(piece) + known[0]
+            found[note].append((start, colon + 1, known[1], True, False))
             mixed.add(note)
     for note in mixed:
         found[note].sort()
@@ -153,9 +154,11 @@ def _places(joined: str, texts: list[str]):
     colon = letters[marks] == 58
     ends, colons = marks[~colon], marks[colon]
     begins, ends = ends[:-1] + 1, ends[1:]
-    firsts = np.append(colons, len(letters))[np.searchsorted(colons, begins)]
-    headed = colons[_tails(letters, colons - 1)]
-    owner = np.searchsorted(ends, headed)
+    past = np.cumsum(colon)  # colons up to each mark
+    firsts = np.append(colons, len(letters))[past[~colon][:-1]]
+    tailed = _tails(letters, colons - 1)
+    headed = colons[tailed]
+    owner = (np.arange(len(marks)) - past)[colon][tailed]  # line ends before each
     near = firsts - begins <= _MAX
     look = np.zeros(len(begins), bool)
     look[owner] = True
@@ -210,6 +213,20 @@ def _four(letters, places) -> np.ndarray:
 
 
 @lru_cache(maxsize=1 << 16)
+def _at_start(raw: str) -> tuple[Header, int, bool] | None:
+    """Read what stands between the start of a line and its first colon.
+
+    Gives the header, how many letters before the colon it begins, and whether nothing
+    precedes it on the line.
+    """
+    known = _header(raw)
+    if known:
+        return known[0], len(raw) - known[1], True
+    glued = _at_the_end(raw, True)
+    return (glued[1], len(raw) - glued[0], False) if glued else None
+
+
+@lru_cache(maxsize=1 << 16)
 def _header(raw: str) -> tuple[Header, int] | None:
     """Say what a header stands for, and how much space precedes it."""
     if not plausible(raw):
@@ -232,7 +249,7 @@ def _one_gap(header: Header) -> bool:
 _NUMBER = re.compile(r"\s*\d\d?[.)]\s+")
 
 
-def _alone(line: str, end: int, found: list[Candidate]) -> bool:
+def _alone(line: str, end: int, found: list[tuple]) -> bool:
     """Take a line without a colon that is nothing but the full name of a section."""
     text = line.strip().rstrip(" .-=*#")
     if len(text) < 8 or text.count(" ") > 7 or text[0].islower():
@@ -243,18 +260,7 @@ def _alone(line: str, end: int, found: list[Candidate]) -> bool:
     header = known[0]
     if header.kind == "gap" and (len(header.names) > 1 or text.count(" ") < 2):
         return False
-    found.append(Candidate(end - len(line.lstrip()), end, header, False, True))
-    return True
-
-
-def _glued(piece: str, colon: int, line_start: bool, found: list) -> bool:
-    """Take a full name at the end of a piece before a colon, if it is set off."""
-    known = _at_the_end(piece, line_start)
-    if known is None:
-        return False
-    at, header = known
-    start = colon - len(piece) + at
-    found.append(Candidate(start, colon + 1, header, True, False))
+    found.append((end - len(line.lstrip()), end, header, False, True))
     return True
 
 

@@ -11,15 +11,15 @@ from deepicd.sections.names import RANK
 from deepicd.sections.reader import EXAM, RESULTS, Mark, Reader
 
 
-def resolve(text: str, candidates: list[Candidate]) -> list[Mark]:
+def resolve(text: str, candidates: list[tuple]) -> list[Mark]:
     """Walk through the candidates in order and keep the real headers.
 
     Parameters
     ----------
     text : str
         The summary.
-    candidates : list of Candidate
-        From `find_headers`.
+    candidates : list of tuple
+        The fields of `Candidate`, from `find_all`.
 
     Returns
     -------
@@ -29,38 +29,43 @@ def resolve(text: str, candidates: list[Candidate]) -> list[Mark]:
     reader = Reader(text, *_ahead(candidates))
     body = 0
     for number, candidate in enumerate(candidates):
-        if candidate.start < body:
+        start, after, header, colon, first = candidate
+        if start < body:
             continue
-        header = candidate.header
-        if header.plain and (header.rank > EXAM or reader.reached < RESULTS):
-            name = header.name
-        else:
+        _, kind, _, name, rank, _, _, _, plain = header
+        if not plain or rank <= EXAM and reader.reached >= RESULTS:
             reader.at = number
-            name = JUDGES[header.kind](reader, candidate)
-        if name:
-            body = reader.accept(candidate, name)
+            judged = JUDGES[kind](reader, Candidate(start, after, header, colon, first))
+            if judged is None:
+                continue
+            if judged != name:
+                name, rank = judged, RANK[judged]
+        reader.accept(start, after, header, first, name, rank)
+        body = after
     return reader.marks
 
 
-def _ahead(candidates: list[Candidate]):
+def _ahead(candidates: list[tuple]):
     """Look ahead once.
 
     Gives the sections that have a sure header, those that have one before the
     results, the rank of the next sure header after each candidate, and the last
     medication list.
     """
-    full, early, ranks, rank, last = set(), set(), [], len(RANK), -1
-    for number in range(len(candidates) - 1, -1, -1):
-        header = candidates[number].header
-        ranks.append(rank)
-        if header.late:
+    full, early, ranks, following, last = set(), set(), [], len(RANK), -1
+    number = len(candidates)
+    for _, _, header, _, first in reversed(candidates):
+        number -= 1
+        _, _, _, name, rank, sure, late, medications, _ = header
+        ranks.append(following)
+        if late:
             early.clear()
-        if header.sure:
-            rank = header.rank
-            full.add(header.name)
-            if not header.late:
-                early.add(header.name)
-        if last < 0 and header.list and candidates[number].line_start:
+        if sure:
+            following = rank
+            full.add(name)
+            if not late:
+                early.add(name)
+        if last < 0 and medications and first:
             last = number
     ranks.reverse()
     return full, early, ranks, last

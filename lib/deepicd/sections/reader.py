@@ -48,35 +48,35 @@ class Reader:
             return False
         return _LETTER.search(self.text, self.marks[-1].body, stop) is not None
 
-    def accept(self, candidate: Candidate, name: str) -> int:
-        """Open a section; give where its body starts."""
-        start, body, header, _, line_start = candidate
-        rank = RANK[name]
+    def accept(self, start: int, body: int, header, first: bool, name: str, rank: int):
+        """Open the section `name`, of `rank`, at a header that may start its line."""
         if rank < EXAM:
             self.exam_done = False
         elif self.current == "physical_exam" and not self.exam_done:
             self.exam_done = self.said_something(start)
-        plain = header.kind != "gap" and line_start and header.name == name
-        if plain and header.kind != "misspelt" and not rank < RESULTS <= self.reached:
+        plain = first and (header.plain or header.name == name)
+        late = rank < RESULTS <= self.reached
+        if plain and header.kind not in _DOUBTFUL and not late:
             doubt = ""
         else:
-            doubt = _doubt(self, candidate, name, rank)
+            doubt = _doubt(header, name, rank, first, late)
         self.marks.append(_new(Mark, (start, body, name, doubt)))
         self.current = name
         self.seen.add(name)
         if rank > self.reached and name != MEDS:
             self.reached = rank
-        return body
 
 
-def _doubt(reader: Reader, candidate: Candidate, name: str, rank: int) -> str:
-    header = candidate.header
+_DOUBTFUL = ("gap", "misspelt")
+
+
+def _doubt(header, name: str, rank: int, first: bool, late: bool) -> str:
     if header.kind == "gap":
         return "ambiguous_header" if len(header.names) > 1 else "gap_in_header"
     if header.kind == "misspelt":
         return "misspelt_header"
     if name == "discharge_exam" and header.name == "physical_exam":
         return "second_exam_left_out"
-    if not candidate.line_start and rank > _ATTENDING:
+    if not first and rank > _ATTENDING:
         return "header_inside_line"
-    return "out_of_order" if rank < RESULTS <= reader.reached else ""
+    return "out_of_order" if late else ""
