@@ -92,9 +92,8 @@ def find_all(texts: list[str]) -> list[list[tuple]]:
     found: list[list[tuple]] = [[] for _ in texts]
     joined = "\n".join(["", *texts, "    "])
     headed, alone, later = _places(joined, texts)
-    raws = [joined[a:b] for a, b in zip(headed[0], headed[1], strict=True)]
-    headers = map(_at_start, raws)
-    for known, raw, colon, note in zip(headers, raws, *headed[2:], strict=True):
+    raws = (joined[a:b] for a, b in zip(headed[0], headed[1], strict=True))
+    for known, colon, note in zip(map(_at_start, raws), *headed[2:], strict=True):
         if known:
             header, before, first = known
             found[note].append((colon - before, colon + 1, header, True, first))

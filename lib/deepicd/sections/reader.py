@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from deepicd.sections.lines import Candidate
 from deepicd.sections.names import RANK
 
 _new = tuple.__new__  # half the time of a call of the class
