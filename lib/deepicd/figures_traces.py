@@ -8,46 +8,85 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deepicd.figures.saving import COLUMN, PAGE
+from deepicd.figures.saving import PAGE
 from deepicd.traces.judging import LABEL_ONLY
 
 _GOOD, _BAD, _GREY = "#0072b2", "#d55e00", "#9a9a9a"
 _NOT_CHECKS = ("accepted", LABEL_ONLY)
 
 
-def plot_checks(checks: pd.DataFrame) -> Figure:
-    """Share of attempts that each check rejects, in the order they are made.
+def rejected(checks: pd.DataFrame, faults: pd.DataFrame) -> pd.DataFrame:
+    """Share of each group of traces that each check rejects.
 
     Parameters
     ----------
-    checks : pandas.DataFrame
-        As `deepicd.traces.check_table` gives it.
+    checks, faults : pandas.DataFrame
+        As `deepicd.traces.check_table` and `deepicd.traces.catch_rates` give them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns traces, n, check, share: the teacher's attempts, then each planted
+        fault, then the traces without one; the check "any" is true of any check.
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"check": ["format"], "n": [10], "failed": [1],
-    ...                       "share": [0.1]})
+    >>> checks = pd.DataFrame({"check": ["format", "accepted"], "n": [10, 10],
+    ...                        "failed": [1, 9], "share": [0.1, 0.9]})
+    >>> faults = pd.DataFrame({"fault": ["truncated"], "n": [4], "caught": [3],
+    ...                        "share": [0.75], "format": [3]})
+    >>> rejected(checks, faults)["share"].round(2).tolist()
+    [0.1, 0.1, 0.75, 0.75]
+    """
+    named = checks.set_index("check")
+    names = [name for name in named.index if name not in _NOT_CHECKS]
+    n, kept = named.loc["accepted", ["n", "failed"]]
+    teacher = named.loc[names, "share"].to_dict() | {"any": 1 - kept / max(1, n)}
+    groups = [("teacher", int(n), teacher)]
+    for row in faults.to_dict("records"):
+        shares = {name: row[name] / max(1, row["n"]) for name in names}
+        groups.append((row["fault"], row["n"], shares | {"any": row["share"]}))
+    return pd.DataFrame(
+        [(g, n, name, x) for g, n, shares in groups for name, x in shares.items()],
+        columns=["traces", "n", "check", "share"],
+    )
+
+
+def plot_checks(frame: pd.DataFrame) -> Figure:
+    """What each check rejects: of the teacher's attempts, and of planted faults.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        As `rejected` gives it.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"traces": ["teacher", "none"], "n": [10, 5],
+    ...                       "check": ["format", "format"], "share": [0.1, 0.0]})
     >>> len(plot_checks(frame).axes)
     1
     """
-    frame = checks[~checks["check"].isin(_NOT_CHECKS)].iloc[::-1]
-    fig, axes = plt.subplots(figsize=(PAGE * 0.66, 0.6 + 0.17 * len(frame)))
-    places = np.arange(len(frame))
-    axes.hlines(places, 0, frame["share"], color=_BAD, linewidth=2.2)
-    axes.plot(frame["share"], places, "o", color=_BAD, linestyle="none")
-    top = max(0.05, 1.25 * float(frame["share"].max()))
-    for place, (failed, share) in enumerate(
-        zip(frame["failed"], frame["share"], strict=True)
-    ):
-        axes.text(share + 0.02 * top, place, f"{failed:,}", va="center", fontsize=7)
-    axes.set_yticks(places, frame["check"].str.replace("_", " "))
-    axes.set(xlim=(-0.01 * top, top), ylim=(-0.7, len(frame) - 0.3))
-    n = int(frame["n"].max()) if len(frame) else 0
-    axes.set(
-        title="What the checks reject",
-        xlabel=f"share of {n:,} attempts (number beside)",
-    )
-    axes.grid(axis="y", visible=False)
+    checks, groups = frame["check"].unique(), frame["traces"].unique()
+    grid = frame.pivot(index="check", columns="traces", values="share")
+    grid = grid.reindex(index=checks, columns=groups)
+    size = frame.drop_duplicates("traces").set_index("traces")["n"]
+    height = 1.5 + 0.17 * len(checks)
+    fig, axes = plt.subplots(figsize=(PAGE, height), layout="constrained")
+    axes.imshow(grid, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    for (row, column), share in np.ndenumerate(grid.to_numpy()):
+        if share > 0:
+            colour = "white" if share > 0.6 else "black"
+            text = f"{100 * share:.0f}" if share >= 0.01 else "<1"
+            axes.text(column, row, text, ha="center", va="center", fontsize=7,
+                      color=colour)  # fmt: skip
+    labels = {"teacher": "teacher's attempts", "none": "no fault"}
+    ticks = [f"{labels.get(g, g).replace('_', ' ')} ({size[g]:,})" for g in groups]
+    axes.set_xticks(range(len(groups)), ticks, rotation=35, ha="right")
+    axes.set_yticks(range(len(checks)), [c.replace("_", " ") for c in checks])
+    axes.axvline(0.5, color="white", linewidth=3)
+    axes.set_title("Per cent of the traces that each check rejects (empty: none)")
+    axes.grid(visible=False)
     return fig
 
 
@@ -187,35 +226,4 @@ def plot_coverage(frame: pd.DataFrame) -> Figure:
     axes.set(xlabel="training notes", title="Traces by chapter of the gold code")
     axes.grid(axis="y", visible=False)
     axes.legend(loc="best")
-    return fig
-
-
-def plot_faults(frame: pd.DataFrame) -> Figure:
-    """Share of planted faults that the checks catch, and of good traces rejected.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        As `deepicd.traces.catch_rates` gives it.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"fault": ["truncated", "none"], "n": [10, 50],
-    ...                       "caught": [10, 0], "share": [1.0, 0.0]})
-    >>> len(plot_faults(frame).axes)
-    1
-    """
-    rows = frame.iloc[::-1]
-    fig, axes = plt.subplots(figsize=(COLUMN * 1.3, 0.6 + 0.19 * len(rows)))
-    places = np.arange(len(rows))
-    colours = [_GOOD if fault != "none" else _GREY for fault in rows["fault"]]
-    axes.hlines(places, 0, rows["share"], color=colours, linewidth=2.2)
-    axes.scatter(rows["share"], places, c=colours, s=14, zorder=3)
-    for place, (caught, n) in enumerate(zip(rows["caught"], rows["n"], strict=True)):
-        axes.text(1.04, place, f"{caught:,} of {n:,}", va="center", fontsize=7)
-    names = rows["fault"].str.replace("_", " ").replace("none", "no fault (good)")
-    axes.set_yticks(places, names)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
-    axes.set(xlim=(-0.01, 1.35), xlabel="share rejected", title="Planted faults")
-    axes.grid(axis="y", visible=False)
     return fig

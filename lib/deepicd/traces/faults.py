@@ -11,6 +11,7 @@ from deepicd.traces import reading
 from deepicd.traces.building import build_traces
 from deepicd.traces.claims import lexicon
 from deepicd.traces.judging import LABEL_ONLY
+from deepicd.traces.tables import failures
 
 _GIVEN = (
     "The given code fits well. ",
@@ -170,14 +171,14 @@ def catch_rates(
     Returns
     -------
     pandas.DataFrame
-        Columns fault, n, caught, share, checks (the three that catch most); the row
-        "none" holds the traces without a fault.
+        Columns fault, n, caught, share, then one column a check: how many of the n
+        it rejects. The row "none" holds the traces without a fault.
     """
     notes = dict(zip(admissions["note_id"], admissions["note"], strict=True))
     good = traces[traces["accepted"]].sample(frac=1, random_state=seed)
     n = min(n, len(good) // (len(FAULTS) + 1))
     if n == 0:
-        return pd.DataFrame(columns=["fault", "n", "caught", "share", "checks"])
+        return _count(good.head(0).assign(fault=""))
     kinds, answers = {}, []
     for i, kind in enumerate(FAULTS):
         for answer in plant(good.iloc[i * n : (i + 1) * n], notes, tree, kind, seed):
@@ -197,8 +198,8 @@ def _count(judged: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for kind in (*FAULTS, "none"):
         group = judged[judged["fault"] == kind]
-        reasons = group["reasons"].str.split(";").explode()
-        top = ", ".join(reasons[reasons != ""].value_counts().head(3).index)
         caught = int((~group["accepted"]).sum())
-        rows.append((kind, len(group), caught, caught / max(1, len(group)), top))
-    return pd.DataFrame(rows, columns=["fault", "n", "caught", "share", "checks"])
+        total = {"fault": kind, "n": len(group), "caught": caught}
+        total["share"] = caught / max(1, len(group))
+        rows.append(total | failures(group))
+    return pd.DataFrame(rows)

@@ -24,10 +24,8 @@ def check_table(traces: pd.DataFrame, with_later: bool = False) -> pd.DataFrame:
         and "label_only" (notes).
     """
     tried = traces[traces["reasons"] != LABEL_ONLY]
-    failures = tried["reasons"].str.split(";")
     rows = []
-    for name in (*CHECKS, *CORPUS_CHECKS):
-        failed = int(failures.map(lambda reasons, name=name: name in reasons).sum())
+    for name, failed in failures(tried).items():
         remark = _REMARKS.get(name, "")
         if name == "after_admission" and with_later:
             remark = ""
@@ -38,6 +36,18 @@ def check_table(traces: pd.DataFrame, with_later: bool = False) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["check", "n", "failed", "remark"])
     table.insert(3, "share", table["failed"] / table["n"].clip(lower=1))
     return table
+
+
+def failures(tried: pd.DataFrame) -> dict[str, int]:
+    """How many attempts each check rejects, in the order the checks are made.
+
+    Examples
+    --------
+    >>> failures(pd.DataFrame({"reasons": ["", "format;answer"]}))["answer"]
+    1
+    """
+    reasons = tried["reasons"].str.split(";").explode().value_counts()
+    return {name: int(reasons.get(name, 0)) for name in (*CHECKS, *CORPUS_CHECKS)}
 
 
 _REMARKS = {
