@@ -1,10 +1,10 @@
-"""Rejection-sampling fine-tuning and on-policy DPO: outputs, resume, pairs."""
+"""Rejection-sampling fine-tuning and on-policy DPO: outputs, resume, choices."""
 
 import pandas as pd
 import pytest
 import training_kit as kit
 
-from deepicd import grpo, models, self_training, training
+from deepicd import encoding, grpo, models, rejection, self_training, training
 from deepicd.drawing import draw_answers, measured_rates
 from deepicd.errors import UserError
 from deepicd.rewards import get_spec
@@ -13,7 +13,7 @@ from deepicd.rollouts import Judge
 SETTINGS = grpo.GrpoSettings(
     steps=4, prompts=4, group_size=4, max_completion=24, save_every=1, rounds=2,
     validate_every=0, log_every=1, seed=3, learning_rate=1e-3, examples=4,
-    warmup_steps=0,
+    warmup_steps=0, rft_steps=4,
 )  # fmt: skip
 
 
@@ -21,12 +21,18 @@ SETTINGS = grpo.GrpoSettings(
 def test_another_method_gives_what_grpo_gives_and_resumes_exactly(
     method, taught, tokenizer, prompt_set, table, tmp_path
 ):
+    examples, _ = encoding.training_examples(table, kit.traces(table), 0.5)
+    replay, _ = encoding.encode(examples, tokenizer, "code_only", "brief", 256)
+
     def run(name, report=None):
         net, _ = models.load(taught)
+        given = (tokenizer, prompt_set)
+        rest = (get_spec("tree"), SETTINGS, tmp_path / name)
+        if method == "rft":
+            return rejection.fine_tune(net, *given, replay, *rest, report=report)
         return self_training.train(
-            method, net, tokenizer, prompt_set, get_spec("tree"), SETTINGS,
-            tmp_path / name, report=report, traces=kit.traces(table),
-        )  # fmt: skip
+            method, net, *given, *rest, report=report, traces=kit.traces(table)
+        )
 
     def stop(done, total, text):
         if text.startswith(("SFT", "DPO")):
@@ -43,7 +49,8 @@ def test_another_method_gives_what_grpo_gives_and_resumes_exactly(
     assert models.weights_hash(again) != models.weights_hash(models.load(taught)[0])
     pd.testing.assert_frame_equal(resumed, curves)
     pd.testing.assert_frame_equal(again_log, log)
-    assert len(log) == 4 * 4 * 4 and log["used"].all()
+    drawn = 2 * len(prompt_set) * 4 if method == "rft" else 4 * 4 * 4
+    assert len(log) == drawn and log["used"].all()
     assert {"reward", "sampled_accuracy_full", "train_loss"} <= set(curves["name"])
     assert resolved["learning_rate"] == SETTINGS.learning_rate
     if method == "dpo":
@@ -67,16 +74,29 @@ def test_pairs_prefer_the_trace_to_a_wrong_answer():
 
 
 def test_nothing_to_learn_from_is_a_clear_error(tokenizer, prompt_set, tmp_path):
-    for method, what in (("rft", "no right answer"), ("dpo", "no wrong answer")):
-        traces = pd.DataFrame({"note_id": [], "trace": [], "accepted": []})
-        traces = traces.astype({"accepted": bool, "note_id": str})
-        with pytest.raises(UserError, match=what):
-            self_training.train(
-                method, kit.network(tokenizer), tokenizer, prompt_set, "tree",
-                SETTINGS, tmp_path / method, traces=traces,
-            )  # fmt: skip
-    with pytest.raises(UserError, match="grpo, rft or dpo"):
+    given = (kit.network(tokenizer), tokenizer, prompt_set)
+    rest = ("tree", SETTINGS, tmp_path)
+    traces = pd.DataFrame({"note_id": [], "trace": [], "accepted": []})
+    traces = traces.astype({"accepted": bool, "note_id": str})
+    with pytest.raises(UserError, match="no wrong answer"):
+        self_training.train("dpo", *given, *rest, traces=traces)
+    with pytest.raises(UserError, match="no right answer"):
+        rejection.fine_tune(*given, None, *rest)
+    with pytest.raises(UserError, match="grpo or dpo"):
         self_training.train("ppo", *[None] * 6)
+    with pytest.raises(UserError, match="rft_steps 0"):
+        self_training.system_name("rft", 0)
+
+
+def test_without_rft_steps_nothing_is_drawn(tokenizer, prompt_set, tmp_path):
+    none = grpo.GrpoSettings(**vars(SETTINGS) | {"rft_steps": 0})
+    net = kit.network(tokenizer)
+    before = models.weights_hash(net)
+    found, curves, log, resolved = rejection.fine_tune(
+        net, tokenizer, prompt_set, None, "tree", none, tmp_path / "none"
+    )
+    assert models.weights_hash(found) == before and curves.empty and log is None
+    assert resolved == {} and not (tmp_path / "none").exists()
 
 
 def test_every_argument_of_dpo_is_known(tmp_path):

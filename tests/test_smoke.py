@@ -79,7 +79,8 @@ def test_every_notebook_ends_and_writes_what_it_declares(study):
 def test_metrics_cover_every_system_and_level_with_intervals(study):
     metrics = pd.read_parquet(study.run_dir / EVALUATE / "metrics.parquet")
     assert set(COLUMNS) <= set(metrics.columns)
-    assert {"base", "sft", "sft_grpo", "tfidf_lr"} <= set(metrics["system"])
+    made = {"base", "sft", "sft_rft", "sft_rft_grpo", "tfidf_lr"}
+    assert made <= set(metrics["system"])
     main = metrics[metrics["metric"].isin(["accuracy", "macro_f1"])]
     assert {"chapter", "category", "full"} <= set(main["level"])
     assert (main["low"] <= main["high"]).all()

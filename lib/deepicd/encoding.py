@@ -36,12 +36,9 @@ def training_examples(admissions, traces, share: float = 1.0, held_out: int = 20
             expected="more than 0, at most 1",
             do="set it to 1.0 to learn from every accepted trace",
         )
-    train = admissions[admissions["split"] == "train"].sort_values("sft_rank")
-    accepted = traces[traces["accepted"]].drop_duplicates("note_id")
-    found = train[["note_id", "note", "icd_code", "sft_rank"]].merge(
-        accepted[["note_id", "trace"]], on="note_id"
-    )
-    n = int((found.pop("sft_rank") < share * len(train)).sum())
+    found = _accepted(admissions, traces)
+    notes = (admissions["split"] == "train").sum()
+    n = int((found.pop("sft_rank") < share * notes).sum())
     if n < 2:
         raise UserError(
             found=f"{n} accepted traces among {len(traces)}",
@@ -50,6 +47,24 @@ def training_examples(admissions, traces, share: float = 1.0, held_out: int = 20
         )
     n = n if n < len(found) else len(found) - max(len(found) // 10, 1)
     return found.iloc[:n], found.iloc[n : n + held_out]
+
+
+def examples_below(admissions, traces, ranks: int) -> pd.DataFrame:
+    """Examples of the training notes with an `sft_rank` below `ranks`.
+
+    With the `ranks_below` of a training run these are what it learned from; columns
+    as those of `training_examples`.
+    """
+    found = _accepted(admissions, traces)
+    return found[found.pop("sft_rank") < ranks]
+
+
+def _accepted(admissions, traces) -> pd.DataFrame:
+    train = admissions[admissions["split"] == "train"].sort_values("sft_rank")
+    accepted = traces[traces["accepted"]].drop_duplicates("note_id")
+    return train[["note_id", "note", "icd_code", "sft_rank"]].merge(
+        accepted[["note_id", "trace"]], on="note_id"
+    )
 
 
 def ranks_below(examples, admissions) -> int:

@@ -62,10 +62,15 @@ class GrpoSettings:
         value and `guard_entropy_high`.
     share_prompts : bool
         Run each prompt of a group once (transformers rollouts only).
+    rft_steps, rft_learning_rate : int, float
+        Steps of rejection-sampling fine-tuning before, 0 for none; see
+        `deepicd.rejection`.
+    rft_samples, rft_keep : int
+        Answers drawn to each note, and the most right ones that are learned.
     rounds : int
-        Methods ``rft`` and ``dpo``: how often answers are drawn anew and learned.
+        RFT and method ``dpo``: how often answers are drawn anew and learned.
     examples : int
-        Methods ``rft`` and ``dpo``: examples or pairs of one step.
+        RFT and method ``dpo``: examples or pairs of one step.
     dpo_beta : float
         Method ``dpo``: how strongly the reference model binds.
     samples : int
@@ -107,6 +112,10 @@ class GrpoSettings:
     rollouts: str = "transformers"
     vllm_memory: float = 0.3
     share_prompts: bool = True
+    rft_steps: int = 0
+    rft_learning_rate: float = 1e-3
+    rft_samples: int = 4
+    rft_keep: int = 2
     rounds: int = 1
     examples: int = 16
     dpo_beta: float = 0.1

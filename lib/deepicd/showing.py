@@ -134,6 +134,40 @@ def sampled_table(curves: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=lambda name: name.removeprefix("sampled_")).round(3)
 
 
+def drawn_table(log: pd.DataFrame | None) -> pd.Series:
+    """How much was drawn for rejection-sampling fine-tuning, and how much was right.
+
+    Parameters
+    ----------
+    log : DataFrame or None
+        Columns step, note_id, right: of each round.
+
+    Returns
+    -------
+    Series
+        Answers and notes of the last round, share of right answers, share of notes
+        answered right at least once. Empty without a log.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"step": 0, "note_id": ["a", "a", "b"],
+    ...                     "right": [True, False, False]})
+    >>> drawn_table(log).tolist()
+    [3.0, 2.0, 0.333, 0.5]
+    """
+    if log is None:
+        return pd.Series(dtype=float)
+    last = log[log["step"] == log["step"].max()]
+    ever = last.groupby("note_id")["right"].any()
+    counts = {
+        "answers drawn": len(last),
+        "notes": len(ever),
+        "share of right answers": last["right"].mean(),
+        "share of notes ever answered right": ever.mean(),
+    }
+    return pd.Series(counts).round(3)
+
+
 def same(gold: str, code: str | None, level: str, tree) -> bool:
     """Whether two codes agree at a level; no code agrees with nothing.
 

@@ -165,6 +165,12 @@ def resolve(given: Mapping, taught: Mapping) -> Point:
     (30, 416, 'flat')
     """
     check_names(given, "a run")
+    if given.get("grpo.rft_steps"):
+        raise UserError(
+            "grpo.rft_steps in a grid",
+            "0: the runs of a grid go from SFT straight to GRPO",
+            "ask with notebook 05: ./run_all.sh --set rft_steps=N",
+        )
     plain = {name: given.get(name, NAMES[name][1]) for name in NAMES}
     _check_shares(plain)
     if plain["start"] == "study":  # then nothing of these is used

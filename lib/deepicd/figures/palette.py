@@ -23,10 +23,14 @@ LOOKS = {
     "base_code_only": Look("LM, code only", "#88a9c4", "d", (0, (1, 2, 3, 2))),
     "base_shots": Look("LM + examples", "#2f8ea8", "h", (0, (4, 1, 1, 1))),
     "sft": Look("SFT", "#0072b2", "o", "--"),
+    "sft_rft": Look("SFT + RFT", "#6a51a3", ">", (0, (4, 1.5))),
     "sft_grpo": Look("SFT + GRPO", "#d55e00", "D", "-"),
+    "sft_rft_grpo": Look("SFT + RFT + GRPO", "#d55e00", "D", "-"),
+    "sft_dpo": Look("SFT + DPO", "#d55e00", "D", "-"),
+    "sft_rft_dpo": Look("SFT + RFT + DPO", "#d55e00", "D", "-"),
     "oracle": Look("Oracle", "#222222", "*", (0, (5, 1))),
 }
-_SPARE = ("#6a51a3", "#7f6000", "#1b9e77", "#a6611a", "#40004b")
+_SPARE = ("#a50f15", "#7f6000", "#1b9e77", "#a6611a", "#40004b")
 LEVEL_NAMES = {"chapter": "Chapter", "block": "Block", "category": "Category",
                "full": "Full code", "all": "Whole tree"}
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1",

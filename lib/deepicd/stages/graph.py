@@ -67,7 +67,7 @@ STAGES = (
     ),
     Stage(
         GRPO,
-        (EXTRACT, SFT),
+        (EXTRACT, DISTILL, SFT),
         (
             *TRAINED,
             "rollouts.parquet",

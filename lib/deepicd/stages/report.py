@@ -25,7 +25,9 @@ ORDER = (
     "base_code_only",
     "base_shots",
     "sft",
+    "sft_rft",
     "sft_grpo",
+    "sft_rft_grpo",
     "oracle",
 )
 SAMPLE_CHARACTERS = 4000
