@@ -147,10 +147,13 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
     pairs = list(dict.fromkeys(zip(frame["a"], frame["b"], strict=True)))
     rows = list(dict.fromkeys(zip(frame["level"], frame["metric"], strict=True)))
     width = COLUMN if len(pairs) == 1 else PAGE
+    across, down = min(len(pairs), 3), -(-len(pairs) // 3)
     # Each panel has its own scale: rivals far away would hide what lies near zero.
-    fig, panels = plt.subplots(1, len(pairs), sharey=True, squeeze=False,
-                               figsize=(width, 1.05 + 0.2 * len(rows)))
-    for axes, (a, b) in zip(panels[0], pairs, strict=True):
+    fig, panels = plt.subplots(down, across, sharey=True, squeeze=False,
+                               figsize=(width, (0.9 + 0.18 * len(rows)) * down + 0.15))
+    for axes in panels.flat[len(pairs):]:
+        axes.remove()
+    for axes, (a, b) in zip(panels.flat, pairs, strict=False):
         part = frame[(frame["a"] == a) & (frame["b"] == b)]
         for row in part.itertuples():
             _difference(axes, row, len(rows) - 1 - rows.index((row.level, row.metric)))
@@ -158,7 +161,7 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
         # Beside other panels a title has the width of its own alone.
         cut = " " if len(pairs) == 1 else "\n"
         axes.set_title(f"{look(a).name}{cut}minus {look(b).name}")
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="y", visible=False)
     names = [f"{LEVEL_NAMES[level]}, {METRIC_NAMES.get(metric, metric)}"
              for level, metric in rows[::-1]]
