@@ -1,12 +1,14 @@
 """A run is compared with a reference by tolerances that its own seeds give."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from deepicd import check
+from deepicd import check, readme
 from deepicd.errors import UserError
-from deepicd.files import write_json, write_parquet
+from deepicd.files import write_csv, write_json, write_parquet
 
 SYSTEMS = ("prior", "sft", "sft_grpo")
 
@@ -31,6 +33,11 @@ def make_run(folder, seed, private=False, **more):
     write_json({"profile": "cpu", "data": "synthetic", "seed": seed, "set": {},
                 "model": "scratch"}, folder / "manifest.json")
     write_json({"private": private}, folder / "run.json")
+    row = {"a": "sft_grpo", "b": "sft", "level": "full", "metric": "accuracy",
+           "value": 0.02 + 0.01 * seed, "low": 0.01 * seed, "high": 0.05, "n": 800}
+    rows = [row, row | {"metric": "one_sample", "value": -0.03, "low": -0.05,
+                   "high": -0.01}]
+    write_csv(pd.DataFrame(rows), folder / check.EVALUATED.parent / check.DIFFERENCES)
     return folder
 
 
@@ -119,3 +126,24 @@ def test_no_reference_is_a_clear_error(tmp_path, capsys):
     run = make_run(tmp_path / "run", 0)
     assert check.main(["run", str(run), "--reference", str(tmp_path / "none")]) == 2
     assert "no reference" in capsys.readouterr().err
+
+
+def test_tables_of_the_readme_are_those_of_the_reference():
+    root = Path(__file__).parents[1]
+    text = (root / "README.md").read_text(encoding="utf-8")
+    again = readme.rewritten(text, root / "outputs" / "reference" / "cpu")
+    assert again == text, "run python -m deepicd.readme outputs/reference/cpu README.md"
+
+
+def test_differences_are_told_over_seeds(reference):
+    text = readme._differences(pd.read_csv(reference / check.DIFFERENCES))
+    mean = "+3.0 (+0.5 to +5.5); 2 up"  # of 2, 3 and 4 points; t(2) = 4.303
+    assert f"SFT + GRPO minus SFT |  |  | {mean} |" in text
+    assert "drawn answers |  |  | −3.0 (−3.0 to −3.0); 3 down |" in text
+
+
+def test_a_readme_without_marks_is_refused(tmp_path, reference, capsys):
+    page = tmp_path / "README.md"
+    page.write_text("no marks")
+    assert readme.main([str(reference), str(page)]) == 2
+    assert "marks" in capsys.readouterr().err and page.read_text() == "no marks"

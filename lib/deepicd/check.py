@@ -20,7 +20,7 @@ from deepicd.files import read_json, write_csv, write_json
 from deepicd.privacy import is_private_run
 
 EVALUATED = Path("06_evaluate_hierarchy") / "metrics.parquet"
-SCORES, MANIFEST = "scores.csv", "manifest.json"
+SCORES, DIFFERENCES, MANIFEST = "scores.csv", "differences.csv", "manifest.json"
 KEYS = ["system", "level", "metric"]
 METRICS = ("accuracy", "macro_f1", "micro_f1", "weighted_f1", "hierarchical_f1",
            "tree_distance", "well_formed", "in_catalogue")
@@ -48,7 +48,9 @@ def scores_of(run_dir: str | Path) -> pd.DataFrame:
 
 
 def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
-    """Write a reference of finished runs: scores, manifest, figures of the first.
+    """Write a reference of finished runs: scores, differences, manifest, figures.
+
+    The figures are those of the first run.
 
     Parameters
     ----------
@@ -72,6 +74,10 @@ def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
     tables = [scores_of(run).assign(run_seed=manifest["seed"])
               for run, manifest in zip(run_dirs, manifests, strict=True)]
     write_csv(pd.concat(tables, ignore_index=True).round(6), folder / SCORES)
+    paired = [pd.read_csv(run / EVALUATED.parent / DIFFERENCES)
+              .assign(run_seed=manifest["seed"])
+              for run, manifest in zip(run_dirs, manifests, strict=True)]
+    write_csv(pd.concat(paired, ignore_index=True).round(6), folder / DIFFERENCES)
     write_json({"runs": manifests, "metrics": METRICS}, folder / MANIFEST)
     shutil.rmtree(folder / "figures", ignore_errors=True)
     for file in sorted(run_dirs[0].glob("[0-9]*/figures/*")):

@@ -116,8 +116,8 @@ def sft_settings(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         max_length=settings.max_prompt + settings.max_completion + 1,
-        save_every=settings.save_every,
-        validate_every=settings.validate_every,
+        save_every=max(steps // 4, 1),
+        validate_every=max(steps // 5, 1) if settings.validate_every else 0,
         log_every=settings.log_every,
         seed=settings.seed,
     )
