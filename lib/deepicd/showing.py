@@ -116,7 +116,7 @@ def sampled_table(curves: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row for well_formed and each level; columns first, last: means over
-        the first and the last tenth of the logged steps.
+        the first and the last fifth of the logged steps.
 
     Examples
     --------
@@ -127,9 +127,9 @@ def sampled_table(curves: pd.DataFrame) -> pd.DataFrame:
     """
     rows = curves[curves["name"].str.startswith("sampled_")]
     wide = rows.pivot(index="step", columns="name", values="value").sort_index()
-    tenth = max(len(wide) // 10, 1)
+    fifth = max(len(wide) // 5, 1)
     table = pd.DataFrame(
-        {"first": wide.head(tenth).mean(), "last": wide.tail(tenth).mean()}
+        {"first": wide.head(fifth).mean(), "last": wide.tail(fifth).mean()}
     )
     return table.rename(index=lambda name: name.removeprefix("sampled_")).round(3)
 
