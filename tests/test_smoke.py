@@ -91,7 +91,7 @@ def test_report_shows_every_figure_and_only_what_is_there(study):
     page = (study.run_dir / "index.html").read_text()
     for picture in study.run_dir.glob("0*/figures/*.png"):
         assert picture.relative_to(study.run_dir).as_posix() in page
-    for word in ("macro F1", "Research only", "before and after", "SFT + GRPO"):
+    for word in ("macro F1", "Research only", "before and after", "SFT + RFT + GRPO"):
         assert word in page
     links = [part.split('"')[0] for part in page.split('href="')[1:]]
     assert links and all((study.run_dir / link).exists() for link in links)
