@@ -87,9 +87,9 @@ def _learned(answers, tokenizer, replay, settings: GrpoSettings):
     from datasets import concatenate_datasets
 
     chosen = best_right(answers, settings.rft_keep)
-    if chosen.empty and replay is not None:
-        return replay
     if chosen.empty:
+        if replay is not None:
+            return replay
         raise UserError(
             found=f"no right answer among {len(answers)} drawn",
             expected="at least one to learn from",

@@ -29,13 +29,13 @@ def resolve(text: str, candidates: list[tuple]) -> list[Mark]:
     reader = Reader(text, *_ahead(candidates))
     body = 0
     for number, candidate in enumerate(candidates):
-        start, after, header, colon, first = candidate
+        start, after, header, _, first = candidate
         if start < body:
             continue
         _, kind, _, name, rank, _, _, _, plain = header
         if not plain or rank <= EXAM and reader.reached >= RESULTS:
             reader.at = number
-            judged = JUDGES[kind](reader, Candidate(start, after, header, colon, first))
+            judged = JUDGES[kind](reader, Candidate(*candidate))
             if judged is None:
                 continue
             if judged != name:

@@ -53,7 +53,7 @@ class Reader:
             self.exam_done = False
         elif self.current == "physical_exam" and not self.exam_done:
             self.exam_done = self.said_something(start)
-        plain = first and (header.plain or header.name == name)
+        plain = first and header.name == name
         late = rank < RESULTS <= self.reached
         if plain and header.kind not in _DOUBTFUL and not late:
             doubt = ""
