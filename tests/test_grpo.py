@@ -8,7 +8,7 @@ import pytest
 import torch
 import training_kit as kit
 
-from deepicd import collapse, encoding, grpo, grpo_trainer, models, prompt_order
+from deepicd import collapse, encoding, grpo, grpo_plan, models, prompt_order
 from deepicd.errors import UserError
 from deepicd.options import settings_with
 from deepicd.resampling import refill
@@ -240,11 +240,11 @@ def test_the_easy_first_order_goes_from_right_to_wrong(prompt_set):
 
 def test_kl_weight_falls_to_zero_or_stays():
     cosine = grpo.GrpoSettings(beta=0.2, beta_schedule="cosine", steps=10)
-    found = [grpo_trainer.kl_weight(cosine, step) for step in range(11)]
+    found = [grpo_plan.kl_weight(cosine, step) for step in range(11)]
     assert found[0] == 0.2 and found[10] == pytest.approx(0)
     assert sorted(found, reverse=True) == found
     steady = dataclasses.replace(cosine, beta_schedule="constant")
-    assert {grpo_trainer.kl_weight(steady, step) for step in range(11)} == {0.2}
+    assert {grpo_plan.kl_weight(steady, step) for step in range(11)} == {0.2}
 
 
 @pytest.mark.parametrize("last, name", [

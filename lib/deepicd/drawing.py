@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.files import write_parquet
+from deepicd.grpo_plan import uniform
 from deepicd.grpo_settings import GrpoSettings
-from deepicd.grpo_trainer import uniform
 from deepicd.prefix import sample
 from deepicd.prompt_order import pass_rates
 from deepicd.rollouts import Judge

@@ -13,8 +13,8 @@ from deepicd import rewards, training
 from deepicd.collapse import CollapseGuard
 from deepicd.encoding import prompt_text
 from deepicd.errors import UserError
+from deepicd.grpo_plan import Plan
 from deepicd.grpo_settings import GrpoSettings, arguments, rows_a_pass
-from deepicd.grpo_trainer import Plan, trainer_class
 from deepicd.prompt_order import order_of_run, pass_rates, prompt_weights
 from deepicd.rollouts import Judge, RolloutLog
 from deepicd.sft import seed_everything
@@ -200,9 +200,11 @@ def make_trainer(
     """
     from trl import GRPOConfig
 
+    from deepicd.grpo_trainer import HouseTrainer
+
     functions, names, weights = rewards_
     given = arguments(settings, weights, str(folder), headless)
-    trainer = trainer_class()(
+    trainer = HouseTrainer(
         model=model,
         args=training.make_config(GRPOConfig, given),
         reward_funcs=[log.watch(n, f) for n, f in zip(names, functions, strict=True)],
