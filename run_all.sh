@@ -194,6 +194,12 @@ last_step() {
         | cut -c 1-60
 }
 
+test_workers() {  # one a core, four at most: each needs about 1.5 GB
+    local cores
+    cores="$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)"
+    echo $((cores < 4 ? cores : 4))
+}
+
 link_lib() {  # the package is used where it is; no build, no network
     "$PYTHON" - "$ROOT/lib" <<'PY'
 import pathlib
@@ -232,6 +238,10 @@ installed || install
 
 if [ "$command" = test ]; then
     cd "$ROOT" || exit 1
+    if [ $# -eq 0 ]; then  # all of them: files side by side, the slowest first
+        export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+        set -- -n "$(test_workers)" --dist loadfile --no-loadscope-reorder
+    fi
     exec "$PYTHON" -m pytest "$@"
 fi
 exec "$PYTHON" -P -m deepicd.stages "$command" "$@"
