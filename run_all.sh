@@ -196,7 +196,9 @@ last_step() {
 
 test_workers() {  # one a core, four at most: each needs about 1.5 GB
     local cores
-    cores="$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)"
+    # nproc answers OMP_NUM_THREADS where that is set
+    cores="$(env -u OMP_NUM_THREADS nproc 2>/dev/null \
+        || sysctl -n hw.ncpu 2>/dev/null || echo 1)"
     echo $((cores < 4 ? cores : 4))
 }
 

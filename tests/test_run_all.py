@@ -28,6 +28,7 @@ class Copy:
         (stages.parent / "__init__.py").write_text("")
         (stages / "__init__.py").write_text("")
         (stages / "__main__.py").write_text(ECHO)
+        (root / "lib" / "pytest.py").write_text(ECHO)
         (root / "requirements.txt").write_text("# nothing\n")
         (root / "requirements-gpu.txt").write_text("# nothing for a GPU\n")
         shutil.copy(ROOT / "run_all.sh", root)
@@ -76,6 +77,15 @@ def test_first_call_installs_says_why_and_hands_the_arguments_over(copy):
 def test_second_call_installs_nothing(copy):
     done = copy.call("check", cwd="/tmp")
     assert done.stdout.splitlines()[0] == "ARGUMENTS ['check']"
+
+
+def test_the_whole_suite_takes_all_cores_and_a_part_of_it_one(copy):
+    whole = copy.call("test", OMP_NUM_THREADS="1").stdout
+    cores = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0)
+    workers = min(len(cores), 4)
+    assert f"ARGUMENTS ['-n', '{workers}', '--dist', 'loadfile'" in whole
+    part = copy.call("test", "-k", "a word").stdout
+    assert part.splitlines()[0] == "ARGUMENTS ['-k', 'a word']"
 
 
 def test_other_requirements_are_installed_and_a_failure_is_one_message(copy):

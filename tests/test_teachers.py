@@ -236,7 +236,9 @@ def test_requests_keep_the_pace_that_was_asked(server):
         ("3", 3, 3), ("0.5", 0.5, 0.5), ("\u00b2", None, None), ("soon", None, None),
         ("", None, None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
         ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0), ("-1", None, None),
-        (formatdate(time.time() + 9000, usegmt=True), 5000, 9001),
+        pytest.param(
+            formatdate(time.time() + 9000, usegmt=True), 5000, 9001, id="in some hours"
+        ),
     ],
 )  # fmt: skip
 def test_retry_after_is_read(value, low, high):
