@@ -240,7 +240,8 @@ installed || install
 
 if [ "$command" = test ]; then
     cd "$ROOT" || exit 1
-    if [ $# -eq 0 ]; then  # all of them: files side by side, the slowest first
+    # All of them: files side by side, the slowest first. One GPU has room for one.
+    if [ $# -eq 0 ] && [ "$GPU" = no ]; then
         export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
         set -- -n "$(test_workers)" --dist loadfile --no-loadscope-reorder
     fi

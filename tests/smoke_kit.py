@@ -7,8 +7,6 @@ from pathlib import Path
 
 from deepicd.files import read_json
 
-LIB = str(Path(__file__).parents[1] / "lib")
-
 
 class Study:
     """Calls the runner on the real notebooks, with its outputs in a test folder."""
@@ -21,7 +19,7 @@ class Study:
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "deepicd.stages", "run", "--profile", "smoke"]
-        places = {"PYTHONPATH": LIB, "HOME": str(self.home), "TMPDIR": str(self.home)}
+        places = {"HOME": str(self.home), "TMPDIR": str(self.home)}
         return subprocess.run(
             [*command, "--outputs", str(self.outputs), *arguments],
             cwd=self.root,
@@ -40,6 +38,6 @@ class Study:
     def run_dir(self) -> Path:
         return self.outputs / "smoke-synthetic-seed0"
 
-    def status(self, run_dir: Path | None = None) -> dict[str, str]:
-        stages = read_json((run_dir or self.run_dir) / "manifest.json")["stages"]
+    def status(self) -> dict[str, str]:
+        stages = read_json(self.run_dir / "manifest.json")["stages"]
         return {name[:2]: state["status"] for name, state in stages.items()}

@@ -138,6 +138,13 @@ def test_gpu_requirements_only_where_a_gpu_answers(copy, answer, requirements, w
     assert f"install: {requirements} because {why}" in done.stdout
 
 
+def test_tests_do_not_share_a_gpu(copy):
+    copy.command("nvidia-smi", GPU_WORKS)
+    done = copy.call("test")
+    (copy.bin / "nvidia-smi").unlink()
+    assert "ARGUMENTS []" in done.stdout
+
+
 def test_help_needs_no_environment(tmp_path):
     fresh = Copy(tmp_path / "x")
     done = fresh.call("--help")
