@@ -7,15 +7,17 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 from house import FIRST, SECOND, STAGES, THIRD, House
 
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_json
+from deepicd.stages import report
 from deepicd.stages.execute import StageFailed
 from deepicd.stages.fingerprint import Hashes, reached_files
+from deepicd.stages.graph import GRPO, SFT, Stage, select
 from deepicd.stages.graph import STAGES as REAL
-from deepicd.stages.graph import Stage, select
 from deepicd.stages.handle import open_run
 from deepicd.stages.plan import PACKAGE
 from deepicd.stages.processes import descendants
@@ -355,3 +357,21 @@ def test_private_is_read_from_the_source_file(tmp_path):
     assert not run.private
     write_json({"private": True}, run.dir / "source.json")
     assert run.private
+
+
+def test_report_shows_a_note_that_only_the_last_model_gets_right(tmp_path):
+    answers = {"base": "xx", "sft": "gx", "sft_grpo": "gg"}  # of two notes, g is right
+    for stage, systems in {SFT: ("base", "sft"), GRPO: ("base", "sft_grpo")}.items():
+        rows = [
+            {"note_id": note, "note": f"{note} note", "system": system, "gold": "g",
+             "code": answers[system][place], "completion": "said"}
+            for system in systems for place, note in enumerate(("first", "second"))
+        ]  # fmt: skip
+        (tmp_path / stage).mkdir()
+        pd.DataFrame(rows).to_parquet(tmp_path / stage / "samples.parquet")
+    shown = report._before_after(tmp_path)
+    assert shown["note"] == "second note"
+    assert [a["system"] for a in shown["answers"]] == [
+        "LM, untrained", "SFT", "SFT + GRPO"
+    ]  # fmt: skip
+    assert [a["right"] for a in shown["answers"]] == [False, False, True]

@@ -3,12 +3,11 @@
 import tempfile
 from time import perf_counter
 
-from deepicd import encoding, grpo, models, rewards
+from deepicd import grpo, models, rewards
 from deepicd.bench.measure import Result
+from deepicd.bench.taught import taught_model
 from deepicd.icd import load_tree
-from deepicd.sft import SftSettings, train
 from deepicd.sources.synthetic import example_admissions
-from deepicd.tokenizer import train_tokenizer
 
 TITLE = "GRPO: one step, shared prompts against stock TRL"
 STEPS = 6
@@ -17,17 +16,15 @@ STEPS = 6
 def run() -> list[Result]:
     """Time steps of both trainers on the same notes, in one process.
 
-    A short SFT comes first, because a model that never ends its answer would be
-    timed on completions of full length.
-
     Returns
     -------
     list of Result
     """
     notes = example_admissions(200).assign(trace="The note points to this code.")
-    folder, tokenizer = _taught_model(notes)
-    shared, paid = _seconds_a_step(folder, tokenizer, notes, share=True)
-    stock, _ = _seconds_a_step(folder, tokenizer, notes, share=False)
+    with tempfile.TemporaryDirectory() as folder:
+        source, tokenizer = taught_model(notes, folder)
+        shared, paid = _seconds_a_step(source, tokenizer, notes, share=True)
+        stock, _ = _seconds_a_step(source, tokenizer, notes, share=False)
     return [
         Result("step, shared prompts", shared, "s"),
         Result("step, stock TRL", stock, "s"),
@@ -36,22 +33,9 @@ def run() -> list[Result]:
     ]
 
 
-def _taught_model(notes):
-    texts = encoding.rendered(notes["note"], notes, "reasoning", "brief")
-    tokenizer = train_tokenizer(texts, 4096)
-    net = models.make_model(tokenizer, "2m", 0)
-    data, _ = encoding.encode(notes, tokenizer, "reasoning", "brief", 512)
-    settings = SftSettings(steps=60, batch_size=16, validate_every=0, save_every=1000)
-    with tempfile.TemporaryDirectory() as folder:
-        net, _, _ = train(net, tokenizer, data, data, settings, folder)
-    folder = tempfile.mkdtemp()
-    models.save(net, tokenizer, f"{folder}/model")
-    return f"{folder}/model", tokenizer
-
-
-def _seconds_a_step(folder, tokenizer, notes, share: bool) -> tuple[float, float]:
+def _seconds_a_step(source, tokenizer, notes, share: bool) -> tuple[float, float]:
     tree, clock = load_tree(), _Clock()
-    net, _ = models.load(folder)
+    net, _ = models.load(source)
     data, _ = grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 400)
     settings = grpo.GrpoSettings(
         steps=STEPS, share_prompts=share, validate_every=0, save_every=1000, log_every=1

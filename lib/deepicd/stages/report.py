@@ -15,21 +15,6 @@ INDEX = "index.html"
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 LEVELS = ("chapter", "category", "full")
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-ORDER = (
-    "prior",
-    "nearest_case",
-    "tfidf_lr",
-    "embed_mlp",
-    "encoder",
-    "base",
-    "base_code_only",
-    "base_shots",
-    "sft",
-    "sft_rft",
-    "sft_grpo",
-    "sft_rft_grpo",
-    "oracle",
-)
 SAMPLE_CHARACTERS = 4000
 
 
@@ -157,6 +142,8 @@ def _results(run_dir: Path) -> dict | None:
     file = run_dir / EVALUATE / "metrics.parquet"
     if not file.exists():
         return None
+    from deepicd.figures.palette import in_order, look  # brings matplotlib
+
     frame = whole_set(pd.read_parquet(file))
     columns = [(level, metric) for level in LEVELS for metric in METRICS]
     answering = frame[frame["system"] != "oracle"]  # a limit, not a competitor
@@ -165,10 +152,10 @@ def _results(run_dir: Path) -> dict | None:
         for level, metric in columns
     }
     rows = []
-    for system in sorted(frame["system"].unique(), key=_place):
+    for system in in_order(frame["system"]):
         own = frame[frame["system"] == system]
         cells = [_cell(own, level, metric, best) for level, metric in columns]
-        rows.append({"system": _name(system), "cells": cells})
+        rows.append({"system": look(system).name, "cells": cells})
     cases = _cells(frame, "full", "accuracy")["n"]
     return {
         "levels": LEVELS,
@@ -207,17 +194,6 @@ def _cell(own: pd.DataFrame, level: str, metric: str, best: dict) -> dict | None
     return {"value": f"{row['value']:.3f}", "bounds": bounds, "best": bool(top)}
 
 
-def _place(system: str) -> tuple[int, str]:
-    known = [i for i, name in enumerate(ORDER) if system.startswith(name)]
-    return (known[-1] if known else 2, system)
-
-
-def _name(system: str) -> str:
-    from deepicd.figures.palette import look  # brings matplotlib: only where needed
-
-    return look(system).name
-
-
 def _readable(completion: str) -> str:
     text = completion.strip()[:SAMPLE_CHARACTERS]
     return text or "(nothing but white space)"
@@ -229,18 +205,21 @@ def _before_after(run_dir: Path) -> dict | None:
     frames = [pd.read_parquet(file) for file in files if file.exists()]
     if not frames:
         return None
+    from deepicd.figures.palette import look
+
     samples = pd.concat(frames, ignore_index=True)
     systems = samples.groupby("note_id")["system"].nunique()
-    complete = systems[systems == systems.max()].index
-    rows = samples[samples["note_id"] == _most_telling(samples, complete)]
+    samples = samples[samples["note_id"].isin(systems[systems == systems.max()].index)]
+    samples = samples.drop_duplicates(["note_id", "system"])
+    rows = samples[samples["note_id"] == _most_telling(samples)]
     answers = [
         {
-            "system": _name(row.system),
+            "system": look(row.system).name,
             "completion": _readable(str(row.completion)),
             "code": row.code if pd.notna(row.code) else "no code",
             "right": row.code == row.gold,
         }
-        for row in rows.drop_duplicates("system").itertuples()
+        for row in rows.itertuples()
     ]
     first = rows.iloc[0]
     return {
@@ -250,11 +229,9 @@ def _before_after(run_dir: Path) -> dict | None:
     }
 
 
-def _most_telling(samples: pd.DataFrame, notes) -> str:
-    """The first note whose first answer is wrong and whose last is right."""
-    for note in notes:
-        rows = samples[samples["note_id"] == note]
-        right = (rows["code"] == rows["gold"]).tolist()
-        if right[-1] and not right[0]:
-            return note
-    return notes[0]
+def _most_telling(samples: pd.DataFrame) -> str:
+    """The first of the notes that the last system gets right and most others wrong."""
+    right = samples.assign(right=samples["code"] == samples["gold"])
+    notes = right.groupby("note_id", sort=False)["right"]
+    told = notes.last() * (notes.size() - notes.sum())
+    return told.idxmax()
