@@ -52,6 +52,24 @@ def test_logits_and_gradients_are_those_of_a_full_pass(parts):
         )
 
 
+def test_gradients_repeat_to_the_bit_with_several_threads(parts):
+    net, tokenizer = parts
+    ids, mask, width = group_batch(tokenizer, prompts=4, group=16, longest=200, width=9)
+    seen, found = mask[:, -width:].bool(), set()
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        for _ in range(6):
+            net.zero_grad()
+            logits = prefix.completion_logits(net, ids, mask, width)
+            logits.log_softmax(-1)[seen].pow(2).mean().backward()
+            bits = [p.grad.numpy().tobytes() for p in net.parameters()]
+            found.add(b"".join(bits))
+    finally:
+        torch.set_num_threads(before)
+    assert len(found) == 1
+
+
 def test_greedy_answers_are_those_of_transformers(parts):
     net, tokenizer = parts
     prompts = [

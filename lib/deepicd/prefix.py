@@ -141,7 +141,8 @@ def logits_by_length(model, ids, mask, width: int, rows, most: int = 3):
     lengths = mask[rows, start:].sum(1).clamp(min=1).tolist()
     for part in buckets(lengths, most):
         chosen, longest = rows[part], max(lengths[i] for i in part)
-        opening = last[inverse[part]][:, None]
+        owner = inverse[part].to(ids.device)
+        opening = last.index_select(0, owner)[:, None]
         if longest == 1:
             yield chosen, opening
             continue
@@ -151,17 +152,23 @@ def logits_by_length(model, ids, mask, width: int, rows, most: int = 3):
             input_ids=ids[chosen, start : end - 1],
             attention_mask=seen[:, :-1],
             position_ids=_positions(seen)[:, start - shown : -1],
-            past_key_values=_rows_of(cache, inverse[part].to(ids.device)),
+            past_key_values=_rows_of(cache, owner),
             use_cache=True,
         )
         yield chosen, torch.cat([opening, out.logits], dim=1)
 
 
 def _rows_of(cache, rows: torch.Tensor):
-    """Copy rows of a cache; gradients flow back into it."""
+    """Copy rows of a cache; gradients flow back into it.
+
+    The gradient of `keys[rows]` is summed in no fixed order where torch has several
+    threads; that of `index_select` is, so a run on a CPU repeats itself to the bit.
+    """
     part = copy.copy(cache)
     part.layers = [copy.copy(layer) for layer in cache.layers]
-    part.batch_select_indices(rows)
+    for layer in part.layers:
+        layer.keys = layer.keys.index_select(0, rows)
+        layer.values = layer.values.index_select(0, rows)
     return part
 
 
