@@ -230,7 +230,10 @@ def _before_after(run_dir: Path) -> dict | None:
 
 
 def _most_telling(samples: pd.DataFrame) -> str:
-    """The first of the notes that the last system gets right and most others wrong."""
+    """Of the notes that the last system gets right, the one that most others do not.
+
+    The first note where there is none.
+    """
     right = samples.assign(right=samples["code"] == samples["gold"])
     notes = right.groupby("note_id", sort=False)["right"]
     told = notes.last() * (notes.size() - notes.sum())
