@@ -111,16 +111,16 @@ def split_sections(text: str) -> list[Section]:
 
 def _marks(folded: str, candidates: list[Candidate]) -> list[Mark]:
     marks = resolve(folded, candidates)
-    if not marks or marks[0].start > 0:
-        marks.insert(0, Mark(0, 0, "preamble"))
+    if not marks or marks[0][0] > 0:
+        marks.insert(0, (0, 0, "preamble", ""))
     return cut_marks(folded, marks)
 
 
 def _sections(text: str, marks: list[Mark]) -> list[Section]:
-    ends = [*(mark.start for mark in marks[1:]), len(text)]
+    ends = [*(start for start, *_ in marks[1:]), len(text)]
     return [
-        Section(m.name, m.start, end, text[m.start : end], m.body, m.doubt)
-        for m, end in zip(marks, ends, strict=True)
+        Section(name, start, end, text[start:end], body, doubt)
+        for (start, body, name, doubt), end in zip(marks, ends, strict=True)
     ]
 
 
@@ -214,7 +214,7 @@ def _check(mode: str) -> None:
 def _note(text: str, marks: list[Mark]) -> tuple[str, list[str]]:
     """Cut the kept bodies out; nothing else is copied."""
     bodies: dict[str, list[str]] = {}
-    doubts = dict.fromkeys([mark.doubt for mark in marks if mark.doubt])
+    doubts = dict.fromkeys([doubt for _, _, _, doubt in marks if doubt])
     end = len(text)
     for start, body, name, _ in reversed(marks):
         if name in TITLES:
@@ -222,7 +222,7 @@ def _note(text: str, marks: list[Mark]) -> tuple[str, list[str]]:
             if said.strip(_NOTHING):
                 bodies.setdefault(name, []).append(said)
         end = start
-    return _assemble(bodies, {mark.name for mark in marks}, doubts)
+    return _assemble(bodies, {name for _, _, name, _ in marks}, doubts)
 
 
 def _cop_note(text: str) -> tuple[str, list[str]]:
@@ -235,10 +235,13 @@ def _cop_note(text: str) -> tuple[str, list[str]]:
     return _assemble(bodies, {name for name, *_ in spans}, ())
 
 
+_MISSING = [(name, f"missing_{name}") for name in KEPT]
+
+
 def _assemble(bodies: dict[str, list[str]], names: set[str], doubts):
     """Join the bodies, which come last first, under the published titles; flag."""
     counts = any(name in bodies for name in _DECIDING)
-    flags = [f"missing_{name}" for name in KEPT if name not in bodies]
+    flags = [flag for name, flag in _MISSING if name not in bodies]
     if "brief_hospital_course" not in names:
         flags.append("no_hospital_course_header")
     if "discharge_exam" in names:

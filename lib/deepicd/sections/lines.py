@@ -114,28 +114,31 @@ def find_all(texts: list[str]) -> list[list[tuple]]:
     return found
 
 
-# Bytes as the numbers by which four of them are looked up: letters, gap, digit, other.
-_CODE = np.zeros(256, np.uint32)
-_CODE[97:123] = _CODE[65:91] = np.arange(1, 27)
-_CODE[95], _CODE[48:58] = 29, 30
-_NO_LETTER = (0, 29, 30)
 _DECORATION = np.zeros(256, bool)
 _DECORATION[list(b" \t#*-=_>.([)]0123456789")] = True
 _SMALL = np.zeros(256, bool)
 _SMALL[97:123] = True
 
 
+def _number(fours: np.ndarray) -> np.ndarray:
+    """Number four letters, which come as one word, by five bits of each.
+
+    These are the same for small and capital letters, so a table of a million bits
+    says at once whether four letters may begin or end a header.
+    """
+    pairs = (fours & 0x1F001F) << 5 | fours >> 8 & 0x1F001F
+    return (pairs << 10 | pairs >> 16) & 0xFFFFF
+
+
 def _table(keys: set[str], before: bool) -> np.ndarray:
-    """Mark all the fours of codes that stand for a key; short ones are filled up."""
+    """Mark the numbers of all keys; short ones are filled up with anything."""
     table = np.zeros(1 << 20, bool)
+    any_letter = [chr(number) for number in range(32)]
     for key in keys:
-        fours = [[int(_CODE[ord(c)]) for c in key]]
-        fill = _NO_LETTER
+        fours = [key]
         while len(fours[0]) < 4:
-            fours = [[c, *f] if before else [*f, c] for f in fours for c in fill]
-            fill = range(32)
-        for a, b, c, d in fours:
-            table[a << 15 | b << 10 | c << 5 | d] = True
+            fours = [c + f if before else f + c for f in fours for c in any_letter]
+        table[_number(np.frombuffer("".join(fours).encode(), "<u4"))] = True
     return table
 
 
@@ -148,14 +151,16 @@ def _places(joined: str, texts: list[str]):
     Gives four lists for each: begin of the line and the colon or end in the joined
     texts, the latter again counted in its note, and the number of the note.
     """
-    letters = np.frombuffer(joined.encode("ascii", "replace"), np.uint8)
+    padded = b"\n\n\n" + joined.encode("ascii", "replace")
+    letters = np.frombuffer(padded, np.uint8, offset=3)
+    fours = np.ndarray(len(letters), "<u4", padded, strides=1)  # that end at a place
     marks = np.flatnonzero((letters == 10) | (letters == 58))
     colon = letters[marks] == 58
     ends, colons = marks[~colon], marks[colon]
     begins, ends = ends[:-1] + 1, ends[1:]
     past = np.cumsum(colon)  # colons up to each mark
     firsts = np.append(colons, len(letters))[past[~colon][:-1]]
-    tailed = _tails(letters, colons - 1)
+    tailed = _tails(letters, fours, colons - 1)
     headed = colons[tailed]
     owner = (np.arange(len(marks)) - past)[colon][tailed]  # line ends before each
     near = firsts - begins <= _MAX
@@ -165,9 +170,10 @@ def _places(joined: str, texts: list[str]):
     near &= (firsts < ends) | short
     look &= near
     maybe = np.flatnonzero(near & ~look)
-    look[maybe] = _HEADS[_four(letters, _past_decoration(letters, begins[maybe], 1))]
+    heads = _past_decoration(letters, begins[maybe], 1) + 3
+    look[maybe] = _HEADS[_number(fours[heads])]
     none = np.flatnonzero(short & (firsts > ends) & ~look)
-    look[none] = _tails(letters, ends[none] - 1)
+    look[none] = _tails(letters, fours, ends[none] - 1)
     colon = firsts < ends
     with_, without = np.flatnonzero(look & colon), np.flatnonzero(look & ~colon)
     later = (firsts[owner] < headed) | (headed - begins[owner] > _MAX)
@@ -185,9 +191,9 @@ def _columns(origins, begins, places):
     return [column.tolist() for column in columns]
 
 
-def _tails(letters, places) -> np.ndarray:
+def _tails(letters, fours, places) -> np.ndarray:
     """Whether a header may end there, or a little before, behind some decoration."""
-    return _TAILS[_four(letters, _past_decoration(letters, places, -1, 7) - 3)]
+    return _TAILS[_number(fours[_past_decoration(letters, places, -1, 7)])]
 
 
 def _past_decoration(letters, places, step: int, most: int = 24) -> np.ndarray:
@@ -200,15 +206,6 @@ def _past_decoration(letters, places, step: int, most: int = 24) -> np.ndarray:
             break
         places[moving] += step
     return places
-
-
-def _four(letters, places) -> np.ndarray:
-    """Number the four letters from each place on."""
-    code = _CODE[letters.take(places, mode="clip")]
-    for i in (1, 2, 3):
-        code <<= 5
-        code |= _CODE[letters.take(places + i, mode="clip")]
-    return code
 
 
 @lru_cache(maxsize=1 << 16)

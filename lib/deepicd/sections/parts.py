@@ -61,58 +61,53 @@ def cut_marks(text: str, marks: list[Mark]) -> list[Mark]:
         With `discharge_exam`, `pertinent_results` and `discharge_medications` added
         where they have no header of their own.
     """
-    names = {mark.name for mark in marks}
+    names = {name for _, _, name, _ in marks}
     if "physical_exam" not in names:
         marks = _with_exam(text, marks)
-    added: list[Mark] = []
     listed = "discharge_medications" in names
-    for number, mark in enumerate(marks):
-        if mark.name in _CUT:
-            body = text[mark.body : _end(text, marks, number)]
-            if mark.name == "physical_exam":
-                added += _cut_exam(body, mark.body)
-            else:
-                added += _cut_list(body, mark.body, listed)
+    added: list[Mark] = []
+    end = len(text)
+    for start, body, name, _ in reversed(marks):
+        if name == "physical_exam":
+            added += _cut_exam(text[body:end], body)
+        elif name == "medications_on_admission":
+            added += _cut_list(text[body:end], body, listed)
+        end = start
     return sorted([*marks, *added]) if added else marks
-
-
-_CUT = ("physical_exam", "medications_on_admission")
-
-
-def _end(text: str, marks: list[Mark], number: int) -> int:
-    return marks[number + 1].start if number + 1 < len(marks) else len(text)
 
 
 def _with_exam(text: str, marks: list[Mark]) -> list[Mark]:
     """Find an exam without a header at the end of the social or family history."""
     out = []
-    for number, mark in enumerate(marks):
+    ends = [*(start for start, *_ in marks[1:]), len(text)]
+    for mark, end in zip(marks, ends, strict=True):
+        _, begin, name, _ = mark
         out.append(mark)
-        if mark.name in ("social_history", "family_history"):
-            body = text[mark.body : _end(text, marks, number)]
-            found = list(_SYSTEM.finditer("\n" + body.lower()))
+        if name in ("social_history", "family_history"):
+            found = list(_SYSTEM.finditer("\n" + text[begin:end].lower()))
             if len({line[1] for line in found}) >= 3:
-                at = mark.body + found[0].start()
-                out.append(Mark(at, at, "physical_exam", "exam_without_header"))
+                at = begin + found[0].start()
+                out.append((at, at, "physical_exam", "exam_without_header"))
     return out
 
 
 def _cut_exam(body: str, start: int) -> list[Mark]:
-    places = (_discharge_at(body), _again_at(body))
+    lowered = _lowered(body)
+    places = (_discharge_at(body, lowered), _again_at(body, lowered))
     found = [(at, "discharge_exam") for at in places if at >= 0]
     has_lab = any(word in body for word in _LAB_WORDS)
     lab = _LAB_LINE.search(body) if has_lab else None
     if lab:
         found.append((lab.start(), "pertinent_results"))
     return [
-        Mark(start + at, start + at, name, "cut_without_header")
+        (start + at, start + at, name, "cut_without_header")
         for at, name in sorted(found)[:1]
     ]
 
 
-def _discharge_at(body: str) -> int:
+def _discharge_at(body: str, lowered: str) -> int:
     """Find where an exam turns to another day; -1 if it does not."""
-    for start, line in _hinted(body):
+    for start, line in _hinted(body, lowered):
         if _other_time(line, _LETTER.search(body, 0, start) is not None):
             return start
         inside = _INSIDE.search(line)
@@ -121,13 +116,13 @@ def _discharge_at(body: str) -> int:
     return -1
 
 
-def _again_at(body: str) -> int:
+def _again_at(body: str, lowered: str) -> int:
     """Find where an exam without a header of its own starts again; -1 if none does.
 
     It starts again where it comes back to vital signs, appearance or head after at
     least two other systems.
     """
-    lowered = "\n" + body.lower()
+    lowered = "\n" + lowered
     if all(sum(map(lowered.count, heads)) < 2 for heads in _FIRST_HEADS):
         return -1
     seen: set[str] = set()
@@ -164,11 +159,13 @@ def _block_start(body: str, low: int, line: int) -> int:
     return line if _LETTER.search(body, before, line) and line else before
 
 
-def _hinted(body: str) -> list[tuple[int, str]]:
+def _lowered(body: str) -> str:
+    lowered = body.lower()  # a few letters change length with their case
+    return lowered if len(lowered) == len(body) else body
+
+
+def _hinted(body: str, lowered: str) -> list[tuple[int, str]]:
     """Give the lines, and where they start, that may name another day."""
-    lowered = body.lower()
-    if len(lowered) != len(body):  # a few letters change length with their case
-        lowered = body
     starts = set()
     for hint in _HINTS:
         at = lowered.find(hint)
@@ -201,14 +198,14 @@ def _other_time(line: str, after_text: bool) -> bool:
 
 def _cut_list(body: str, at: int, listed: bool) -> list[Mark]:
     """End the admission's medications where a discharge list starts."""
-    for start, line in _hinted(body):
+    for start, line in _hinted(body, _lowered(body)):
         head, colon, _ = line.partition(":")
         short = len(head) <= 60 and bool(colon or len(line) <= 40)
         if short and (_LIST_HEAD.match(head) or colon and _OTHER_TIME.search(head)):
             place = at + start
-            return [Mark(place, place, "discharge_medications", "cut_without_header")]
+            return [(place, place, "discharge_medications", "cut_without_header")]
     items = [] if listed else list(_FIRST_ITEM.finditer(body))
     if len(items) > 1:
         place = at + items[1].start()
-        return [Mark(place, place, "discharge_medications", "second_list_left_out")]
+        return [(place, place, "discharge_medications", "second_list_left_out")]
     return []

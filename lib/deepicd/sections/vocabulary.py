@@ -33,6 +33,7 @@ class Header(NamedTuple):
     late : whether it surely belongs to the results or to what follows
     list : whether it may be Medications on Admission
     plain : whether its place in the order alone decides
+    undoubted : whether it has neither a gap nor a slip
     """
 
     names: tuple[str, ...]
@@ -44,6 +45,7 @@ class Header(NamedTuple):
     late: bool
     list: bool
     plain: bool
+    undoubted: bool
 
 
 def _header(names: tuple[str, ...], kind: str, admission: bool = False) -> Header:
@@ -53,7 +55,9 @@ def _header(names: tuple[str, ...], kind: str, admission: bool = False) -> Heade
     late = late and min(ranks) >= RANK["pertinent_results"]
     meds = "medications_on_admission" in names
     plain = sure and names[0] not in _JUDGED
-    return Header(names, kind, admission, names[0], ranks[0], sure, late, meds, plain)
+    undoubted = kind not in ("gap", "misspelt")
+    about = (names[0], ranks[0], sure, late, meds, plain, undoubted)
+    return Header(names, kind, admission, *about)
 
 
 _JUDGED = ("physical_exam", "discharge_exam", "medications_on_admission")
