@@ -76,6 +76,7 @@ def plot_training(frame: pd.DataFrame) -> Figure:
         _curves(panels[0, 1], table, names)
         panels[0, 1].set(title="Validation accuracy", ylim=(0, 1),
                          ylabel="share of notes")
+        panels[0, 1].legend(loc="best")  # the axis is fixed: where no curve runs
     return fig
 
 
