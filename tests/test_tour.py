@@ -1,5 +1,6 @@
 """The tour's frames and figures, for codes of every shape; the benchmark command."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -77,6 +78,8 @@ def test_a_group_without_spread_has_no_advantage():
 
 def test_benchmarks_that_are_listed_can_run():
     assert {"icd", "rewards"} <= set(bench.names())
+    for name in bench.names():
+        assert callable(importlib.import_module(f"deepicd.bench.{name}").run), name
     with pytest.raises(UserError, match="benchmark 'icdd'"):
         bench.run("icdd")
 

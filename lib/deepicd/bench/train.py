@@ -8,9 +8,9 @@ import torch
 
 from deepicd import encoding, grpo, models, rewards, sft, training
 from deepicd.bench.measure import Result, best_seconds
-from deepicd.bench.taught import taught_model
 from deepicd.rollouts import RolloutLog
 from deepicd.sources.synthetic import example_admissions
+from deepicd.tokenizer import train_tokenizer
 
 TITLE = "Training: one SFT and one GRPO step against stock TRL, with time shares"
 REPEATS = 5
@@ -30,10 +30,27 @@ def run() -> list[Result]:
     """
     notes = example_admissions(300).assign(trace="The note points to this code.")
     with tempfile.TemporaryDirectory() as folder:
-        source, tokenizer = taught_model(notes, folder)
+        source, tokenizer = _taught_model(notes, folder)
         return sft_results(notes, tokenizer, folder) + grpo_results(
             notes, source, tokenizer, folder
         )
+
+
+def _taught_model(notes, folder: str):
+    """Folder and tokenizer of a model that has learned to end its answers.
+
+    One that never ends would be timed on completions of full length.
+    """
+    texts = encoding.rendered(notes["note"], notes, "reasoning", "brief")
+    tokenizer = train_tokenizer(texts, 4096)
+    net = models.make_model(tokenizer, "2m", 0)
+    data, _ = encoding.encode(notes, tokenizer, "reasoning", "brief", 512)
+    settings = sft.SftSettings(
+        steps=60, batch_size=16, validate_every=0, save_every=1000
+    )
+    net, _, _ = sft.train(net, tokenizer, data, None, settings, f"{folder}/teaching")
+    models.save(net, tokenizer, f"{folder}/model")
+    return f"{folder}/model", tokenizer
 
 
 def sft_results(notes, tokenizer, folder: str) -> list[Result]:
