@@ -1,6 +1,7 @@
 """Grids: what is run, what is reused, what a kill costs, what the answers say."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import training_kit as kit
 
 from deepicd import ablations
 from deepicd.ablations import comparison, execute, jobs, material, runs, telling
+from deepicd.ablations.kept import Kept
 from deepicd.ablations.points import resolve
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_json, write_parquet
@@ -250,6 +252,55 @@ def test_the_table_of_runs_answers_sql(study):
     assert found["s"].tolist() == [2.0] and found["n"].item() >= 1
     sft = table[table["kind"] == "sft"]
     assert sft["reward"].isna().all()  # an SFT run knows no reward
+
+
+def all_done(study, given):
+    return [job for job in study.all_jobs(given) if job.finished]
+
+
+def test_runs_that_a_reference_keeps_are_taken_from_it(study, tmp_path, counted):
+    grid, folder = points(reward=["tree", "flat"], seed=[0]), tmp_path / "kept"
+    study.run(grid)
+    Kept(folder).add(all_done(study, grid[:1]))
+    Kept(folder).add(all_done(study, grid))  # what was kept before stays, once
+    assert len(pd.read_parquet(folder / "answers.parquet")) == 3 * len(
+        study.material.test())
+    elsewhere = tmp_path / "run"
+    shutil.copytree(study.run_dir, elsewhere, ignore=shutil.ignore_patterns("07*"))
+    assert (ablations.Study(elsewhere, kept=None).plan(grid)["state"] == "new").all()
+    other = ablations.Study(elsewhere, kept=folder)
+    plan = other.plan(grid)
+    assert (plan["state"] == "kept").all() and plan["minutes"].sum() == 0
+    assert "0 new, 0 finished and reused, 3 taken" in telling.tell_plan(plan, 1)
+    counted.clear()
+    assert other.run(grid) == 0 and counted == []
+    table = study.table().set_index("key")[list(other.table().columns[1:])]
+    pd.testing.assert_frame_equal(
+        other.table().set_index("key"), table.loc[other.table()["key"]])
+    for one, there in zip(study.all_jobs(grid), other.all_jobs(grid), strict=True):
+        mine, theirs = study.predictions(one), other.predictions(there)
+        assert mine[["note_id", "code"]].equals(theirs[["note_id", "code"]])
+    assert "keeps codes alone" in ablations.show_note(other, [plan["key"].iloc[1]])
+
+    # A new run starts from the kept SFT run: that one is trained again, with its model.
+    more = grid + points(reward=["chapter"], seed=[0])
+    assert other.plan(more)["state"].tolist() == ["new", "finished", "finished", "new"]
+    assert other.run(more) == 2 and [kind for kind, *_ in counted] == ["sft", "grpo"]
+    again = other.jobs(grid[0])[0]
+    assert again.has_model and "from" not in again.done()
+    assert again.done()["scores"] == study.jobs(grid[0])[0].done()["scores"]
+
+
+def test_the_hash_of_code_is_that_of_its_meaning(tmp_path):
+    found = []
+    for text in ("def f(x):\n    'Says.'\n    return x  # why",
+                 "def f(x):\n    'Says more.'\n\n    return x",
+                 "def f(x):\n    'Says.'\n    return -x"):
+        file = tmp_path / "code.py"
+        file.write_text(text)
+        found.append(jobs._meaning(file)[:12])
+    # Python 3.11, 3.12 and 3.13, whose syntax trees differ, give this hash.
+    assert found[0] == found[1] == "16122e165224" != found[2]
 
 
 def section_of(study, **own):

@@ -7,6 +7,7 @@ once and shared (`study`, `execute`); answers come from the runs' predictions
 """
 
 from deepicd.ablations.explore import explore, export, show_note, what_changed
+from deepicd.ablations.kept import KEPT
 from deepicd.ablations.law import Law, fit_law
 from deepicd.ablations.points import changed, grid
 from deepicd.ablations.question import Question, ask, save_differences
@@ -15,6 +16,7 @@ from deepicd.ablations.sections import Changes, Section, load_sections
 from deepicd.ablations.study import Study
 
 __all__ = [
+    "KEPT",
     "Changes",
     "Law",
     "Question",

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from deepicd.ablations.kept import KEPT
 from deepicd.ablations.question import ask, save_differences
 from deepicd.ablations.reference import save_reference
 from deepicd.ablations.sections import Changes, load_sections
@@ -40,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--options", default="{}", help="parameters of every run")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")
     parser.add_argument("--n-boot", type=int, default=1000, help="resamples")
+    parser.add_argument("--anew", action="store_true",
+                        help="run also what outputs/reference keeps")
     parser.add_argument("--plan", action="store_true", help="tell the plan and stop")
     parser.add_argument("--save", default="", help="keep it, in outputs/reference/cpu")
     return parser
@@ -52,7 +55,7 @@ def _run(given) -> None:
         parse_value(options, given.options),
     )  # fmt: skip
     sections = load_sections(given.ablation, _list(given.sections), changes)
-    study = Study(given.run, given.workers, _Line())
+    study = Study(given.run, given.workers, _Line(), None if given.anew else KEPT)
     chosen = {name: one for name, one in sections.items() if one.runs}
     points = [p for one in chosen.values() for _, p in one.points()]
     print(tell_plan(study.plan(points), study.workers), flush=True)

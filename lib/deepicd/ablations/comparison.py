@@ -1,5 +1,6 @@
 """Variants of a section beside one another: the same notes, patients and seeds."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import pandas as pd
@@ -140,6 +141,12 @@ def laws(points: pd.DataFrame) -> dict[str, Law]:
         if law:
             found[level] = law
     return found
+
+
+def law_table(points: pd.DataFrame) -> pd.DataFrame:
+    """The law after RL as a table: a row a level, the fields of `Law`."""
+    return pd.DataFrame([{"level": level} | dataclasses.asdict(law)
+                         for level, law in laws(points).items()])
 
 
 def law_lines(points: pd.DataFrame) -> pd.DataFrame:

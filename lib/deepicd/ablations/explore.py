@@ -10,6 +10,7 @@ from deepicd.ablations.points import changed
 from deepicd.ablations.study import Study
 from deepicd.findings import PRIVATE_TEXT
 
+NOT_KEPT = "(a run of the reference, which keeps codes alone)"
 SCORES = ("accuracy_chapter", "accuracy_category", "accuracy_full", "macro_f1_full",
           "well_formed")
 
@@ -78,7 +79,8 @@ def show_note(study: Study, keys: Sequence[str], place: int = 0) -> str:
         rows = pd.read_parquet(file)
         for row in rows[rows["note_id"] == note["note_id"]].itertuples():
             code = row.code if isinstance(row.code, str) else "none"
-            parts.append(f"--- {name} (code: {code})\n{row.completion.strip()[:600]}")
+            said = row.completion.strip()[:600] if row.completion else NOT_KEPT
+            parts.append(f"--- {name} (code: {code})\n{said}")
     return "\n\n".join(parts)
 
 

@@ -58,6 +58,11 @@ class Job:
         return any((self.folder / "checkpoints").glob("**/checkpoint-*"))
 
     @property
+    def has_model(self) -> bool:
+        """Whether its model is here; of a run kept in the reference it is not."""
+        return (self.folder / "model").exists()
+
+    @property
     def steps(self) -> int:
         return (self.point.sft if self.kind == SFT else self.point.grpo).steps
 
@@ -140,7 +145,17 @@ def _meaning(path: Path) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):
             body[0] = ast.Pass()
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest()
+
+
+def _plain(node):
+    """A syntax tree as tuples; empty fields, which Python versions add, left out."""
+    if isinstance(node, list):
+        return [_plain(one) for one in node]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = [(name, _plain(value)) for name, value in ast.iter_fields(node)]
+    return type(node).__name__, [(n, v) for n, v in fields if v not in ([], None)]
 
 
 def _is_text(node) -> bool:

@@ -133,8 +133,11 @@ class Question:
         return telling.tell(self.section, self.differences, laws, self.points)
 
     def tell(self) -> None:
-        """Print the answer, and what would change it."""
+        """Print the answer, that of the reference behind a quick one, what changes it.
+        """
         said = self.answer()
+        if self.differences is not None and self.section.scope == "quick":
+            said += reference.text(self.section.name)
         for sentence in said or ["Not answered here; ablation=full runs it."]:
             print("-", sentence)
         print("\nWhat would change it:", self.section.change)

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepicd.ablations.comparison import law_table
+from deepicd.ablations.kept import DETAILS, REFERENCE, Kept
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_csv, write_json, write_text
 
-FOLDER = Path(__file__).parents[3] / "outputs" / "reference" / "cpu"
-TABLE, DETAILS, MANIFEST = "ablations.csv", "ablations", "manifest.json"
+FOLDER, TABLE, MANIFEST = REFERENCE, "ablations.csv", "manifest.json"
 NONE = "No reference run is kept in outputs/reference/cpu."
 MARK = "REFERENCE RUN, not this one"
 
 
 def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
-    """Keep the answers of finished sections: table of runs, text, figures.
+    """Keep finished sections: runs with their answers, tables, text, figures.
 
     Parameters
     ----------
@@ -40,6 +41,7 @@ def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
     folder, study = Path(folder), done[0].study
     details = folder / DETAILS
     write_csv(_small(study.table()), folder / TABLE)
+    Kept(details).add([job for q in done for job in study.all_jobs(q.givens)])
     for question in done:
         _save_section(question, details)
     run = Path(study.run_dir) / MANIFEST
@@ -67,6 +69,8 @@ def _save_section(question, details: Path) -> None:
     scores = wide_table(question.metrics)
     write_csv(scores.reset_index(), details / f"{name}_scores.csv")
     write_csv(question.differences.round(5), details / f"{name}_differences.csv")
+    if question.section.law:
+        write_csv(law_table(question.points).round(5), details / f"{name}_laws.csv")
     said = question.answer()
     write_json({"seeds": list(question.section.seeds), "scope": question.section.scope,
                 "answer": said}, details / f"{name}.json")

@@ -8,11 +8,13 @@ import pandas as pd
 from deepicd.ablations.cost import Clock
 from deepicd.ablations.execute import check_workers, run_jobs
 from deepicd.ablations.jobs import DONE, GRPO, SFT, Job, jobs_of
+from deepicd.ablations.kept import KEPT, Kept
 from deepicd.ablations.material import load_material
 from deepicd.ablations.points import resolve
 from deepicd.files import read_json, write_parquet
 from deepicd.privacy import is_private_run
 
+HAD = "finished", "kept"
 FIRST = ["key", "kind", "seed", "seconds", "needs", "style", "reward"]
 
 
@@ -27,16 +29,21 @@ class Study:
         Runs side by side.
     report : callable, optional
         Called with done, total, text.
+    kept : path-like or None
+        Folder with runs of the reference, taken from there instead of being run
+        again where everything they depend on is the same; None runs all here.
     """
 
     def __init__(
         self, run_dir: str | Path, workers: int = 1,
         report: Callable[[int, int, str], None] | None = None,
+        kept: str | Path | None = KEPT,
     ):
         check_workers(workers)
         self.run_dir = str(Path(run_dir).expanduser().resolve())
         self.material = load_material(self.run_dir)
         self.workers, self.report = workers, report
+        self.kept = Kept(kept)
         self.private = is_private_run(self.run_dir)
 
     def jobs(self, given: Mapping) -> tuple[Job | None, Job | None]:
@@ -58,22 +65,40 @@ class Study:
         Returns
         -------
         DataFrame
-            One row a run: key, kind, seed, state (finished, interrupted, new),
-            minutes (0 where finished), basis of the estimate, then parameters.
+            One row a run: key, kind, seed, state (finished, kept in the reference,
+            interrupted, new), minutes (0 where nothing is to do), basis of the
+            estimate, then parameters.
         """
         clock, rows = self._clock(), []
-        for job in self.all_jobs(points):
-            state = "interrupted" if job.started else "new"
-            state = "finished" if job.finished else state
-            minutes = 0.0 if job.finished else clock.seconds(job) / 60
+        for job, state in self._states(self.all_jobs(points)):
+            minutes = 0.0 if state in HAD else clock.seconds(job) / 60
             rows.append({"key": job.key, "kind": job.kind, "seed": job.point.seed,
                          "state": state, "minutes": round(minutes, 2),
                          "basis": clock.basis} | job.point.of(job.kind))
         return pd.DataFrame(rows)
 
+    def _states(self, jobs: Sequence[Job]) -> list[tuple[Job, str]]:
+        """What is there of each job."""
+        had = {j.key for j in jobs if j.finished or j.key in self.kept}
+        # Kept runs have no model: one that a new run starts from is trained again.
+        starts = {j.needs for j in jobs if j.key not in had}
+        had -= {j.key for j in jobs if j.key in starts and not j.has_model}
+        found = []
+        for job in jobs:
+            state = "interrupted" if job.started else "new"
+            if job.key in had:
+                state = "finished" if job.finished else "kept"
+            found.append((job, state))
+        return found
+
     def run(self, points: Sequence[Mapping]) -> int:
         """Do what is not finished of the points; gives the number of runs done."""
         jobs = self.all_jobs(points)
+        for job, state in self._states(jobs):
+            if state == "kept":
+                self.kept.unpack(job)
+            elif state not in HAD:
+                (job.folder / DONE).unlink(missing_ok=True)  # answers without model
         return run_jobs(jobs, self.run_dir, self._clock(), self.workers, self.report,
                         lambda job: self.save_table())
 

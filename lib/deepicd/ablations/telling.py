@@ -126,11 +126,14 @@ def _chance(differences: pd.DataFrame) -> str:
 def tell_plan(plan: pd.DataFrame, workers: int) -> str:
     """Runs new, interrupted and reused, and how long they will take."""
     count = plan["state"].value_counts()
-    new, torn, old = (int(count.get(s, 0)) for s in ("new", "interrupted", "finished"))
+    new, torn, old, kept = (
+        int(count.get(s, 0)) for s in ("new", "interrupted", "finished", "kept"))
     minutes = plan["minutes"].sum() / workers
     parts = [f"{len(plan)} runs: {new} new", f"{old} finished and reused"]
     if torn:
         parts.insert(1, f"{torn} to go on from a checkpoint")
+    if kept:
+        parts.append(f"{kept} taken from the reference kept in outputs/reference")
     time = "nothing to do" if not new + torn else f"about {minutes:.0f} minutes"
     if 0 < minutes < 1:
         time = "less than a minute"
