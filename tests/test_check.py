@@ -142,6 +142,33 @@ def test_differences_are_told_over_seeds(reference):
     assert "drawn answers |  |  | −3.0 (−3.0 to −3.0); 3 down |" in text
 
 
+def test_kept_grids_are_told_in_the_readme(tmp_path):
+    rows = [("tree", "flat", level, metric, value, low, high, "against", "overall", 5)
+            for level, metric, value, low, high in (
+                ("chapter", "accuracy", 0.02, 0.01, 0.03),
+                ("category", "accuracy", 0.02, -0.01, 0.05),
+                ("full", "accuracy", -0.02, -0.03, -0.01),
+                ("full", "macro_f1", 0.0, -0.01, 0.01))]
+    rows += [(*rows[0][:2], "full", "accuracy", 0.5, 0.4, 0.6, "against", "head", 5)]
+    columns = ["a", "b", "level", "metric", "value", "low", "high", "comparison",
+               "stratum", "seeds"]
+    assert readme.ablations(tmp_path) == ""
+    for name, compare in (("reward", "against"), ("sizes", "gain")):
+        table = pd.DataFrame(rows, columns=columns).assign(comparison=compare)
+        write_csv(table, tmp_path / "ablations" / f"{name}_differences.csv")
+    laws = [{"level": level, "slope": 0.05, "low": 0.04, "high": 0.06, "r2": 0.875,
+             "sizes": 5, "runs": 25} for level in ("chapter", "category", "full")]
+    write_csv(pd.DataFrame(laws), tmp_path / "ablations" / "sizes_laws.csv")
+    first, second = readme.ablations(tmp_path).split("\n\n")
+    assert first.startswith("| a. Which reward? 5 seeds, points | chapter accuracy |")
+    assert first.splitlines()[2:] == [
+        "| tree minus flat | **+2.0 (+1.0 to +3.0)** | +2.0 (−1.0 to +5.0) "
+        "| **−2.0 (−3.0 to −1.0)** | 0.0 (−1.0 to +1.0) |"]
+    cell = "**+5.0 (+4.0 to +6.0)**, R² 0.88"
+    assert second.endswith("after RL: line over 5 sizes, 25 runs "
+                           f"| {cell} | {cell} | {cell} |  |")
+
+
 def test_a_readme_without_marks_is_refused(tmp_path, reference, capsys):
     page = tmp_path / "README.md"
     page.write_text("no marks")

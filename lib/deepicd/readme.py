@@ -1,7 +1,7 @@
 """The result tables of the README, written from the reference: they cannot drift.
 
 `python -m deepicd.readme outputs/reference/cpu README.md` rewrites what stands between
-the two marks; a test compares the README with the reference.
+the marks; a test compares the README with the reference.
 """
 
 import argparse
@@ -12,12 +12,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from deepicd.ablations import Section, load_sections
+from deepicd.ablations.kept import DETAILS
 from deepicd.check import DIFFERENCES, SCORES
 from deepicd.errors import UserError
 from deepicd.figures.palette import in_order, look
 from deepicd.files import write_text
+from deepicd.tables import OVERALL
 
-START, END = "<!-- tables of the reference -->", "<!-- end of these tables -->"
+MARKS = ("<!-- tables of the reference -->", "<!-- end of these tables -->")
+GRIDS = ("<!-- ablations of the reference -->", "<!-- end of the ablations -->")
 COLUMNS = (("chapter", "accuracy"), ("category", "accuracy"), ("full", "accuracy"),
            ("full", "macro_f1"))
 HEAD = ("| chapter accuracy | category accuracy | full-code accuracy "
@@ -100,20 +104,64 @@ def _signed(value: float) -> str:
     return f"{'+' if points > 0 else '−' if points < 0 else ''}{abs(points):.1f}"
 
 
+def ablations(folder: str | Path) -> str:
+    """Write a table for each section of notebook 07 that a reference keeps.
+
+    A difference is bold where its interval excludes zero; nothing where none is kept.
+    """
+    folder = Path(folder) / DETAILS
+    kept = [(section, folder / f"{name}_differences.csv")
+            for name, section in load_sections("full").items()]
+    return "\n\n".join(_grid(section, file) for section, file in kept if file.exists())
+
+
+def _grid(section: Section, file: Path) -> str:
+    table = pd.read_csv(file)
+    main = table[(table["comparison"] == section.compare)
+                 & (table["stratum"] == OVERALL)]
+    head = f"| {section.letter}. {section.title} {main['seeds'].max()} seeds, points "
+    rows = [head + HEAD]
+    for (a, b), pair in main.groupby(["a", "b"], sort=False):
+        known = pair.set_index(["level", "metric"])
+        cells = [_cell(known.loc[column]) for column in COLUMNS]
+        rows.append(f"| {look(a).name} minus {look(b).name} | {' | '.join(cells)} |")
+    laws = file.with_name(f"{section.name}_laws.csv")
+    if laws.exists():
+        rows.append(_law(pd.read_csv(laws).set_index("level")))
+    return "\n".join(rows)
+
+
+def _law(laws: pd.DataFrame) -> str:
+    """What a doubling of the traces brings, after RL, and R² over all runs."""
+    law = laws.rename(columns={"slope": "value"})
+    cells = [f"{_cell(law.loc[level])}, R² {law.loc[level, 'r2']:.2f}"
+             for level, metric in COLUMNS if metric == "accuracy"]
+    sizes, runs = laws[["sizes", "runs"]].iloc[0].astype(int)
+    name = f"a doubling of the traces, after RL: line over {sizes} sizes, {runs} runs"
+    return f"| {name} | {' | '.join([*cells, ''])} |"
+
+
+def _cell(row) -> str:
+    text = f"{_signed(row.value)} ({_signed(row.low)} to {_signed(row.high)})"
+    return f"**{text}**" if row.low > 0 or row.high < 0 else text
+
+
 def rewritten(text: str, folder: str | Path) -> str:
     """Give the README with the tables of a reference between its marks.
 
     Raises
     ------
     UserError
-        Where the marks are missing.
+        Where marks are missing.
     """
-    head, mark, rest = text.partition(START)
-    _, end, tail = rest.partition(END)
-    if not (mark and end):
-        raise UserError("a README without the marks of the tables",
-                        f"{START} and {END}", "put them where the tables belong")
-    return f"{head}{START}\n{tables(folder)}\n{END}{tail}"
+    for (start, end), make in ((MARKS, tables), (GRIDS, ablations)):
+        head, found, rest = text.partition(start)
+        _, closed, tail = rest.partition(end)
+        if not (found and closed):
+            raise UserError("a README without the marks of the tables",
+                            f"{start} and {end}", "put them where the tables belong")
+        text = f"{head}{start}\n{make(folder)}\n{end}{tail}"
+    return text
 
 
 def main(arguments: list[str] | None = None) -> int:
