@@ -1,15 +1,10 @@
 """Figures in one style: `plot_x(frame) -> Figure`, written by `save`."""
 
-from deepicd.figures.ablation import plot_variants
-from deepicd.figures.ablations import plot_against, plot_law
+from deepicd.figures.ablations import plot_law, plot_variants
 from deepicd.figures.captions import caption
 from deepicd.figures.confidence import plot_reliability, plot_risk_coverage
-from deepicd.figures.evaluation import (
-    plot_confusion,
-    plot_differences,
-    plot_levels,
-    plot_outcomes,
-)
+from deepicd.figures.differences import plot_against, plot_differences
+from deepicd.figures.evaluation import plot_confusion, plot_levels, plot_outcomes
 from deepicd.figures.hierarchy import plot_chapters, plot_icicle, plot_oracle_gap
 from deepicd.figures.saving import COLUMN, PAGE, save, use_style
 from deepicd.figures.strata import plot_frequency, plot_note_length, plot_subgroups

@@ -1,4 +1,4 @@
-"""Figures of the evaluation: systems, outcomes, differences, confusion."""
+"""Figures of the evaluation: systems, outcomes, confusion."""
 
 import textwrap
 
@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from deepicd.figures.palette import (
     LEVEL_NAMES,
@@ -17,7 +16,7 @@ from deepicd.figures.palette import (
     in_order,
     look,
 )
-from deepicd.figures.saving import COLUMN, PAGE
+from deepicd.figures.saving import PAGE
 
 SHOWN = ("chapter", "category", "full")
 GREY = "#555555"
@@ -76,12 +75,13 @@ def _metric_key(fig, metrics, frame) -> None:
                     label=METRIC_NAMES.get(metric, metric))
              for place, metric in enumerate(metrics)]
     bar = Line2D([], [], color=GREY, linewidth=1, linestyle="-",
-                 label=f"95 % interval, bootstrap over {_count(frame)} notes "
+                 label=f"95 % interval, bootstrap over {count(frame)} notes "
                        "by patient")
     fig.legend(handles=[*marks, bar], loc="outside lower center", ncols=3)
 
 
-def _count(frame) -> str:
+def count(frame) -> str:
+    """Notes behind the rows of a table; a range where they differ."""
     low, high = int(frame["n"].min()), int(frame["n"].max())
     return f"{high:,}" if low == high else f"{low:,}–{high:,}"
 
@@ -127,58 +127,6 @@ def _bar_texts(axes, left, width, colour, dark) -> None:
             axes.text(start + part / 2, y, f"{100 * part:.0f}", ha="center",
                       va="center", fontsize=6.5, color="white" if dark else "#222222",
                       bbox={"facecolor": colour, "linewidth": 0, "pad": 1.2})
-
-
-def plot_differences(frame: pd.DataFrame) -> Figure:
-    """Paired differences of two systems, one row a level and metric.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Columns a, b, level, metric, value, low, high, n: score of a minus b.
-
-    Examples
-    --------
-    >>> row = {"a": "sft_grpo", "b": "sft", "level": "full", "metric": "accuracy",
-    ...        "value": 0.05, "low": 0.01, "high": 0.09, "n": 100}
-    >>> len(plot_differences(pd.DataFrame([row])).axes)
-    1
-    """
-    pairs = list(dict.fromkeys(zip(frame["a"], frame["b"], strict=True)))
-    rows = list(dict.fromkeys(zip(frame["level"], frame["metric"], strict=True)))
-    width = COLUMN if len(pairs) == 1 else PAGE
-    across, down = min(len(pairs), 3), -(-len(pairs) // 3)
-    # Each panel has its own scale: rivals far away would hide what lies near zero.
-    fig, panels = plt.subplots(down, across, sharey=True, squeeze=False,
-                               figsize=(width, (0.9 + 0.18 * len(rows)) * down + 0.15))
-    for axes in panels.flat[len(pairs):]:
-        axes.remove()
-    for axes, (a, b) in zip(panels.flat, pairs, strict=False):
-        part = frame[(frame["a"] == a) & (frame["b"] == b)]
-        for row in part.itertuples():
-            _difference(axes, row, len(rows) - 1 - rows.index((row.level, row.metric)))
-        axes.axvline(0, color="#222222", linewidth=0.7, linestyle="-", zorder=1)
-        # Beside other panels a title has the width of its own alone.
-        cut = " " if len(pairs) == 1 else "\n"
-        axes.set_title(f"{look(a).name}{cut}minus {look(b).name}")
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.grid(axis="y", visible=False)
-    names = [f"{LEVEL_NAMES[level]}, {METRIC_NAMES.get(metric, metric)}"
-             for level, metric in rows[::-1]]
-    panels[0, 0].set_yticks(range(len(rows)), names)
-    panels[0, 0].set_ylim(-0.6, len(rows) - 0.4)
-    fig.supxlabel(f"paired difference; bar: 95 % interval, {_count(frame)} notes "
-                  "by patient;\nfull mark: interval excludes zero", fontsize=7)
-    return fig
-
-
-def _difference(axes, row, y) -> None:
-    clear = row.low > 0 or row.high < 0
-    colour = look(row.a).colour
-    axes.plot([row.low, row.high], [y, y], color=colour, linewidth=1.1,
-              linestyle="-", zorder=2)
-    axes.plot(row.value, y, "o", color=colour, markersize=4, zorder=3,
-              markerfacecolor=colour if clear else "white")
 
 
 def plot_confusion(frame: pd.DataFrame, names: dict | None = None) -> Figure:
