@@ -171,7 +171,9 @@ def test_every_section_of_full_has_five_seeds_and_resolves(study):
         assert len(section.seeds) == 5 and section.against in section.variants
         for _, given in section.points():
             resolve(given, study.material.taught)
+    assert ("tree_evidence", "tree") in sections["reward"].pairs
     quick = ablations.load_sections("quick")
+    assert quick["reward"].pairs == ()  # its variants are not all there
     assert len(quick["reward"].points()) == 4 and len(quick["sizes"].points()) == 3
     assert not quick["style"].runs and len(quick["style"].points()) == 15
 
@@ -308,6 +310,18 @@ def section_of(study, **own):
     return ablations.load_sections(own=own, changes=changes)["own"]
 
 
+def test_the_short_answer_names_what_is_clear_of_zero():
+    section = ablations.load_sections("full")["reward"]
+    rows = [("tree", "flat", "chapter", 0.02, 0.05), ("prefix", "flat", "chapter",
+            -0.05, -0.01), ("prefix", "tree", "chapter", -0.09, -0.01),
+            ("tree", "flat", "full", -0.01, 0.01)]
+    table = pd.DataFrame(rows, columns=["a", "b", "level", "low", "high"]).assign(
+        comparison="against", stratum="overall", metric="accuracy")
+    assert telling._short(section, table) == (
+        "In short, accuracy against flat. Chapter: better with tree; worse with prefix."
+        " Full code: no difference is shown.")
+
+
 def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, capsys):
     question = ablations.Question(
         study, section_of(study, reward=["flat", "tree"]), 100, 0
@@ -321,6 +335,7 @@ def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, cap
             True}
     question.tell()
     said = capsys.readouterr().out
+    assert "- In short, accuracy against reward flat. Chapter: no difference" in said
     assert "reward tree minus reward flat, accuracy: chapter" in said
     assert "Not significant" in said and "by chance alone" in said
     table = question.differences

@@ -75,7 +75,8 @@ def compare(study: Study, section: Section) -> Comparison:
     names, admissions = list(section.variants), study.material.admissions
     return Comparison(
         section, gather(table, admissions),
-        [(name, section.against) for name in names if name != section.against],
+        [*((name, section.against) for name in names if name != section.against),
+         *section.pairs],
         [(name, before[name]) for name in names if name in trained],
         admissions.loc[admissions["split"] == "train", "icd_code"].tolist(),
     )  # fmt: skip

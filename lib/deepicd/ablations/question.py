@@ -99,7 +99,8 @@ class Question:
         fig = figures.plot_variants(table, by="variant")
         figures.save(fig, table, folder, f"{self.section.name}_curves",
                      "Accuracy on validation notes while training, the same yardstick "
-                     "for all: rewards have different scales.")
+                     "for all: rewards have different scales. They are few; the test "
+                     "notes decide.")
 
     def _law_caption(self) -> str:
         said = [telling.tell_law(level, law)

@@ -26,6 +26,8 @@ class Section:
         Parameters of each variant, base included, without the seed.
     against : str
         Variant that the others are compared with.
+    pairs : tuple of (str, str)
+        Further comparisons of variants, first minus second.
     seeds : tuple of int
     compare : {"against", "gain"}
         Variants with `against`, or each with the SFT model it started from.
@@ -44,6 +46,7 @@ class Section:
     change: str
     variants: dict = field(hash=False)
     against: str
+    pairs: tuple[tuple[str, str], ...]
     seeds: tuple[int, ...]
     compare: str = "against"
     law: bool = False
@@ -152,10 +155,11 @@ def _section(name, raw, base, used, changes: Changes, runs: bool) -> Section:
         variants = {r: raw["variants"].get(r, {"reward": r}) for r in changes.rewards}
         against = against if against in variants else next(iter(variants))
     shared = base | scope.get("base", {})
+    pairs = tuple((a, b) for a, b in raw.get("pairs", ()) if {a, b} <= set(variants))
     return Section(
         name, raw["letter"], raw["title"], raw["question"], raw["change"],
         _with_base(variants, shared, changes, f"section {name}", runs), against,
-        tuple(changes.seeds or scope["seeds"]), raw["compare"],
+        pairs, tuple(changes.seeds or scope["seeds"]), raw["compare"],
         raw.get("law", False), raw.get("curves", False), runs, used,
     )  # fmt: skip
 
@@ -203,5 +207,5 @@ def _own(own: Mapping, base: Mapping, changes: Changes) -> Section:
         "own", "own", "An own question", "What does it change to set "
         + ", ".join(own) + "?", "More seeds and more steps.",
         _with_base(variants, shared, changes, "ablation_grid"), next(iter(variants)),
-        tuple(changes.seeds or (0,)), curves=True, scope="own",
+        (), tuple(changes.seeds or (0,)), curves=True, scope="own",
     )  # fmt: skip

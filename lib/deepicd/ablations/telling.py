@@ -20,7 +20,7 @@ def tell(section, differences: pd.DataFrame, laws: dict, points) -> list[str]:
     points : DataFrame
         From `law_points`; read where there are laws.
     """
-    said = [_basis(section, differences)]
+    said = [_short(section, differences), _basis(section, differences)]
     said += [tell_law(level, law) for level, law in laws.items()]
     kinds = ["gain", "against"] if section.compare == "gain" else ["against", "gain"]
     for kind in kinds:
@@ -31,6 +31,24 @@ def tell(section, differences: pd.DataFrame, laws: dict, points) -> list[str]:
         said.append(_where_it_stops(section, differences))
     said += _by_stratum(differences)
     return [*said, _chance(differences)]
+
+
+def _short(section, table: pd.DataFrame) -> str:
+    """Whose accuracy is clear of zero in the comparisons the section was made for."""
+    rows = table[(table["comparison"] == section.compare)
+                 & (table["stratum"] == OVERALL) & (table["metric"] == "accuracy")]
+    other = "SFT alone"
+    if section.compare == "against":
+        rows, other = rows[rows["b"] == section.against], _name(section.against)
+    parts = []
+    for level, own in rows.groupby("level", sort=False):
+        words = {"better": own.loc[own["low"] > 0, "a"],
+                 "worse": own.loc[own["high"] < 0, "a"]}
+        found = [f"{word} with {', '.join(map(_name, names))}"
+                 for word, names in words.items() if len(names)]
+        parts.append(f"{LEVEL_NAMES[level]}: "
+                     + ("; ".join(found) or "no difference is shown"))
+    return f"In short, accuracy against {other}. " + ". ".join(parts) + "."
 
 
 def _basis(section, table) -> str:

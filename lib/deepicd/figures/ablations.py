@@ -4,11 +4,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from deepicd.figures.palette import LEVEL_NAMES, look
 from deepicd.figures.saving import PAGE
 
 BEFORE, AFTER = look("sft"), look("sft_grpo")
+FEW = 4  # variants whose seeds can be told apart
 
 
 def plot_law(points: pd.DataFrame, lines: pd.DataFrame) -> Figure:
@@ -69,7 +71,9 @@ def _law_panel(axes, points, line) -> None:
 def plot_variants(
     frame: pd.DataFrame, levels=("chapter", "category", "full"), by: str = "reward"
 ) -> Figure:
-    """Validation accuracy by step for each variant: mean of seeds and each seed.
+    """Validation accuracy by step for each variant: mean of seeds, of few each seed.
+
+    Each panel has its own scale, because levels differ more than variants.
 
     Parameters
     ----------
@@ -88,19 +92,22 @@ def plot_variants(
     1
     """
     variants = list(dict.fromkeys(frame[by]))
-    seeds = frame["seed"].nunique()
+    seeds, each = frame["seed"].nunique(), len(variants) <= FEW
     rows = -(-len(variants) // 4)
     fig, panels = plt.subplots(
-        1, len(levels), figsize=(PAGE, 2.2 + 0.15 * rows), sharey=True, squeeze=False
+        1, len(levels), figsize=(PAGE, 2.2 + 0.15 * rows), squeeze=False
     )
     for axes, level in zip(panels[0], levels, strict=True):
         part = frame[frame["name"] == f"val_accuracy_{level}"]
         for variant in variants:
-            _lines(axes, part[part[by] == variant], look(variant, variants), seeds)
-        axes.set(title=LEVEL_NAMES[level], xlabel="GRPO step", ylim=(0, 1))
+            _lines(axes, part[part[by] == variant], look(variant, variants), each)
+        axes.set(title=LEVEL_NAMES[level], xlabel="GRPO step")
+        axes.xaxis.set_major_locator(_step_ticks(part["step"]))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
     panels[0, 0].set_ylabel("validation accuracy")
     handles, names = panels[0, 0].get_legend_handles_labels()
-    title = f"mean of {seeds} seeds; thin: each seed" if seeds > 1 else "one seed"
+    title = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+    title += "; thin: each seed" if seeds > 1 and each else ""
     fig.legend(
         handles, names, loc="outside lower center", ncols=min(len(variants), 4),
         title=title,
@@ -108,8 +115,16 @@ def plot_variants(
     return fig
 
 
-def _lines(axes, rows, how, seeds: int) -> None:
-    if seeds > 1:
+def _step_ticks(steps):
+    """Ticks where there are points, if those are few."""
+    places = sorted(set(steps))
+    if len(places) <= FEW:
+        return FixedLocator(places)
+    return MaxNLocator(FEW, integer=True)
+
+
+def _lines(axes, rows, how, each: bool) -> None:
+    if each and rows["seed"].nunique() > 1:
         for _, one in rows.groupby("seed"):
             axes.plot(
                 one["step"], one["value"], color=how.colour, linewidth=0.5, alpha=0.5

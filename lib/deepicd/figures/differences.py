@@ -99,7 +99,7 @@ def _names(pairs) -> tuple[list[str], str]:
         return ones, "SFT + GRPO minus SFT"
     if len(others) == 1:
         return ones, f"minus {look(others.pop()).name}"
-    return [f"{a} minus\n{b}" for a, b in pairs], "paired difference"
+    return [f"{a}\nminus {b}" for a, b in pairs], "paired difference"
 
 
 def _interval(axes, row, y: float, colour: str, mark: str = "o") -> None:

@@ -30,7 +30,8 @@ LOOKS = {
     "sft_rft_dpo": Look("SFT + RFT + DPO", "#d55e00", "D", "-"),
     "oracle": Look("Oracle", "#222222", "*", (0, (5, 1))),
 }
-_SPARE = ("#a50f15", "#7f6000", "#1b9e77", "#a6611a", "#40004b")
+_SPARE = ("#a50f15", "#7f6000", "#1b9e77", "#a6611a", "#40004b",
+          "#3690c0", "#525252", "#dd3497")
 LEVEL_NAMES = {"chapter": "Chapter", "block": "Block", "category": "Category",
                "full": "Full code", "all": "Whole tree"}
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1",
