@@ -6,7 +6,7 @@ resample misses is still a class there.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -266,9 +266,20 @@ def paired_bootstrap(gold: Sequence, a: Sequence, b: Sequence, groups=None,
         differ = [mean_over_seeds(x[one], seed) - mean_over_seeds(x[two], seed)
                   for x in (draws, shifts)]
         value = points[one].mean() - points[two].mean()
-        found[each] = interval_of(value, *differ, len(gold), int(numbers.max()) + 1,
-                                  bounds=(-1.0, 1.0))
+        interval = interval_of(value, *differ, len(gold), int(numbers.max()) + 1,
+                               bounds=(-1.0, 1.0))
+        found[each] = _with_ties(interval, differ[0])
     return found[levels[0]] if isinstance(level, str) else found
+
+
+def _with_ties(interval: Interval, draws: np.ndarray) -> Interval:
+    """Zero is inside where the difference is zero in over 2.5 % of resamples.
+
+    The end of the interval would be zero then, but for the chance of resampling.
+    """
+    if (np.abs(draws) < 1e-12).mean() <= 0.025:
+        return interval
+    return replace(interval, low=min(interval.low, 0.0), high=max(interval.high, 0.0))
 
 
 def _tallies(gold, answers, level, groups, tree, label_set) -> list[Tally]:

@@ -108,7 +108,7 @@ def differences(one: Comparison, tree, n_boot: int, seed: int) -> pd.DataFrame:
         if pairs != one.main:
             continue
         for stratum, mask in masks.items():
-            found = differences_table(cases.where(mask), pairs, tree, LEVELS[1:],
+            found = differences_table(cases.where(mask), pairs, tree, LEVELS,
                                       METRICS[:1], n_boot, seed)
             tables.append(found.assign(comparison=kind, stratum=stratum))
     table = pd.concat(tables, ignore_index=True)

@@ -10,6 +10,7 @@ from deepicd.ablations import comparison, reference, telling
 from deepicd.ablations.sections import Section
 from deepicd.ablations.study import Study
 from deepicd.files import write_csv
+from deepicd.tables import OVERALL
 
 
 class Question:
@@ -109,22 +110,33 @@ class Question:
 
     def main(self) -> pd.DataFrame | None:
         """The comparisons that the section was made for, one row each, in points."""
+        return self._wide(["level", "metric"], lambda stratum: stratum == OVERALL)
+
+    def strata(self) -> pd.DataFrame | None:
+        """The same for accuracy, by training frequency of the code."""
+        return self._wide(["level", "stratum"], lambda stratum: stratum != OVERALL)
+
+    def _wide(self, columns: list[str], wanted) -> pd.DataFrame | None:
         if self.differences is None:
             return None
         rows = self.differences
         rows = rows[(rows["comparison"] == self.section.compare)
-                    & (rows["stratum"] == "overall")]
+                    & wanted(rows["stratum"])]
+        if rows.empty:
+            return pd.DataFrame()
         pairs = zip(rows["a"], rows["b"], strict=True)
         table = rows.assign(
             section=self.section.letter,
             comparison=[f"{a} minus {b}" for a, b in pairs],
-            score=rows["level"] + " " + rows["metric"],
+            score=rows[columns].agg(" ".join, axis=1),
             points=[f"{100 * r.value:+.1f} [{100 * r.low:+.1f}, {100 * r.high:+.1f}]"
                     + " *" * (r.low > 0 or r.high < 0) for r in rows.itertuples()],
         )
         wide = table.pivot(index=["section", "comparison"], columns="score",
                            values="points")
-        return wide[list(dict.fromkeys(table["score"]))]
+        order = dict.fromkeys(table["comparison"])
+        return wide[list(dict.fromkeys(table["score"]))].reindex(
+            order, level="comparison")
 
     def answer(self) -> list[str]:
         """The answer in sentences."""

@@ -13,6 +13,7 @@ from deepicd.files import read_json, write_csv, write_json, write_text
 
 FOLDER, TABLE, MANIFEST = REFERENCE, "ablations.csv", "manifest.json"
 NONE = "No reference run is kept in outputs/reference/cpu."
+STRATA = "Accuracy in points by training frequency of the code; * excludes zero:"
 MARK = "REFERENCE RUN, not this one"
 
 
@@ -75,7 +76,10 @@ def _save_section(question, details: Path) -> None:
     write_json({"seeds": list(question.section.seeds), "scope": question.section.scope,
                 "answer": said}, details / f"{name}.json")
     lines = [f"## {question.section.title}", "", question.section.question, ""]
-    lines += [_markdown(scores), "", *(f"- {sentence}" for sentence in said)]
+    lines += [_markdown(scores), "", *(f"- {sentence}" for sentence in said), ""]
+    strata = question.strata()
+    if len(strata):
+        lines += [STRATA, "", _markdown(strata.droplevel("section"))]
     write_text("\n".join(lines) + "\n", details / f"{name}.md")
     shutil.rmtree(details / "figures" / name, ignore_errors=True)
     question.draw(details / "figures" / name)

@@ -89,17 +89,20 @@ def _name(system: str) -> str:
 
 
 def _by_stratum(differences: pd.DataFrame) -> list[str]:
+    """Which bands of code frequency show a difference in accuracy."""
     rows = differences[differences["stratum"] != OVERALL]
-    rows = rows[rows["level"] == "full"]
-    said = []
+    if rows.empty:
+        return []
+    bands = rows.groupby("stratum", sort=False)["n"].max()
+    parts = []
     for (a, b), own in rows.groupby(["a", "b"], sort=False):
-        cells = [f"{r.stratum} {_points(r)}, n = {r.n:,}" for r in own.itertuples()]
-        clear = ((own["low"] > 0) | (own["high"] < 0)).sum()
-        verdict = f"{clear} of {len(own)} exclude zero" if clear else (
-            "not significant in any band")
-        said.append(f"By training frequency of the code, full-code accuracy, "
-                    f"{_name(a)} minus {_name(b)}: {'; '.join(cells)}; {verdict}.")
-    return said
+        clear = own[(own["low"] > 0) | (own["high"] < 0)]
+        cells = [f"{LEVEL_NAMES[r.level].lower()} in {r.stratum} {_points(r)}"
+                 for r in clear.itertuples()]
+        parts.append(f"{_name(a)} minus {_name(b)}: {', '.join(cells) or 'none'}")
+    sizes = ", ".join(f"{band} n = {n:,}" for band, n in bands.items())
+    return [f"By training frequency of the code ({sizes}), accuracy intervals that "
+            f"exclude zero. {'; '.join(parts)}."]
 
 
 def tell_law(level: str, law: Law) -> str:
