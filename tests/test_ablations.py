@@ -264,7 +264,10 @@ def test_runs_that_a_reference_keeps_are_taken_from_it(study, tmp_path, counted)
     grid, folder = points(reward=["tree", "flat"], seed=[0]), tmp_path / "kept"
     study.run(grid)
     Kept(folder).add(all_done(study, grid[:1]))
+    listed = (folder / "runs.jsonl").read_text()
     Kept(folder).add(all_done(study, grid))  # what was kept before stays, once
+    (folder / "runs.jsonl").write_text(listed)  # a kill before the list was written
+    Kept(folder).add(all_done(study, grid))
     assert len(pd.read_parquet(folder / "answers.parquet")) == 3 * len(
         study.material.test())
     elsewhere = tmp_path / "run"

@@ -83,8 +83,9 @@ class Kept:
         curves = [_shown(pd.read_parquet(job.folder / "curves.parquet"))
                   .assign(key=key) for key, job in new.items()]
         if self.runs:
-            answers.insert(0, self._answers)
-            curves.insert(0, self._curves)
+            # A kill may have left rows of a run that is not listed yet.
+            answers.insert(0, self._answers[self._answers["key"].isin(self.runs)])
+            curves.insert(0, self._curves[self._curves["key"].isin(self.runs)])
         write_parquet(pd.concat(answers, ignore_index=True), self.folder / ANSWERS)
         write_parquet(pd.concat(curves, ignore_index=True), self.folder / CURVES)
         lines = [json.dumps(one) for one in [*self.runs.values(), *said]]
