@@ -49,7 +49,8 @@ def wide_table(metrics: pd.DataFrame, levels=("chapter", "category", "full"),
     columns = [(level, name) for level in levels for name in names
                if (level, name) in grid.columns]
     grid = grid.dropna(how="all", subset=columns)
-    systems = in_order(grid.index)
+    known = set(grid.index)
+    systems = in_order(s for s in dict.fromkeys(rows["system"]) if s in known)
     grid = grid.reindex(index=systems)[columns].fillna("")
     grid.index = pd.Index([look(s, systems).name for s in systems], name="system")
     grid.columns = [_heading(level, name) for level, name in columns]

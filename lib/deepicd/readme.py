@@ -14,6 +14,7 @@ from scipy import stats
 
 from deepicd.ablations import Section, load_sections
 from deepicd.ablations.kept import DETAILS
+from deepicd.ablations.telling import versus
 from deepicd.check import DIFFERENCES, SCORES
 from deepicd.errors import UserError
 from deepicd.figures.palette import in_order, look
@@ -124,7 +125,7 @@ def _grid(section: Section, file: Path) -> str:
     for (a, b), pair in main.groupby(["a", "b"], sort=False):
         known = pair.set_index(["level", "metric"])
         cells = [_cell(known.loc[column]) for column in COLUMNS]
-        rows.append(f"| {look(a).name} minus {look(b).name} | {' | '.join(cells)} |")
+        rows.append(f"| {versus(a, b)} | {' | '.join(cells)} |")
     laws = file.with_name(f"{section.name}_laws.csv")
     if laws.exists():
         rows.append(_law(pd.read_csv(laws).set_index("level")))

@@ -97,7 +97,9 @@ def _shared_facts(point: Point, material: Material) -> dict:
         "seed": point.seed,
         "test_notes": point.plain["test_notes"],
         "lora_rank": point.plain["lora_rank"],
-        "versions": [version(name) for name in ("torch", "transformers", "trl")],
+        # Without the label of a build, such as +cpu: the code is the same.
+        "versions": [version(name).partition("+")[0]
+                     for name in ("torch", "transformers", "trl")],
     }  # fmt: skip
 
 

@@ -127,7 +127,7 @@ class Question:
         pairs = zip(rows["a"], rows["b"], strict=True)
         table = rows.assign(
             section=self.section.letter,
-            comparison=[f"{a} minus {b}" for a, b in pairs],
+            comparison=[telling.versus(a, b) for a, b in pairs],
             score=rows[columns].agg(" ".join, axis=1),
             points=[f"{100 * r.value:+.1f} [{100 * r.low:+.1f}, {100 * r.high:+.1f}]"
                     + " *" * (r.low > 0 or r.high < 0) for r in rows.itertuples()],

@@ -72,7 +72,7 @@ def _pair(rows: pd.DataFrame) -> str:
         cells = [f"{LEVEL_NAMES[r.level].lower()} {_points(r)}"
                  for r in own.itertuples()]
         parts.append(f"{METRIC_NAMES[metric]}: " + ", ".join(cells))
-    text = f"{_name(first['a'])} minus {_name(first['b'])}, " + "; ".join(parts)
+    text = f"{versus(first['a'], first['b'])}, " + "; ".join(parts)
     clear = rows[(rows["low"] > 0) | (rows["high"] < 0)]
     if clear.empty:
         return text + ". Not significant: every interval holds zero."
@@ -88,6 +88,19 @@ def _name(system: str) -> str:
     return look(system).name
 
 
+def versus(a: str, b: str) -> str:
+    """A comparison in words.
+
+    Examples
+    --------
+    >>> versus("tree", "flat"), versus("1/4 of the traces", "1/4 of the traces, SFT")
+    ('tree minus flat', '1/4 of the traces, after RL minus before')
+    """
+    if b == f"{a}, SFT":
+        return f"{_name(a)}, after RL minus before"
+    return f"{_name(a)} minus {_name(b)}"
+
+
 def _by_stratum(differences: pd.DataFrame) -> list[str]:
     """Which bands of code frequency show a difference in accuracy."""
     rows = differences[differences["stratum"] != OVERALL]
@@ -99,7 +112,7 @@ def _by_stratum(differences: pd.DataFrame) -> list[str]:
         clear = own[(own["low"] > 0) | (own["high"] < 0)]
         cells = [f"{LEVEL_NAMES[r.level].lower()} in {r.stratum} {_points(r)}"
                  for r in clear.itertuples()]
-        parts.append(f"{_name(a)} minus {_name(b)}: {', '.join(cells) or 'none'}")
+        parts.append(f"{versus(a, b)}: {', '.join(cells) or 'none'}")
     sizes = ", ".join(f"{band} n = {n:,}" for band, n in bands.items())
     return [f"By training frequency of the code ({sizes}), accuracy intervals that "
             f"exclude zero. {'; '.join(parts)}."]
