@@ -39,7 +39,8 @@ class Question:
         plan = self.study.plan(self.givens)
         print(self.section.question)
         said = telling.tell_plan(plan, self.study.workers)
-        print(said if self.section.runs else f"Not run here. With full: {said}")
+        scope = self.section.scope
+        print(said if self.section.runs else f"Not run here. With {scope}: {said}")
         groups = plan.groupby(["kind", "state"])
         return groups.agg(runs=("key", "size"), minutes=("minutes", "sum")).round(1)
 
