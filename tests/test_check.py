@@ -159,7 +159,11 @@ def test_kept_grids_are_told_in_the_readme(tmp_path):
     laws = [{"level": level, "slope": 0.05, "low": 0.04, "high": 0.06, "r2": 0.875,
              "sizes": 5, "runs": 25} for level in ("chapter", "category", "full")]
     write_csv(pd.DataFrame(laws), tmp_path / "ablations" / "sizes_laws.csv")
-    first, second = readme.ablations(tmp_path).split("\n\n")
+    table = pd.DataFrame(rows, columns=columns)
+    write_csv(table, tmp_path / "ablations" / "style_differences.csv")
+    first, second, head, style, end = readme.ablations(tmp_path).split("\n\n")
+    assert head == "<details><summary>Tables of c</summary>" and end == "</details>"
+    assert style.startswith("| c. ")
     assert first.startswith("| a. Which reward? 5 seeds, points | chapter accuracy |")
     assert first.splitlines()[2:] == [
         "| tree minus flat | **+2.0 (+1.0 to +3.0)** | +2.0 (−1.0 to +5.0) "

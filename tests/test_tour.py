@@ -8,10 +8,11 @@ import sys
 import matplotlib.pyplot as plt
 import pytest
 
-from deepicd import figures_tour, tour
+from deepicd import tour
 from deepicd.bench import __main__ as bench
 from deepicd.bench.measure import Result
 from deepicd.errors import UserError
+from deepicd.figures import tour as tour_figures
 from deepicd.icd import load_tree
 from deepicd.rewards import SPECS, advantages, get_spec
 from deepicd.rewards.landscape import landscape
@@ -27,7 +28,7 @@ def test_the_tree_picture_shows_the_path_among_its_siblings(gold):
     assert frame[frame.on_path].earns.is_monotonic_increasing
     assert frame[frame.on_path].earns.iloc[-1] == 1.0
     assert frame.groupby("depth").size().max() <= 5
-    figure = figures_tour.plot_tree(frame)
+    figure = tour_figures.plot_tree(frame)
     figure.canvas.draw()
     plt.close(figure)
 
@@ -36,7 +37,7 @@ def test_the_tree_picture_shows_the_path_among_its_siblings(gold):
 def test_the_landscape_is_drawn_for_every_reward(gold):
     frame = landscape(gold, tour.spec_names(), TREE, most=3)
     assert set(frame.spec) == set(tour.spec_names())
-    figure = figures_tour.plot_landscape(frame)
+    figure = tour_figures.plot_landscape(frame)
     figure.canvas.draw()
     plt.close(figure)
 

@@ -27,6 +27,7 @@ COLUMNS = (("chapter", "accuracy"), ("category", "accuracy"), ("full", "accuracy
            ("full", "macro_f1"))
 HEAD = ("| chapter accuracy | category accuracy | full-code accuracy "
         "| full-code macro F1 |\n|---|---|---|---|---|")
+OPEN = ("a", "b")  # sections told in full; the others unfold at a click
 
 
 def tables(folder: str | Path) -> str:
@@ -111,9 +112,15 @@ def ablations(folder: str | Path) -> str:
     A difference is bold where its interval excludes zero; nothing where none is kept.
     """
     folder = Path(folder) / DETAILS
-    kept = [(section, folder / f"{name}_differences.csv")
-            for name, section in load_sections("full").items()]
-    return "\n\n".join(_grid(section, file) for section, file in kept if file.exists())
+    kept = {section: folder / f"{name}_differences.csv"
+            for name, section in load_sections("full").items()}
+    told = {section.letter: _grid(section, file)
+            for section, file in kept.items() if file.exists()}
+    shown = [told.pop(letter) for letter in OPEN if letter in told]
+    if told:
+        head = f"<details><summary>Tables of {', '.join(told)}</summary>"
+        shown += [head, *told.values(), "</details>"]
+    return "\n\n".join(shown)
 
 
 def _grid(section: Section, file: Path) -> str:

@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from deepicd.figures import PAGE
+from deepicd.figures.saving import PAGE
 
 PATH, OFF_PATH, INK = "#0072b2", "#f1f1f1", "#333333"
 _SHARE = LinearSegmentedColormap.from_list(
