@@ -361,10 +361,23 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     mine = ablations.Question(study, section_of(study, reward=["tree"]), 50)
     mine.run()
     ablations.save_reference([mine], tmp_path)
-    assert len(pd.read_csv(tmp_path / "ablations.csv")) == len(study.table())
+    assert sorted(pd.read_csv(tmp_path / "ablations.csv")["key"]) == sorted(
+        job.key for job in study.all_jobs(mine.givens))  # not the study's other runs
     assert reference.text("own")[0].startswith(reference.MARK)
     assert reference.scores("own").shape[0] == 2
     assert (tmp_path / "ablations" / "own.md").read_text().startswith("## An own")
+
+    # What another section kept stays.
+    kept = tmp_path / "ablations" / "manifest.json"
+    text = read_json(kept)
+    write_json(text | {"sections": {"style": ["full", [0]]}}, kept)
+    more = ablations.Question(study, section_of(study, reward=["flat"]), 50)
+    more.run()
+    ablations.save_reference([more], tmp_path)
+    both = {job.key for job in study.all_jobs(mine.givens + more.givens)}
+    assert set(pd.read_csv(tmp_path / "ablations.csv")["key"]) == both
+    assert read_json(kept)["runs"] == len(both) > len(study.all_jobs(more.givens))
+    assert set(read_json(kept)["sections"]) == {"style", "own"}
 
 
 def test_what_changed_between_two_runs_curves_and_notes(study, tmp_path):

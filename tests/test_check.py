@@ -164,7 +164,7 @@ def test_kept_grids_are_told_in_the_readme(tmp_path):
     first, second, head, style, end = readme.ablations(tmp_path).split("\n\n")
     assert head == "<details><summary>Tables of c</summary>" and end == "</details>"
     assert style.startswith("| c. ")
-    assert first.startswith("| a. Which reward? 5 seeds, points | chapter accuracy |")
+    assert first.startswith("| a. Which reward? (5 seeds, points) | chapter accuracy |")
     assert first.splitlines()[2:] == [
         "| tree minus flat | **+2.0 (+1.0 to +3.0)** | +2.0 (−1.0 to +5.0) "
         "| **−2.0 (−3.0 to −1.0)** | 0.0 (−1.0 to +1.0) |"]

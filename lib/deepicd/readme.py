@@ -127,7 +127,8 @@ def _grid(section: Section, file: Path) -> str:
     table = pd.read_csv(file)
     main = table[(table["comparison"] == section.compare)
                  & (table["stratum"] == OVERALL)]
-    head = f"| {section.letter}. {section.title} {main['seeds'].max()} seeds, points "
+    seeds = main["seeds"].max()
+    head = f"| {section.letter}. {section.title} ({seeds} seeds, points) "
     rows = [head + HEAD]
     for (a, b), pair in main.groupby(["a", "b"], sort=False):
         known = pair.set_index(["level", "metric"])

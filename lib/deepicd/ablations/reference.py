@@ -8,6 +8,7 @@ import pandas as pd
 
 from deepicd.ablations.comparison import law_table
 from deepicd.ablations.kept import DETAILS, REFERENCE, Kept
+from deepicd.ablations.study import run_table
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_csv, write_json, write_text
 
@@ -41,19 +42,21 @@ def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
         )
     folder, study = Path(folder), done[0].study
     details = folder / DETAILS
-    write_csv(_small(study.table()), folder / TABLE)
-    Kept(details).add([job for q in done for job in study.all_jobs(q.givens)])
+    kept = Kept(details)
+    kept.add([job for q in done for job in study.all_jobs(q.givens)])
+    table = run_table(kept.runs.values())
+    write_csv(_small(table), folder / TABLE)
     for question in done:
         _save_section(question, details)
-    run = Path(study.run_dir) / MANIFEST
+    run, before = Path(study.run_dir) / MANIFEST, details / MANIFEST
     whole = read_json(run) if run.exists() else {}
-    kept = {k: whole.get(k) for k in ("profile", "data", "seed", "set", "model",
+    sections = read_json(before)["sections"] if before.exists() else {}
+    sections |= {q.section.name: [q.section.scope, list(q.section.seeds)] for q in done}
+    said = {k: whole.get(k) for k in ("profile", "data", "seed", "set", "model",
                                       "device", "git", "versions")}
-    table = study.table()
-    kept |= {"runs": len(table), "hours": round(table["seconds"].sum() / 3600, 2),
-             "sections": {q.section.name: [q.section.scope, list(q.section.seeds)]
-                          for q in done}}
-    write_json(kept, details / MANIFEST)
+    said |= {"runs": len(table), "hours": round(table["seconds"].sum() / 3600, 2),
+             "sections": sections}
+    write_json(said, before)
     return folder
 
 

@@ -1,6 +1,6 @@
 """A study: the runs of all grids in one run folder, planned, done and tabled."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -128,20 +128,7 @@ class Study:
             it started from), every parameter, n_traces, the scores on the test
             notes (accuracy_full, macro_f1_chapter, …), well_formed, notes.
         """
-        rows = []
-        for done in self._finished():
-            own = {k: done[k] for k in ("n_traces", "n_prompts", "threads")
-                   if k in done}
-            head = {name: done[name] for name in ("key", "kind", "seconds", "needs")}
-            rows.append(head | done["given"] | own | done["scores"])
-        table = pd.DataFrame(rows)
-        table = table.reindex(columns=list(dict.fromkeys([*FIRST, *table])))
-        if "n_traces" not in table:
-            table["n_traces"] = float("nan")
-        # A GRPO run has learned from the traces of the SFT run it started from.
-        started = table.set_index("key")["n_traces"]
-        table["n_traces"] = table["n_traces"].fillna(table["needs"].map(started))
-        return table.convert_dtypes()
+        return run_table(self._finished())
 
     def save_table(self) -> Path:
         """Write `table` to ``results.parquet`` of the stage."""
@@ -181,6 +168,23 @@ class Study:
             if file.exists():
                 return read_json(file)
         raise KeyError(key)
+
+
+def run_table(runs: Iterable[Mapping]) -> pd.DataFrame:
+    """One row for each of some finished runs, from what their ``done.json`` says."""
+    rows = []
+    for done in runs:
+        own = {k: done[k] for k in ("n_traces", "n_prompts", "threads") if k in done}
+        head = {name: done[name] for name in ("key", "kind", "seconds", "needs")}
+        rows.append(head | done["given"] | own | done["scores"])
+    table = pd.DataFrame(rows)
+    table = table.reindex(columns=list(dict.fromkeys([*FIRST, *table])))
+    if "n_traces" not in table:
+        table["n_traces"] = float("nan")
+    # A GRPO run has learned from the traces of the SFT run it started from.
+    started = table.set_index("key")["n_traces"]
+    table["n_traces"] = table["n_traces"].fillna(table["needs"].map(started))
+    return table.convert_dtypes()
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
