@@ -17,7 +17,7 @@ RUNS, ANSWERS, CURVES = "runs.jsonl", "answers.parquet", "curves.parquet"
 #: What comparisons and figures read of the answers and curves of a run.
 ANSWER = ["note_id", "code", "well_formed"]
 CURVE = "val_accuracy"
-LEFT_OUT = ("trainer",)
+LEFT_OUT = ("trainer", "from")
 FROM = "outputs/reference"
 REFERENCE = Path(__file__).parents[3] / FROM / "cpu"
 DETAILS = "ablations"
