@@ -276,7 +276,11 @@ def test_runs_that_a_reference_keeps_are_taken_from_it(study, tmp_path, counted)
     other = ablations.Study(elsewhere, kept=folder)
     plan = other.plan(grid)
     assert (plan["state"] == "kept").all() and plan["minutes"].sum() == 0
-    assert "0 new, 0 finished and reused, 3 taken" in telling.tell_plan(plan, 1)
+    assert telling.tell_plan(plan, 1) == (
+        "3 runs: 0 new, 3 taken from the reference kept in outputs/reference; "
+        "nothing to do.")
+    assert telling.tell_plan(plan.assign(state="new", minutes=0.7, basis="x"), 2) == (
+        "3 runs: 3 new; about 1 minute, 2 side by side (x).")
     counted.clear()
     assert other.run(grid) == 0 and counted == []
     table = study.table().set_index("key")[list(other.table().columns[1:])]
@@ -413,6 +417,9 @@ def test_the_law_against_a_line_worked_by_hand():
     assert ablations.fit_law([8, 8], [0.1, 0.2]) is None
     two = ablations.fit_law([1, 2], [0.0, 1.0])
     assert np.isinf(two.high) and "no interval" in telling.tell_law("full", two)
+    three = ablations.fit_law([1, 2, 4], [0.1, 0.2, 0.2])
+    assert "one degree of freedom" in telling.tell_law("full", three)
+    assert "one degree of freedom" not in telling.tell_law("full", law)
 
 
 def test_seeds_of_the_law_count_as_runs_and_means_leave_their_scatter_out():

@@ -127,9 +127,10 @@ def tell_law(level: str, law: Law) -> str:
     if law.runs == 2:
         return text + " (two runs: a line through two points has no interval)."
     verdict = "" if law.shown else ", which holds zero: no slope is shown"
+    few = " Three runs leave one degree of freedom: this says little."
     return (f"{text}, 95 % interval {100 * law.low:+.1f} to {100 * law.high:+.1f}"
             f"{verdict}; R² {law.r2:.2f} over {law.runs} runs, {law.r2_means:.2f} over "
-            f"the means of {law.sizes} sizes.")
+            f"the means of {law.sizes} sizes.{few * (law.runs == 3)}")
 
 
 def _where_it_stops(section, differences: pd.DataFrame) -> str:
@@ -162,16 +163,15 @@ def tell_plan(plan: pd.DataFrame, workers: int) -> str:
     count = plan["state"].value_counts()
     new, torn, old, kept = (
         int(count.get(s, 0)) for s in ("new", "interrupted", "finished", "kept"))
+    parts = [f"{new} new", f"{torn} to go on from a checkpoint" * (torn > 0),
+             f"{old} finished and reused" * (old > 0),
+             f"{kept} taken from the reference kept in outputs/reference" * (kept > 0)]
+    text = f"{len(plan)} runs: {', '.join(part for part in parts if part)}; "
+    if not new + torn:
+        return text + "nothing to do."
     minutes = plan["minutes"].sum() / workers
-    parts = [f"{len(plan)} runs: {new} new", f"{old} finished and reused"]
-    if torn:
-        parts.insert(1, f"{torn} to go on from a checkpoint")
-    if kept:
-        parts.append(f"{kept} taken from the reference kept in outputs/reference")
-    time = "nothing to do" if not new + torn else f"about {minutes:.0f} minutes"
-    if 0 < minutes < 1:
+    time = f"about {minutes:.0f} minute{'s' if round(minutes) != 1 else ''}"
+    if minutes < 1:
         time = "less than a minute"
-    basis = plan["basis"].iloc[0]
     side = f", {workers} side by side" if workers > 1 else ""
-    return f"{', '.join(parts)}; {time}{side}" + (
-        f" ({basis})." if new + torn else ".")
+    return f"{text}{time}{side} ({plan['basis'].iloc[0]})."
