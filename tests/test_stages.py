@@ -9,7 +9,7 @@ import time
 
 import pandas as pd
 import pytest
-from house import FIRST, SECOND, STAGES, THIRD, House
+from house import FIGURES, FIRST, SECOND, STAGES, THIRD, House
 
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_json
@@ -93,6 +93,21 @@ def test_changed_outputs_reach_everything_that_reads_them(house):
     assert runner.states[FIRST]["why"] == "parameter size changed 3 -> 4"
     assert THIRD not in runner.states
     assert house.ran() == ["01", "02"]  # back to the default, which 03 has seen
+
+
+def test_what_a_stage_consults_in_the_repository_is_an_input(tmp_path):
+    house = House(tmp_path)
+    stages = (Stage(FIRST, (), ("numbers.json", FIGURES), consults=("kept",)),)
+    house = House.reopen(tmp_path, stages)
+    assert house.ran() == ["01"] and house.ran() == []
+    write_json([1], tmp_path / "kept" / "runs.json")
+    assert house.run().states[FIRST]["why"] == "input kept changed"
+    assert house.ran() == []
+
+
+def test_what_the_stages_consult_is_in_the_repository():
+    consulted = [name for stage in REAL for name in stage.consults]
+    assert consulted and all((PACKAGE.parents[1] / name).exists() for name in consulted)
 
 
 def test_missing_and_edited_outputs_run_again(house):

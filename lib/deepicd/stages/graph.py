@@ -23,12 +23,15 @@ class Stage:
         Files and folders in its own folder that must exist when it ends.
     may_write : tuple of str
         Files it writes for some data only, and later stages read where they are.
+    consults : tuple of str
+        Files and folders of the repository that it reads where they are.
     """
 
     name: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = (FIGURES,)
     may_write: tuple[str, ...] = ()
+    consults: tuple[str, ...] = ()
 
     @property
     def number(self) -> str:
@@ -81,7 +84,12 @@ STAGES = (
         (EXTRACT, BASELINES, SFT, GRPO),
         ("predictions.parquet", "metrics.parquet", "differences.csv", FIGURES),
     ),
-    Stage(ABLATIONS, (EXTRACT, DISTILL, SFT), ("results.parquet", FIGURES)),
+    Stage(
+        ABLATIONS,
+        (EXTRACT, DISTILL, SFT),
+        ("results.parquet", FIGURES),
+        consults=("outputs/reference/cpu/ablations",),
+    ),
 )
 
 

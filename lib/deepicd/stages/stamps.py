@@ -71,6 +71,8 @@ def make_stamp(
     reached = reached_files(cells, sources.package)
     names = sources.inputs(stage) + sources.optional_inputs(stage)
     inputs = {name: hashes.of(run_dir / name) for name in names}
+    root = sources.notebooks.parent
+    inputs |= {name: hashes.of(root / name) for name in stage.consults}
     data = parameters.get("data_dir")
     return {
         "code": digest(cells),
