@@ -367,7 +367,13 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     ablations.save_reference([mine], tmp_path)
     assert sorted(pd.read_csv(tmp_path / "ablations.csv")["key"]) == sorted(
         job.key for job in study.all_jobs(mine.givens))  # not the study's other runs
-    assert reference.text("own")[0].startswith(reference.MARK)
+    [(mark, answer)] = reference.answer("own")
+    assert mark == f"{reference.MARK} (own, seeds 0, 1). "
+    assert answer == mine.answer()
+    assert answer.markdown(mark).startswith(f"**{mark}In short, accuracy")
+    assert set(answer.pairs) == {  # folded away, not lost
+        line[2:] for line in answer.markdown().split("<details>")[1].splitlines()
+        if line.startswith("- ")}
     assert reference.scores("own").shape[0] == 2
     assert (tmp_path / "ablations" / "own.md").read_text().startswith("## An own")
 
@@ -382,6 +388,21 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     assert set(pd.read_csv(tmp_path / "ablations.csv")["key"]) == both
     assert read_json(kept)["runs"] == len(both) > len(study.all_jobs(more.givens))
     assert set(read_json(kept)["sections"]) == {"style", "own"}
+
+
+def test_only_the_warning_on_times_of_checkpoints_is_left_out(caplog):
+    import logging
+
+    from deepicd.ablations.execute import _hush
+
+    _hush()
+    _hush()
+    logger = logging.getLogger("transformers.trainer_utils")
+    logger.addHandler(caplog.handler)  # transformers lets nothing reach the root
+    logger.warning("mtime may not be reliable on this filesystem, falling back")
+    logger.warning("disk full")
+    logger.removeHandler(caplog.handler)
+    assert {record.message for record in caplog.records} == {"disk full"}
 
 
 def test_what_changed_between_two_runs_curves_and_notes(study, tmp_path):

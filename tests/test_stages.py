@@ -50,7 +50,8 @@ def test_first_run_executes_all_and_writes_everything(house):
         assert manifest["hashes_out"].keys() == set(stage.writes)
         assert manifest["versions"]["python"] and manifest["seconds"] > 0
         assert (house.run_dir / "notebooks" / f"{stage.name}.ipynb").exists()
-        assert (house.run_dir / "notebooks" / f"{stage.name}.html").exists()
+        html = (house.run_dir / "notebooks" / f"{stage.name}.html").read_text()
+        assert report.WORDS in html.partition("</head>")[0]
     assert (house.run_dir / THIRD / "end.json").read_text() == "3"
     page = (house.run_dir / "index.html").read_text()
     assert "01_first/figures/dots.png" in page and "notebooks/03_third.html" in page

@@ -1,5 +1,6 @@
 """Do jobs one after another, or several side by side in processes."""
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -59,6 +60,7 @@ def run_jobs(
         Jobs that were done.
     """
     check_workers(workers)
+    _hush()
     todo = [job for job in jobs if not job.finished]
     progress = _Progress(todo, clock, report)
     if workers == 1 or len(todo) < 2:
@@ -135,9 +137,23 @@ def _side_by_side(todo, run_dir, workers, progress, finished) -> None:
             raise
 
 
+def _hush() -> None:
+    """Leave out a warning that says nothing here.
+
+    Checkpoints of a small run are written within a second of each other. transformers
+    then orders them by their step, which is right, and takes the disk for unreliable.
+    """
+    logging.getLogger("transformers.trainer_utils").addFilter(_is_not_about_mtime)
+
+
+def _is_not_about_mtime(record: logging.LogRecord) -> bool:
+    return "mtime may not be reliable" not in record.getMessage()
+
+
 def _begin(threads: int) -> None:
     """Set up a worker: its share of the cores; it ends with its parent."""
     die_with_parent()
+    _hush()
     import torch
 
     torch.set_num_threads(threads)

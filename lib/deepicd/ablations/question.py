@@ -37,10 +37,11 @@ class Question:
     def plan(self) -> pd.DataFrame:
         """Tell how many runs are new; runs of all kinds and states, counted."""
         plan = self.study.plan(self.givens)
-        print(self.section.question)
         said = telling.tell_plan(plan, self.study.workers)
-        scope = self.section.scope
-        print(said if self.section.runs else f"Not run here. With {scope}: {said}")
+        if not self.section.runs:
+            said = f"Not run here. With {self.section.scope}: {said}"
+        asked = self.section.question
+        _say(f"**{asked}**\n\n{said}", f"{asked}\n{said}")
         groups = plan.groupby(["kind", "state"])
         return groups.agg(runs=("key", "size"), minutes=("minutes", "sum")).round(1)
 
@@ -139,22 +140,39 @@ class Question:
         return wide[list(dict.fromkeys(table["score"]))].reindex(
             order, level="comparison")
 
-    def answer(self) -> list[str]:
-        """The answer in sentences."""
+    def answer(self) -> telling.Answer | None:
+        """What the runs say; None where nothing was run."""
         if self.differences is None:
-            return reference.text(self.section.name)
+            return None
         laws = comparison.laws(self.points) if self.section.law else {}
-        return telling.tell(self.section, self.differences, laws, self.points)
+        return telling.tell(self.section, self.differences, laws)
 
     def tell(self) -> None:
-        """Print the answer, that of the reference behind a quick one, what changes it.
+        """Show the answer, that of the reference behind a quick one, what changes it.
         """
-        said = self.answer()
-        if self.differences is not None and self.section.scope == "quick":
-            said += reference.text(self.section.name)
-        for sentence in said or ["Not answered here; ablation=full runs it."]:
-            print("-", sentence)
-        print("\nWhat would change it:", self.section.change)
+        own = self.answer()
+        said = [("", own)] if own else []
+        if own is None or self.section.scope == "quick":
+            said += reference.answer(self.section.name)
+        change = f"What would change it: {self.section.change}"
+        if not said:
+            change = f"Not answered here; ablation=full runs it.\n\n{change}"
+        plain = [f"- {mark * (i == 0)}{line}" for mark, one in said
+                 for i, line in enumerate(one.lines())]
+        _say("\n\n".join([*(one.markdown(mark) for mark, one in said), change]),
+             "\n".join([*plain, "", change]))
+
+
+def _say(markdown: str, plain: str) -> None:
+    """Show a text: as Markdown in a notebook, plain elsewhere."""
+    from IPython import get_ipython
+
+    if get_ipython() is None:
+        print(plain)
+        return
+    from IPython.display import Markdown, display
+
+    display(Markdown(markdown))
 
 
 def ask(study: Study, sections: dict[str, Section], n_boot: int = 1000,

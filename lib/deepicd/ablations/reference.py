@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from deepicd.ablations.comparison import law_table
 from deepicd.ablations.kept import DETAILS, REFERENCE, Kept
 from deepicd.ablations.study import run_table
+from deepicd.ablations.telling import Answer
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_csv, write_json, write_text
 
@@ -75,11 +77,11 @@ def _save_section(question, details: Path) -> None:
     write_csv(question.differences.round(5), details / f"{name}_differences.csv")
     if question.section.law:
         write_csv(law_table(question.points).round(5), details / f"{name}_laws.csv")
-    said = question.answer()
+    answer = question.answer()
     write_json({"seeds": list(question.section.seeds), "scope": question.section.scope,
-                "answer": said}, details / f"{name}.json")
+                "answer": asdict(answer)}, details / f"{name}.json")
     lines = [f"## {question.section.title}", "", question.section.question, ""]
-    lines += [_markdown(scores), "", *(f"- {sentence}" for sentence in said), ""]
+    lines += [_markdown(scores), "", answer.markdown(), ""]
     strata = question.strata()
     if len(strata):
         lines += [STRATA, "", _markdown(strata.droplevel("section"))]
@@ -109,13 +111,14 @@ def scores(name: str) -> pd.DataFrame | None:
     return table
 
 
-def text(name: str) -> list[str]:
-    """Answer of a section in the reference run, marked as such."""
+def answer(name: str) -> list[tuple[str, Answer]]:
+    """Answer of a section in the reference run behind its mark; none if not kept."""
     file = FOLDER / DETAILS / f"{name}.json"
     if not file.exists():
         return []
     kept = read_json(file)
-    return [f"{MARK} ({kept['scope']}, seeds {kept['seeds']}):", *kept["answer"]]
+    seeds = ", ".join(map(str, kept["seeds"]))
+    return [(f"{MARK} ({kept['scope']}, seeds {seeds}). ", Answer(**kept["answer"]))]
 
 
 def show_figures(name: str) -> None:

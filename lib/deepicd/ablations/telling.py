@@ -1,5 +1,8 @@
 """Answers in words, written from the numbers of the runs."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pandas as pd
 
 from deepicd.ablations.law import Law
@@ -7,8 +10,47 @@ from deepicd.figures.palette import LEVEL_NAMES, METRIC_NAMES, look
 from deepicd.tables import OVERALL
 
 
-def tell(section, differences: pd.DataFrame, laws: dict, points) -> list[str]:
+@dataclass(frozen=True)
+class Answer:
     """What the runs of a section say, and what they do not.
+
+    Attributes
+    ----------
+    short : str
+        Whose accuracy is clear of zero.
+    facts : sequence of str
+        Notes and seeds, fitted lines, code frequency, how many would be clear by
+        chance.
+    pairs : sequence of str
+        Every comparison in numbers.
+    """
+
+    short: str
+    facts: Sequence[str]
+    pairs: Sequence[str]
+
+    def lines(self) -> list[str]:
+        return [self.short, *self.facts, *self.pairs]
+
+    def markdown(self, mark: str = "") -> str:
+        """As Markdown; the numbers of every comparison are folded.
+
+        Examples
+        --------
+        >>> print(Answer("In short, none.", ["5 seeds."], []).markdown("Mine: "))
+        **Mine: In short, none.**
+        <BLANKLINE>
+        - 5 seeds.
+        """
+        text = [f"**{mark}{self.short}**", "", *(f"- {one}" for one in self.facts)]
+        if self.pairs:
+            text += ["", "<details><summary>Every comparison in numbers</summary>", "",
+                     *(f"- {one}" for one in self.pairs), "", "</details>"]
+        return "\n".join(text)
+
+
+def tell(section, differences: pd.DataFrame, laws: dict) -> Answer:
+    """The answer of a section.
 
     Parameters
     ----------
@@ -17,20 +59,19 @@ def tell(section, differences: pd.DataFrame, laws: dict, points) -> list[str]:
         From `deepicd.ablations.comparison.differences`.
     laws : dict of level to Law
         Empty where the section has none.
-    points : DataFrame
-        From `law_points`; read where there are laws.
     """
-    said = [_short(section, differences), _basis(section, differences)]
-    said += [tell_law(level, law) for level, law in laws.items()]
+    facts = [_basis(section, differences)]
+    facts += [tell_law(level, law) for level, law in laws.items()]
+    if laws:
+        facts.append(_where_it_stops(section, differences))
+    facts += [*_by_stratum(differences), _chance(differences)]
+    pairs = []
     kinds = ["gain", "against"] if section.compare == "gain" else ["against", "gain"]
     for kind in kinds:
         rows = differences[differences["comparison"] == kind]
         overall = rows[rows["stratum"] == OVERALL]
-        said += [_pair(pair) for _, pair in overall.groupby(["a", "b"], sort=False)]
-    if laws:
-        said.append(_where_it_stops(section, differences))
-    said += _by_stratum(differences)
-    return [*said, _chance(differences)]
+        pairs += [_pair(pair) for _, pair in overall.groupby(["a", "b"], sort=False)]
+    return Answer(_short(section, differences), facts, pairs)
 
 
 def _short(section, table: pd.DataFrame) -> str:
@@ -80,7 +121,8 @@ def _pair(rows: pd.DataFrame) -> str:
         f"{METRIC_NAMES[r.metric]} of the {LEVEL_NAMES[r.level].lower()} "
         f"({'better' if r.value > 0 else 'worse'})" for r in clear.itertuples())
     rest = len(rows) - len(clear)
-    tail = f" The other {rest} hold zero." if rest else ""
+    tail = ("", " The other one holds zero.")[rest] if rest < 2 else (
+        f" The other {rest} hold zero.")
     return f"{text}. Intervals that exclude zero: {named}.{tail}"
 
 
@@ -107,12 +149,16 @@ def _by_stratum(differences: pd.DataFrame) -> list[str]:
     if rows.empty:
         return []
     bands = rows.groupby("stratum", sort=False)["n"].max()
-    parts = []
+    parts, none = [], []
     for (a, b), own in rows.groupby(["a", "b"], sort=False):
         clear = own[(own["low"] > 0) | (own["high"] < 0)]
         cells = [f"{LEVEL_NAMES[r.level].lower()} in {r.stratum} {_points(r)}"
                  for r in clear.itertuples()]
-        parts.append(f"{versus(a, b)}: {', '.join(cells) or 'none'}")
+        if cells:
+            parts.append(f"{versus(a, b)}: {', '.join(cells)}")
+        else:
+            none.append(versus(a, b))
+    parts += [f"none of {', '.join(none)}"] * bool(none)
     sizes = ", ".join(f"{band} n = {n:,}" for band, n in bands.items())
     return [f"By training frequency of the code ({sizes}), accuracy intervals that "
             f"exclude zero. {'; '.join(parts)}."]

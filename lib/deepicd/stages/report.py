@@ -16,6 +16,8 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 LEVELS = ("chapter", "category", "full")
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 SAMPLE_CHARACTERS = 4000
+#: nbconvert breaks printed lines in the middle of words; here they break between them.
+WORDS = ".jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }"
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _to_html(executed: Path, private: bool) -> str:
         if private:  # a private page asks nothing of other machines
             exporter.mathjax_url = exporter.mermaid_js_url = ""
         body, _ = exporter.from_filename(str(executed))
-        write_text(body, page)
+        write_text(body.replace("</head>", f"<style>{WORDS}</style></head>", 1), page)
     return f"notebooks/{page.name}"
 
 
