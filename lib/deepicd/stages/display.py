@@ -104,35 +104,76 @@ def _width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
-def status_text(
-    progress: dict, elapsed: float, expected: float | None, later: float = 0.0
-) -> str:
-    """One line of how far a stage and the run are.
+@dataclass
+class Counter:
+    """The pace of what a stage counts; it may count several things in turn.
 
     Examples
     --------
-    >>> status_text({"done": 30, "total": 120, "text": "training"}, 60, None, 120)
-    '1:00  training 30/120, about 3:00 left, 5:00 for the whole run'
+    >>> counter = Counter()
+    >>> counter.left({"done": 10, "total": 50}, 600) is None  # just begun
+    True
+    >>> counter.left({"done": 30, "total": 50}, 640)
+    40.0
+    >>> counter.left({"done": 2, "total": 800}, 660) is None  # the next thing
+    True
+    """
+
+    total: int = 0
+    done: int = 0
+    first: int = 0
+    began: float = 0.0
+
+    def left(self, progress: dict, elapsed: float) -> float | None:
+        """Seconds that the present count still needs; None where nobody can tell."""
+        done, total = progress.get("done", 0), progress.get("total", 0)
+        if total != self.total or done < self.done:
+            self.first, self.began = done, elapsed
+        self.done, self.total = done, total
+        if not self.first < done < total:
+            return None
+        return (elapsed - self.began) * (total - done) / (done - self.first)
+
+
+def status_text(
+    progress: dict, elapsed: float, expected: float | None,
+    counted: float | None = None, later: float = 0.0,
+) -> str:
+    """One line of how far a stage and the run are.
+
+    Parameters
+    ----------
+    progress : dict
+        ``done``, ``total`` and ``text`` of what is being counted; may be empty.
+    elapsed : float
+        Seconds of the stage so far.
+    expected : float or None
+        Seconds that the stage takes as a rule.
+    counted : float or None
+        Seconds that the present count needs still, from `Counter`. Other things may
+        follow it, so beyond the expected time this is the least.
+    later : float
+        Seconds of the stages that follow.
+
+    Examples
+    --------
+    >>> status_text({"done": 30, "total": 120, "text": "training"}, 60, 200, 30, 120)
+    '1:00  training 30/120, about 2:20 left, 4:20 for the whole run'
     >>> status_text({}, 60, 90)
     '1:00  about 0:30 left'
+    >>> status_text({"done": 1, "total": 3, "text": "answers"}, 100, 90, 50)
+    '1:40  answers 1/3, at least 0:50 left'
     >>> status_text({}, 60, None)
     '1:00'
     """
-    left = stage_left(progress, elapsed, expected)
+    left = max((expected or 0) - elapsed, counted or 0)
     done, total = progress.get("done", 0), progress.get("total", 0)
+    word = "about" if expected and elapsed < expected else "at least"
     parts = []
     if done < total:
         parts.append(f"{progress.get('text', '')} {done}/{total}".strip())
-    if left is not None:
-        parts.append(f"about {clock(left)} left")
+    if left > 0:
+        parts.append(f"{word} {clock(left)} left")
     if later:
-        parts.append(f"{clock((left or 0) + later)} for the whole run")
+        parts.append(f"{clock(max(left, 0) + later)} for the whole run")
     return "  ".join(text for text in (clock(elapsed), ", ".join(parts)) if text)
-
-
-def stage_left(progress: dict, elapsed: float, expected: float | None) -> float | None:
-    """Seconds a stage still needs: by what it expects, bettered by its progress."""
-    if expected is not None and elapsed < expected:
-        return expected - elapsed
-    done, total = progress.get("done", 0), progress.get("total", 0)
-    return elapsed * (total - done) / done if 0 < done < total else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_json
 from deepicd.privacy import RUN_FILE, make_private_folder
-from deepicd.stages.display import Display, about, clock, status_text
+from deepicd.stages.display import Counter, Display, about, clock, status_text
 from deepicd.stages.execute import Job, StageFailed, run_notebook
 from deepicd.stages.fingerprint import Hashes
 from deepicd.stages.graph import FIGURES, Stage
@@ -148,7 +148,7 @@ class Runner:
 
     def _execute(self, position: int, stage: Stage, stamp: dict) -> float:
         plan = self.plan
-        folder = plan.run_dir / stage.name
+        folder, counter = plan.run_dir / stage.name, Counter()
         if prepare_folder(folder, stamp, plan.options.force):
             self.display.line("      goes on from checkpoints of an interrupted run")
         job = Job(
@@ -160,7 +160,7 @@ class Runner:
             limit=60 * _limit(plan, stage),
             private=plan.private,
             started=lambda pid: mark_running(folder, stamp, pid),
-            tick=lambda seconds: self._tick(position, stage, seconds),
+            tick=lambda seconds: self._tick(position, stage, seconds, counter),
             check=lambda file: check_leaks(plan, file),
         )
         began = time.time()
@@ -172,12 +172,12 @@ class Runner:
         self.hashes.save()
         return seconds
 
-    def _tick(self, position: int, stage: Stage, seconds: float) -> None:
-        file = self.plan.run_dir / stage.name / PROGRESS_FILE
-        progress = _progress(file)
+    def _tick(self, position: int, stage: Stage, seconds: float, counter: Counter):
+        progress = _progress(self.plan.run_dir / stage.name / PROGRESS_FILE)
+        counted, later = counter.left(progress, seconds), self._later(position)
         expected = self._expected(stage)
-        text = status_text(progress, seconds, expected, self._later(position))
-        self.display.status(text, seconds)
+        self.display.status(
+            status_text(progress, seconds, expected, counted, later), seconds)
 
     def _later(self, position: int) -> float:
         rest = self.plan.stages[position + 1 :]
