@@ -163,8 +163,8 @@ def status_text(
     '1:00  about 0:30 left'
     >>> status_text({"done": 1, "total": 3, "text": "answers"}, 100, 90, 50)
     '1:40  answers 1/3, at least 0:50 left'
-    >>> status_text({}, 60, None)
-    '1:00'
+    >>> status_text({}, 60, None), status_text({}, 60, None, None, 120)
+    ('1:00', '1:00  then about 2:00 for the rest')
     """
     left = max((expected or 0) - elapsed, counted or 0)
     done, total = progress.get("done", 0), progress.get("total", 0)
@@ -175,5 +175,6 @@ def status_text(
     if left > 0:
         parts.append(f"{word} {clock(left)} left")
     if later:
-        parts.append(f"{clock(max(left, 0) + later)} for the whole run")
+        parts.append(f"{clock(left + later)} for the whole run" if left > 0
+                     else f"then about {clock(later)} for the rest")
     return "  ".join(text for text in (clock(elapsed), ", ".join(parts)) if text)
