@@ -390,6 +390,17 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     assert set(read_json(kept)["sections"]) == {"style", "own"}
 
 
+def test_progress_names_the_settings_in_which_jobs_differ(study):
+    from deepicd.ablations.execute import describe
+
+    varied = {"reward.weight_category": [0.2, 0.4], "grpo.group_size": [4]}
+    jobs = [study.jobs(one)[1] for one in points(**varied)]
+    assert "weight_category 0.2" in describe(jobs[0], jobs)
+    assert "weight_category 0.4" in describe(jobs[1], jobs)
+    assert "group_size" not in describe(jobs[0], jobs)
+    assert "weight_category" not in describe(jobs[0])
+
+
 def test_only_the_warning_on_times_of_checkpoints_is_left_out(caplog):
     import logging
 

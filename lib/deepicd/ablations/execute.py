@@ -80,7 +80,7 @@ class _Progress:
     def __init__(self, todo, clock: Clock, report):
         self.seconds = {job.key: clock.seconds(job) for job in todo}
         self.total = max(sum(self.seconds.values()), 1e-9)
-        self.report, self.done, self.count = report, 0.0, 0
+        self.jobs, self.report, self.done, self.count = todo, report, 0.0, 0
 
     def inside(self, job: Job):
         if self.report is None:
@@ -88,14 +88,14 @@ class _Progress:
 
         def report(step, steps, text):
             part = self.seconds[job.key] * step / max(steps, 1)
-            self._tell(self.done + part, f"{describe(job)}: {text}")
+            self._tell(self.done + part, f"{describe(job, self.jobs)}: {text}")
 
         return report
 
     def end(self, job: Job) -> None:
         self.done += self.seconds[job.key]
         self.count += 1
-        self._tell(self.done, f"{describe(job)} finished")
+        self._tell(self.done, f"{describe(job, self.jobs)} finished")
 
     def _tell(self, seconds: float, text: str) -> None:
         if self.report:
@@ -104,11 +104,16 @@ class _Progress:
             self.report(round(seconds), max(round(self.total), 1), place)
 
 
-def describe(job: Job) -> str:
-    """A run in a few words, for progress lines."""
-    plain = job.point.plain
+def describe(job: Job, jobs: Sequence[Job] = ()) -> str:
+    """A run in a few words, with the settings in which it differs from other jobs."""
+    plain, given = job.point.plain, job.point.given
     what = f"{plain['traces']:.0%} of traces" if job.kind == "sft" else plain["reward"]
-    return f"{job.kind.upper()} ({what}, {plain['style']}, seed {plain['seed']})"
+    spaces = ("sft.",) if job.kind == "sft" else ("grpo.", "reward.")
+    own = [f"{name.rpartition('.')[2]} {value}" for name, value in given.items()
+           if name.startswith(spaces)
+           and any(other.point.given.get(name) != value for other in jobs)]
+    words = [what, plain["style"], *own, f"seed {plain['seed']}"]
+    return f"{job.kind.upper()} ({', '.join(words)})"
 
 
 def _side_by_side(todo, run_dir, workers, progress, finished) -> None:

@@ -157,10 +157,10 @@ class Question:
         change = f"What would change it: {self.section.change}"
         if not said:
             change = f"Not answered here; ablation=full runs it.\n\n{change}"
-        plain = [f"- {mark * (i == 0)}{line}" for mark, one in said
-                 for i, line in enumerate(one.lines())]
-        _say("\n\n".join([*(one.markdown(mark) for mark, one in said), change]),
-             "\n".join([*plain, "", change]))
+        for mark, one in said:
+            plain = "\n".join(f"- {line}" for line in one.lines())
+            _say(one.markdown(mark), f"{mark}\n{plain}".strip())
+        _say(change, f"\n{change}")
 
 
 def _say(markdown: str, plain: str) -> None:

@@ -85,7 +85,7 @@ def _short(section, table: pd.DataFrame) -> str:
     for level, own in rows.groupby("level", sort=False):
         words = {"better": own.loc[own["low"] > 0, "a"],
                  "worse": own.loc[own["high"] < 0, "a"]}
-        found = [f"{word} with {', '.join(map(_name, names))}"
+        found = [f"{word} with {', '.join(map(_listed, names))}"
                  for word, names in words.items() if len(names)]
         parts.append(f"{LEVEL_NAMES[level]}: "
                      + ("; ".join(found) or "no difference is shown"))
@@ -130,6 +130,12 @@ def _name(system: str) -> str:
     return look(system).name
 
 
+def _listed(system: str) -> str:
+    """Its name between others: in quotes where it holds a comma."""
+    name = _name(system)
+    return f'"{name}"' if "," in name else name
+
+
 def versus(a: str, b: str) -> str:
     """A comparison in words.
 
@@ -158,10 +164,10 @@ def _by_stratum(differences: pd.DataFrame) -> list[str]:
             parts.append(f"{versus(a, b)}: {', '.join(cells)}")
         else:
             none.append(versus(a, b))
-    parts += [f"none of {', '.join(none)}"] * bool(none)
+    parts += [f"none for {', '.join(none)}"] * bool(none)
     sizes = ", ".join(f"{band} n = {n:,}" for band, n in bands.items())
-    return [f"By training frequency of the code ({sizes}), accuracy intervals that "
-            f"exclude zero. {'; '.join(parts)}."]
+    return ["Accuracy intervals that exclude zero, by training frequency of the code "
+            f"({sizes}): {'; '.join(parts)}."]
 
 
 def tell_law(level: str, law: Law) -> str:
