@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from house import FIGURES, FIRST, SECOND, STAGES, THIRD, House
 
+from deepicd.ablations.kept import KEPT
 from deepicd.errors import UserError
 from deepicd.files import read_json, write_json
 from deepicd.stages import report
@@ -109,6 +110,7 @@ def test_what_a_stage_consults_in_the_repository_is_an_input(tmp_path):
 def test_what_the_stages_consult_is_in_the_repository():
     consulted = [name for stage in REAL for name in stage.consults]
     assert consulted and all((PACKAGE.parents[1] / name).exists() for name in consulted)
+    assert KEPT in [PACKAGE.parents[1] / name for name in consulted]
 
 
 def test_missing_and_edited_outputs_run_again(house):

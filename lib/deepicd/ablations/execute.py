@@ -85,10 +85,11 @@ class _Progress:
     def inside(self, job: Job):
         if self.report is None:
             return None
+        name = describe(job, self.jobs)  # once a run, not once a step
 
         def report(step, steps, text):
             part = self.seconds[job.key] * step / max(steps, 1)
-            self._tell(self.done + part, f"{describe(job, self.jobs)}: {text}")
+            self._tell(self.done + part, f"{name}: {text}")
 
         return report
 

@@ -121,8 +121,8 @@ def _pair(rows: pd.DataFrame) -> str:
         f"{METRIC_NAMES[r.metric]} of the {LEVEL_NAMES[r.level].lower()} "
         f"({'better' if r.value > 0 else 'worse'})" for r in clear.itertuples())
     rest = len(rows) - len(clear)
-    tail = ("", " The other one holds zero.")[rest] if rest < 2 else (
-        f" The other {rest} hold zero.")
+    others = {0: "", 1: " The other one holds zero."}
+    tail = others.get(rest, f" The other {rest} hold zero.")
     return f"{text}. Intervals that exclude zero: {named}.{tail}"
 
 
