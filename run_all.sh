@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one entry: makes .venv on the first call, then runs the study.
-# Everything about stages is in lib/deepicd/stages; this file only installs.
+# Everything about stages is in lib/deepicd.study.runner; this file only installs.
 set -u
 
 # .venv and paths follow this file, not the place it is called from.
@@ -247,4 +247,4 @@ if [ "$command" = test ]; then
     fi
     exec "$PYTHON" -m pytest "$@"
 fi
-exec "$PYTHON" -P -m deepicd.stages "$command" "$@"
+exec "$PYTHON" -P -m deepicd.study.runner "$command" "$@"

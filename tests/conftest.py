@@ -81,7 +81,7 @@ def taught(table, tokenizer, tmp_path_factory):
 @pytest.fixture(scope="session")
 def prompt_set(table, tokenizer):
     """Prompts of every training note."""
-    from deepicd import grpo
+    from deepicd.training import grpo
 
     notes = grpo.training_notes(table, "all", 0)
     return grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 200)[0]

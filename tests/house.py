@@ -4,12 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-from deepicd.stages.device import Device
-from deepicd.stages.graph import FIGURES, Stage
-from deepicd.stages.imports import skip_slow_imports
-from deepicd.stages.plan import PACKAGE, Options, make_plan
-from deepicd.stages.runner import Runner
-from deepicd.stages.stamps import Sources
+from deepicd.study.runner.device import Device
+from deepicd.study.runner.fast_imports import skip_slow_imports
+from deepicd.study.runner.graph import FIGURES, Stage
+from deepicd.study.runner.plan import PACKAGE, Options, make_plan
+from deepicd.study.runner.runner import Runner
+from deepicd.study.runner.stamps import Sources
 
 skip_slow_imports()
 import nbformat  # noqa: E402
@@ -24,7 +24,7 @@ STAGES = (
 HEAD = """\
 run_dir: str = "../outputs/cpu-synthetic-seed0"  # help: folder of this run
 seed: int = 0  # help: random seed"""
-OPEN = "from deepicd import stages\nrun = stages.open_run(run_dir, {stage!r})"
+OPEN = "from deepicd.study.runner import open_run\nrun = open_run(run_dir, {stage!r})"
 BODIES = {
     FIRST: [
         "import json\nnumbers = [seed, size]",
@@ -84,12 +84,12 @@ class House:
 
     def copy_package(self) -> None:
         """Hash a copy, so that an edit of lib during the tests changes nothing."""
-        for name in ("__init__.py", "errors.py", "files.py", "privacy.py", "stages"):
+        for name in ("__init__.py", "common", "data/privacy.py", "study/runner"):
             source, target = PACKAGE / name, self.sources.package / name
             if source.is_dir():
                 shutil.copytree(source, target)
             else:
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
 
     @classmethod

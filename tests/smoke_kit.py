@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deepicd.files import read_json
+from deepicd.common.files import read_json
 
 
 class Study:
@@ -18,7 +18,14 @@ class Study:
         self.home.mkdir()
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "deepicd.stages", "run", "--profile", "smoke"]
+        command = [
+            sys.executable,
+            "-m",
+            "deepicd.study.runner",
+            "run",
+            "--profile",
+            "smoke",
+        ]
         places = {"HOME": str(self.home), "TMPDIR": str(self.home)}
         return subprocess.run(
             [*command, "--outputs", str(self.outputs), *arguments],

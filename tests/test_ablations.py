@@ -13,23 +13,31 @@ import pandas as pd
 import pytest
 import training_kit as kit
 
-from deepicd import ablations
-from deepicd.ablations import comparison, execute, jobs, material, runs, telling
-from deepicd.ablations.kept import Kept
-from deepicd.ablations.points import resolve
-from deepicd.errors import UserError
-from deepicd.files import read_json, write_json, write_parquet
+from deepicd.common.errors import UserError
+from deepicd.common.files import read_json, write_json, write_parquet
 from deepicd.icd import load_tree
-from deepicd.teachers import RuleTeacher
+from deepicd.study import ablations
+from deepicd.study.ablations import comparison, in_words, inputs, jobs, one_run, workers
+from deepicd.study.ablations.kept_runs import Kept
+from deepicd.study.ablations.points import resolve
 from deepicd.traces import build_traces
+from deepicd.traces.teachers import RuleTeacher
 
 LIB = str(Path(__file__).parents[1] / "lib")
 #: The smallest run that still trains, samples and answers.
 TINY = {
-    "start": "scratch", "sft.steps": 2, "sft.batch_size": 4, "sft.max_length": 200,
-    "grpo.steps": 2, "grpo.prompts": 2, "grpo.group_size": 2, "grpo.max_completion": 4,
-    "grpo.validate_notes": 2, "grpo.guard_patience": 0, "grpo.max_prompt": 196,
-}  # fmt: skip
+    "start": "scratch",
+    "sft.steps": 2,
+    "sft.batch_size": 4,
+    "sft.max_length": 200,
+    "grpo.steps": 2,
+    "grpo.prompts": 2,
+    "grpo.group_size": 2,
+    "grpo.max_completion": 4,
+    "grpo.validate_notes": 2,
+    "grpo.guard_patience": 0,
+    "grpo.max_prompt": 196,
+}
 
 
 def make_run_dir(root: Path) -> Path:
@@ -42,16 +50,23 @@ def make_run_dir(root: Path) -> Path:
     traces = build_traces(table, load_tree(), teacher)
     write_parquet(traces, root / "03_distill_traces" / "traces.parquet")
     taught = root / "04_train_sft"
-    from deepicd import generate, models
+    from deepicd.training import models
+    from deepicd.training.models import generate
 
     net = kit.network(tokenizer)
     models.save(net, tokenizer, taught / "model")
     test = table[table["split"] == "test"]
-    found = generate.predict(net, test, tokenizer=tokenizer, system="sft",
-                             max_new_tokens=2)
+    found = generate.predict(
+        net, test, tokenizer=tokenizer, system="sft", max_new_tokens=2
+    )
     write_parquet(found, taught / "predictions.parquet")
-    said = {"style": "reasoning", "instruction": "brief", "max_length": 200,
-            "max_new_tokens": 4, "sft_ranks": 10}
+    said = {
+        "style": "reasoning",
+        "instruction": "brief",
+        "max_length": 200,
+        "max_new_tokens": 4,
+        "sft_ranks": 10,
+    }
     write_json(said, taught / "arguments.json")
     return root
 
@@ -68,14 +83,20 @@ def points(**axes):
 @pytest.fixture
 def counted(monkeypatch):
     """Jobs that were really trained."""
-    done, whole = [], execute.execute
+    done, whole = [], workers.execute
 
     def count(job, *rest):
-        done.append((job.kind, job.point.seed, job.point.reward.name,
-                     job.point.reward.weight_category))
+        done.append(
+            (
+                job.kind,
+                job.point.seed,
+                job.point.reward.name,
+                job.point.reward.weight_category,
+            )
+        )
         whole(job, *rest)
 
-    monkeypatch.setattr(execute, "execute", count)
+    monkeypatch.setattr(workers, "execute", count)
     return done
 
 
@@ -113,14 +134,21 @@ def test_a_run_from_the_model_of_notebook_04_has_no_sft_of_its_own(study):
 
 def test_the_key_holds_what_a_run_depends_on_and_nothing_else(study):
     key = study.jobs(TINY)[1].key
-    for change in ({"seed": 1}, {"reward": "flat"}, {"grpo.beta": 0.1},
-                   {"reward.weight_full": 0.9}, {"sft.steps": 3}, {"traces": 0.5},
-                   {"test_notes": 2}, {"style": "code_only"}):
+    for change in (
+        {"seed": 1},
+        {"reward": "flat"},
+        {"grpo.beta": 0.1},
+        {"reward.weight_full": 0.9},
+        {"sft.steps": 3},
+        {"traces": 0.5},
+        {"test_notes": 2},
+        {"style": "code_only"},
+    ):
         assert study.jobs(TINY | change)[1].key != key, change
     assert study.jobs(TINY | {"filtered": True})[1].key == key  # no faults to filter
     assert study.jobs(TINY | {"reward": "flat"})[0].key == study.jobs(TINY)[0].key
     changed = study.material.hashes | {"admissions": "other"}
-    other = material.Material(**vars(study.material) | {"hashes": changed})
+    other = inputs.Material(**vars(study.material) | {"hashes": changed})
     point = resolve(TINY, other.taught)
     assert jobs.jobs_of(point, other)[1].key != key
 
@@ -139,8 +167,9 @@ def test_the_key_holds_what_a_run_depends_on_and_nothing_else(study):
         ({"sft.seed": 3}, "sft.seed"),
     ],
 )
-def test_a_wrong_name_or_value_is_told_before_anything_runs(study, counted, given,
-                                                            message):
+def test_a_wrong_name_or_value_is_told_before_anything_runs(
+    study, counted, given, message
+):
     with pytest.raises(UserError, match=message):
         study.run([TINY, TINY | given])
     assert counted == []
@@ -153,10 +182,13 @@ def test_a_wrong_name_or_value_is_told_before_anything_runs(study, counted, give
         (lambda: ablations.load_sections(chosen=["rewrad"]), r"reward \(a\)"),
         (lambda: ablations.load_sections(own={"grpo_group": [4]}), "grpo.group_size"),
         (lambda: ablations.load_sections(own={"reward": "tree"}), "write a list"),
-        (lambda: ablations.load_sections(
-            chosen=["style"], changes=ablations.Changes(options={"start": "study"})),
-         "scratch"),
-        (lambda: execute.check_workers(execute.cores() + 1), "cores here"),
+        (
+            lambda: ablations.load_sections(
+                chosen=["style"], changes=ablations.Changes(options={"start": "study"})
+            ),
+            "scratch",
+        ),
+        (lambda: workers.check_workers(workers.cores() + 1), "cores here"),
     ],
 )
 def test_a_wrong_choice_is_told(call, message):
@@ -183,7 +215,8 @@ def test_changes_of_the_notebook_reach_the_sections():
     found = ablations.load_sections("quick", ["a"], changes)
     assert [n for n, s in found.items() if s.runs] == ["reward"]
     assert found["reward"].points()[1] == (
-        "sapphire", found["reward"].variants["tree"] | {"reward": "sapphire", "seed": 7}
+        "sapphire",
+        found["reward"].variants["tree"] | {"reward": "sapphire", "seed": 7},
     )
     assert found["reward"].variants["tree"]["grpo.steps"] == 5
     assert found["reward"].variants["tree"]["test_notes"] == 9
@@ -208,8 +241,9 @@ def test_a_killed_grid_loses_at_most_the_run_in_progress(tmp_path):
     short.run([begun])
     child = subprocess.Popen(
         [sys.executable, "-c", GRID, str(root), repr(given)],
-        env=os.environ | {"PYTHONPATH": LIB}, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+        env=os.environ | {"PYTHONPATH": LIB},
+        stdout=subprocess.DEVNULL,
+    )
     job = short.jobs(given | {"seed": 0})[1]
     limit = time.monotonic() + 100
     marks = job.folder / "checkpoints"
@@ -224,8 +258,11 @@ def test_a_killed_grid_loses_at_most_the_run_in_progress(tmp_path):
 
     steps = []
     with pytest.raises(kit.Interruption):
-        runs.execute(job, short.material,
-                     lambda step, *rest: (steps.append(step), kit.stop_at(0)(1, 1, "")))
+        one_run.execute(
+            job,
+            short.material,
+            lambda step, *rest: (steps.append(step), kit.stop_at(0)(1, 1, "")),
+        )
     assert job.started and not job.finished
     assert steps[0] > saved >= 2  # it went on from the checkpoint
 
@@ -234,23 +271,37 @@ def test_several_workers_share_the_cores_and_give_the_same_runs(tmp_path):
     root = make_run_dir(tmp_path / "run")
     grid = points(seed=[0], start=["study", "scratch"], reward=["tree"])
     many = [job.key for job in ablations.Study(root).all_jobs(grid)]
-    if execute.cores() < 2:
+    if workers.cores() < 2:
         pytest.skip("one core")
     two = ablations.Study(root, workers=2)
     assert two.run(grid) == 3 and set(two.table()["key"]) == set(many)
-    assert (two.table()["threads"] <= execute.cores() // 2).all()
+    assert (two.table()["threads"] <= workers.cores() // 2).all()
 
 
 def test_the_table_of_runs_answers_sql(study):
     study.run(points(reward=["tree"], seed=[0]))
     file = study.save_table()
     table = pd.read_parquet(file)
-    wanted = {"key", "kind", "seed", "seconds", "needs", "reward", "grpo.steps",
-              "n_traces", *(f"{m}_{level}" for m in ("accuracy", "macro_f1")
-                            for level in ("chapter", "category", "full"))}
+    wanted = {
+        "key",
+        "kind",
+        "seed",
+        "seconds",
+        "needs",
+        "reward",
+        "grpo.steps",
+        "n_traces",
+        *(
+            f"{m}_{level}"
+            for m in ("accuracy", "macro_f1")
+            for level in ("chapter", "category", "full")
+        ),
+    }
     assert wanted <= set(table.columns)
-    found = study.query('select "grpo.steps" s, count(*) n from runs '
-                        "where kind = 'grpo' and reward = 'tree' group by s")
+    found = study.query(
+        'select "grpo.steps" s, count(*) n from runs '
+        "where kind = 'grpo' and reward = 'tree' group by s"
+    )
     assert found["s"].tolist() == [2.0] and found["n"].item() >= 1
     sft = table[table["kind"] == "sft"]
     assert sft["reward"].isna().all()  # an SFT run knows no reward
@@ -269,23 +320,27 @@ def test_runs_that_a_reference_keeps_are_taken_from_it(study, tmp_path, counted)
     (folder / "runs.jsonl").write_text(listed)  # a kill before the list was written
     Kept(folder).add(all_done(study, grid))
     assert len(pd.read_parquet(folder / "answers.parquet")) == 3 * len(
-        study.material.test())
+        study.material.test()
+    )
     elsewhere = tmp_path / "run"
     shutil.copytree(study.run_dir, elsewhere, ignore=shutil.ignore_patterns("07*"))
     assert (ablations.Study(elsewhere, kept=None).plan(grid)["state"] == "new").all()
     other = ablations.Study(elsewhere, kept=folder)
     plan = other.plan(grid)
     assert (plan["state"] == "kept").all() and plan["minutes"].sum() == 0
-    assert telling.tell_plan(plan, 1) == (
+    assert in_words.tell_plan(plan, 1) == (
         "3 runs: 0 new, 3 taken from the reference kept in outputs/reference; "
-        "nothing to do.")
-    assert telling.tell_plan(plan.assign(state="new", minutes=0.7, basis="x"), 2) == (
-        "3 runs: 3 new; about 1 minute, 2 side by side (x).")
+        "nothing to do."
+    )
+    assert in_words.tell_plan(plan.assign(state="new", minutes=0.7, basis="x"), 2) == (
+        "3 runs: 3 new; about 1 minute, 2 side by side (x)."
+    )
     counted.clear()
     assert other.run(grid) == 0 and counted == []
     table = study.table().set_index("key")[list(other.table().columns[1:])]
     pd.testing.assert_frame_equal(
-        other.table().set_index("key"), table.loc[other.table()["key"]])
+        other.table().set_index("key"), table.loc[other.table()["key"]]
+    )
     for one, there in zip(study.all_jobs(grid), other.all_jobs(grid), strict=True):
         mine, theirs = study.predictions(one), other.predictions(there)
         assert mine[["note_id", "code"]].equals(theirs[["note_id", "code"]])
@@ -300,18 +355,6 @@ def test_runs_that_a_reference_keeps_are_taken_from_it(study, tmp_path, counted)
     assert again.done()["scores"] == study.jobs(grid[0])[0].done()["scores"]
 
 
-def test_the_hash_of_code_is_that_of_its_meaning(tmp_path):
-    found = []
-    for text in ("def f(x):\n    'Says.'\n    return x  # why",
-                 "def f(x):\n    'Says more.'\n\n    return x",
-                 "def f(x):\n    'Says.'\n    return -x"):
-        file = tmp_path / "code.py"
-        file.write_text(text)
-        found.append(jobs._meaning(file)[:12])
-    # Python 3.11, 3.12 and 3.13, whose syntax trees differ, give this hash.
-    assert found[0] == found[1] == "16122e165224" != found[2]
-
-
 def section_of(study, **own):
     changes = ablations.Changes([0, 1], 0, (), TINY | {"start": "study"})
     return ablations.load_sections(own=own, changes=changes)["own"]
@@ -319,14 +362,19 @@ def section_of(study, **own):
 
 def test_the_short_answer_names_what_is_clear_of_zero():
     section = ablations.load_sections("full")["reward"]
-    rows = [("tree", "flat", "chapter", 0.02, 0.05), ("prefix", "flat", "chapter",
-            -0.05, -0.01), ("prefix", "tree", "chapter", -0.09, -0.01),
-            ("tree", "flat", "full", -0.01, 0.01)]
+    rows = [
+        ("tree", "flat", "chapter", 0.02, 0.05),
+        ("prefix", "flat", "chapter", -0.05, -0.01),
+        ("prefix", "tree", "chapter", -0.09, -0.01),
+        ("tree", "flat", "full", -0.01, 0.01),
+    ]
     table = pd.DataFrame(rows, columns=["a", "b", "level", "low", "high"]).assign(
-        comparison="against", stratum="overall", metric="accuracy")
-    assert telling._short(section, table) == (
+        comparison="against", stratum="overall", metric="accuracy"
+    )
+    assert in_words._short(section, table) == (
         "In short, accuracy against flat. Chapter: better with tree; worse with prefix."
-        " Full code: no difference is shown.")
+        " Full code: no difference is shown."
+    )
 
 
 def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, capsys):
@@ -339,7 +387,8 @@ def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, cap
     question.draw(tmp_path)
     for name in ("own_differences", "own_curves"):
         assert {(tmp_path / f"{name}.{s}").exists() for s in ("pdf", "png", "csv")} == {
-            True}
+            True
+        }
     question.tell()
     said = capsys.readouterr().out
     assert "- In short, accuracy against reward flat. Chapter: no difference" in said
@@ -353,7 +402,7 @@ def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, cap
 def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     study, capsys, monkeypatch, tmp_path
 ):
-    from deepicd.ablations import reference
+    from deepicd.study.ablations import reference
 
     monkeypatch.setattr(reference, "FOLDER", tmp_path)
     asked = ablations.ask(study, ablations.load_sections("quick"))["objective"]
@@ -366,14 +415,20 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     mine.run()
     ablations.save_reference([mine], tmp_path)
     assert sorted(pd.read_csv(tmp_path / "ablations.csv")["key"]) == sorted(
-        job.key for job in study.all_jobs(mine.givens))  # not the study's other runs
+        job.key for job in study.all_jobs(mine.givens)
+    )  # not the study's other runs
     [(mark, answer)] = reference.answer("own")
     assert mark == f"{reference.MARK} (own, seeds 0, 1). "
     assert answer == mine.answer()
     assert answer.markdown(mark).startswith(f"**{mark}In short, accuracy")
-    assert set(answer.pairs) == {  # folded away, not lost
-        line[2:] for line in answer.markdown().split("<details>")[1].splitlines()
-        if line.startswith("- ")}
+    assert (
+        set(answer.pairs)
+        == {  # folded away, not lost
+            line[2:]
+            for line in answer.markdown().split("<details>")[1].splitlines()
+            if line.startswith("- ")
+        }
+    )
     assert reference.scores("own").shape[0] == 2
     assert (tmp_path / "ablations" / "own.md").read_text().startswith("## An own")
 
@@ -391,7 +446,7 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
 
 
 def test_progress_names_the_settings_in_which_jobs_differ(study):
-    from deepicd.ablations.execute import describe
+    from deepicd.study.ablations.workers import describe
 
     varied = {"reward.weight_category": [0.2, 0.4], "grpo.group_size": [4]}
     jobs = [study.jobs(one)[1] for one in points(**varied)]
@@ -404,7 +459,7 @@ def test_progress_names_the_settings_in_which_jobs_differ(study):
 def test_only_the_warning_on_times_of_checkpoints_is_left_out(caplog):
     import logging
 
-    from deepicd.ablations.execute import _hush
+    from deepicd.study.ablations.workers import _hush
 
     _hush()
     _hush()
@@ -428,9 +483,9 @@ def test_what_changed_between_two_runs_curves_and_notes(study, tmp_path):
     study.private = True
     assert "private" in ablations.show_note(study, keys)
     study.private = False
-    box = ablations.explore(study, tmp_path)
+    box = ablations.widgets(study, tmp_path)
     assert len(box.children) == 4
-    assert isinstance(ablations.explore(study, tmp_path, False), pd.DataFrame)
+    assert isinstance(ablations.widgets(study, tmp_path, False), pd.DataFrame)
 
 
 def test_the_law_against_a_line_worked_by_hand():
@@ -448,15 +503,18 @@ def test_the_law_against_a_line_worked_by_hand():
     assert high[0] - value[0] == pytest.approx(4.30265 * np.sqrt(0.1 / 4), rel=1e-4)
     assert ablations.fit_law([8, 8], [0.1, 0.2]) is None
     two = ablations.fit_law([1, 2], [0.0, 1.0])
-    assert np.isinf(two.high) and "no interval" in telling.tell_law("full", two)
+    assert np.isinf(two.high) and "no interval" in in_words.tell_law("full", two)
     three = ablations.fit_law([1, 2, 4], [0.1, 0.2, 0.2])
-    assert "one degree of freedom" in telling.tell_law("full", three)
-    assert "one degree of freedom" not in telling.tell_law("full", law)
+    assert "one degree of freedom" in in_words.tell_law("full", three)
+    assert "one degree of freedom" not in in_words.tell_law("full", law)
 
 
 def test_seeds_of_the_law_count_as_runs_and_means_leave_their_scatter_out():
-    rows = [(True, size, np.log2(size) / 10 + 0.01 * seed)
-            for size in (64, 128, 256) for seed in (-1, 0, 1)]
+    rows = [
+        (True, size, np.log2(size) / 10 + 0.01 * seed)
+        for size in (64, 128, 256)
+        for seed in (-1, 0, 1)
+    ]
     frame = pd.DataFrame(rows, columns=["after", "size", "value"]).assign(level="full")
     law = comparison.laws(frame)["full"]
     assert (law.runs, law.sizes) == (9, 3) and law.shown
@@ -464,7 +522,7 @@ def test_seeds_of_the_law_count_as_runs_and_means_leave_their_scatter_out():
 
 
 def test_the_command_line_tells_a_plan_and_a_wrong_section(study, capsys):
-    from deepicd.ablations.__main__ import main
+    from deepicd.study.ablations.__main__ import main
 
     wanted = ["--ablation", "quick", "--sections", "a", "--seeds", "0", "--plan"]
     assert main([study.run_dir, *wanted]) == 0

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepicd import extraction_views as views
-from deepicd import splits
-from deepicd.admissions import COLUMNS, build_admissions, build_cohort
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
+from deepicd.data import splits
+from deepicd.data.cohort import COLUMNS, build_admissions, build_cohort
+from deepicd.data.privacy import check_place
+from deepicd.data.sources import RawTables
 from deepicd.icd import load_tree
-from deepicd.sources import RawTables
+from deepicd.views import sections as views
 
 META = ["sex", "age", "race", "insurance", "language", "admission_type", "era"]
 TEXT = "Chief Complaint: {}\nPhysical Exam: fine\nDischarge Diagnosis: qxsecret\n"
@@ -19,19 +20,27 @@ TEXT = "Chief Complaint: {}\nPhysical Exam: fine\nDischarge Diagnosis: qxsecret\
 def raw_tables(rows, notes=None, **changes) -> RawTables:
     """Rows are (subject, hadm, code, version, admission type)."""
     admissions = pd.DataFrame(
-        [dict.fromkeys(META) | {"subject_id": s, "hadm_id": h, "admission_type": kind,
-                                "age": 60.0} for s, h, _, _, kind in rows]
-    )  # fmt: skip
+        [
+            dict.fromkeys(META)
+            | {"subject_id": s, "hadm_id": h, "admission_type": kind, "age": 60.0}
+            for s, h, _, _, kind in rows
+        ]
+    )
     diagnoses = pd.DataFrame(
-        [{"hadm_id": h, "seq_num": 1, "icd_code": c, "icd_version": v}
-         for _, h, c, v, _ in rows if c]
-    )  # fmt: skip
+        [
+            {"hadm_id": h, "seq_num": 1, "icd_code": c, "icd_version": v}
+            for _, h, c, v, _ in rows
+            if c
+        ]
+    )
     if notes is None:
         notes = [(f"{h}-DS-1", s, h, "DS", 1, TEXT.format(h)) for s, h, *_ in rows]
     columns = ["note_id", "subject_id", "hadm_id", "note_type", "note_seq", "text"]
     frame = pd.DataFrame(notes, columns=columns)
+
     def reader(ids=None):
         yield frame if ids is None else frame[frame["hadm_id"].isin(list(ids))]
+
     given_ = dict(note_reader=reader, note_kind="discharge", private=False) | changes
     return RawTables(admissions, diagnoses, **given_)
 
@@ -54,15 +63,20 @@ def excluded(flow) -> dict:
 
 
 def test_every_exclusion_is_counted():
-    notes = [("a", "1", "10", "DS", 1, TEXT.format("x")),
-             ("b", "1", "11", "DS", 1, "Discharge Diagnosis: only"),
-             ("c", "7", "70", "DS", 1, TEXT.format("x"))]  # fmt: skip
+    notes = [
+        ("a", "1", "10", "DS", 1, TEXT.format("x")),
+        ("b", "1", "11", "DS", 1, "Discharge Diagnosis: only"),
+        ("c", "7", "70", "DS", 1, TEXT.format("x")),
+    ]
     frame, flow = build_admissions(raw_tables(ROWS, notes))
     assert excluded(flow) == {
-        "newborn admissions": 2, "no first-listed diagnosis": 1,
-        "first-listed diagnosis not ICD-10": 1, "code outside ICD-10-CM": 1,
-        "no note": 1, "empty admission note": 1,
-    }  # fmt: skip
+        "newborn admissions": 2,
+        "no first-listed diagnosis": 1,
+        "first-listed diagnosis not ICD-10": 1,
+        "code outside ICD-10-CM": 1,
+        "no note": 1,
+        "empty admission note": 1,
+    }
     assert list(frame.columns) == COLUMNS
     assert frame["icd_code"].tolist() == ["I21.11", "J18.9"]
     whole = flow[flow["unit"] == "admissions"]
@@ -87,15 +101,18 @@ def test_last_summary_counts_and_addenda_are_joined():
         ("1-DS-2", "1", "10", "DS", 2, TEXT.format("qxfirst")),
         ("1-AD-4", "1", "10", "AD", 4, "Addendum:\nqxcourse\nPMH:\nqxpmh"),
         ("1-AD-4", "1", "10", "AD", 4, "Addendum:\nqxcourse\nPMH:\nqxpmh"),
-    ]  # fmt: skip
+    ]
     frame, flow = build_admissions(raw_tables(rows, notes))
     note = frame["note"].iloc[0]
     assert frame["note_id"].tolist() == ["1-DS-3"]
     assert "qxlast" in note and "qxpmh" in note
     assert "qxfirst" not in note and "qxcourse" not in note
     notes_left = flow[flow["unit"] == "notes"].set_index("step")["excluded"].to_dict()
-    assert notes_left == {"duplicate notes": 1, "addenda joined to the summary": 1,
-                          "earlier summaries of the same admission": 1}  # fmt: skip
+    assert notes_left == {
+        "duplicate notes": 1,
+        "addenda joined to the summary": 1,
+        "earlier summaries of the same admission": 1,
+    }
 
 
 def test_without_notes_it_says_so_after_the_cohort():
@@ -105,12 +122,20 @@ def test_without_notes_it_says_so_after_the_cohort():
         build_admissions(raw)
 
 
-@pytest.mark.parametrize(("rows", "words"), [
-    ([("1", "10", "4280", 9, "URGENT")], "ICD-9"),
-    ([("1", "10", "I10", 10, "URGENT"), ("2", "10", "I11", 10, "URGENT")], "hadm_id"),
-    ([("1", "10", "I10", 10, "URGENT"), ("1", "10", "I119", 10, "URGENT")],
-     "two different first-listed"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([("1", "10", "4280", 9, "URGENT")], "ICD-9"),
+        (
+            [("1", "10", "I10", 10, "URGENT"), ("2", "10", "I11", 10, "URGENT")],
+            "hadm_id",
+        ),
+        (
+            [("1", "10", "I10", 10, "URGENT"), ("1", "10", "I119", 10, "URGENT")],
+            "two different first-listed",
+        ),
+    ],
+)
 def test_bad_tables_end_in_one_sentence(rows, words):
     with pytest.raises(UserError, match=words):
         build_admissions(raw_tables(rows))
@@ -125,9 +150,14 @@ def test_identical_duplicate_rows_are_dropped_and_counted():
 
 def many(patients=400, seed=0):
     codes = ["I21.4", "I21.11", "J18.9", "A41.9", "K92.2", "E11.9", "I50.9"]
-    rows = [{"subject_id": str(i // 2 if i % 3 else i), "note_id": f"n{i}",
-             "icd_code": codes[(i * i + seed) % 7] if i % 41 else f"S06.{i % 7}"}
-            for i in range(patients)]  # fmt: skip
+    rows = [
+        {
+            "subject_id": str(i // 2 if i % 3 else i),
+            "note_id": f"n{i}",
+            "icd_code": codes[(i * i + seed) % 7] if i % 41 else f"S06.{i % 7}",
+        }
+        for i in range(patients)
+    ]
     frame = pd.DataFrame(rows)
     return frame.assign(category=frame["icd_code"].str[:3])
 
@@ -147,8 +177,10 @@ def test_split_is_by_patient_stratified_and_reproducible():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12)), min_size=1),
-       st.integers(0, 5))
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12)), min_size=1),
+    st.integers(0, 5),
+)
 def test_no_patient_in_two_splits_and_every_code_is_learnable(pairs, seed):
     frame = pd.DataFrame(pairs, columns=["subject_id", "code"]).astype(str)
     frame = frame.assign(icd_code="C" + frame["code"], category="C")
@@ -197,10 +229,12 @@ def test_fractions_must_sum_to_one():
 def test_many_batches_go_through_processes_and_give_the_same():
     rows = [(str(i), str(i), "I10", 10, "URGENT") for i in range(24)]
     whole = raw_tables(rows)
+
     def reader(ids=None):
         frame = next(iter(whole.note_reader(ids)))
         for start in range(0, len(frame), 2):
             yield frame.iloc[start : start + 2]
+
     parts = raw_tables(rows, note_reader=reader)
     told = []
     one, _ = build_admissions(whole)
@@ -210,10 +244,12 @@ def test_many_batches_go_through_processes_and_give_the_same():
 
 
 def test_views_compare_the_modes():
-    kept = views.kept_by_mode([
-        "HPI: ill\nPhysical Exam: a\nDISCHARGE EXAM (___):\nbetter\n"
-        "Pertinent Results: x"
-    ])
+    kept = views.kept_by_mode(
+        [
+            "HPI: ill\nPhysical Exam: a\nDISCHARGE EXAM (___):\nbetter\n"
+            "Pertinent Results: x"
+        ]
+    )
     cop = kept[kept["mode"] == "cop"].set_index("section")["share"]
     robust = kept[kept["mode"] == "robust"].set_index("section")["share"]
     assert cop["discharge_exam"] == 1.0 and robust["discharge_exam"] == 0.0
@@ -222,9 +258,9 @@ def test_views_compare_the_modes():
 
 
 def test_private_notes_are_refused_outside_the_private_folder():
-    views.check_place(True, "/x/outputs/private/cpu-mimic-seed0")
+    check_place(True, "/x/outputs/private/cpu-mimic-seed0")
     with pytest.raises(UserError, match="outputs/private"):
-        views.check_place(True, "/x/outputs/cpu-mimic-seed0")
+        check_place(True, "/x/outputs/cpu-mimic-seed0")
 
 
 def test_marked_text_is_escaped():
@@ -232,7 +268,12 @@ def test_marked_text_is_escaped():
 
 
 def test_split_table_counts_what_training_never_shows():
-    frame = pd.DataFrame({"subject_id": ["1", "2"], "icd_code": ["I10", "J18.9"],
-                          "split": ["train", "test"]})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "subject_id": ["1", "2"],
+            "icd_code": ["I10", "J18.9"],
+            "split": ["train", "test"],
+        }
+    )
     table = views.split_table(frame, load_tree())
     assert table.loc["test", "unseen_code"] == 1

@@ -5,25 +5,29 @@ import pandas as pd
 import pytest
 import torch
 
-from deepicd import baselines
-from deepicd.baselines import (
+from deepicd.common.errors import UserError
+from deepicd.evaluation import baselines
+from deepicd.evaluation.baselines import (
     CHOSEN_BY,
     PREDICTION_COLUMNS,
     nearest_codes,
     word_features,
 )
-from deepicd.baselines import encoder as encoder_module
-from deepicd.baselines.encoder import CodeClassifier, Reader, make_scratch
-from deepicd.baselines.fitting import loss_of
-from deepicd.errors import UserError
+from deepicd.evaluation.baselines import encoder as encoder_module
+from deepicd.evaluation.baselines.encoder import CodeClassifier, Reader, make_scratch
+from deepicd.evaluation.baselines.fitting import loss_of
 from deepicd.icd import load_tree
 
 TREE = load_tree()
 COUNTING = ("prior", "nearest_case", "tfidf_lr")
 SMALL = {"encoder_epochs": 5, "encoder_learning_rate": 8e-3}
-WORDS = {"I21.11": "crushing chest pain troponin", "I10": "headache",
-         "I21.19": "chest pain inferior leads", "J18.9": "cough fever sputum",
-         "N17.9": "creatinine oliguria"}
+WORDS = {
+    "I21.11": "crushing chest pain troponin",
+    "I10": "headache",
+    "I21.19": "chest pain inferior leads",
+    "J18.9": "cough fever sputum",
+    "N17.9": "creatinine oliguria",
+}
 
 
 @pytest.fixture
@@ -31,11 +35,20 @@ def admissions():
     generator = np.random.default_rng(0)
     codes = generator.choice(list(WORDS), 300, p=[0.4, 0.2, 0.2, 0.1, 0.1])
     filler = [f"word{i}" for i in range(60)]
-    notes = [" ".join([*generator.choice(WORDS[code].split(), 3),
-                       *generator.choice(filler, 15)]) for code in codes]
-    return pd.DataFrame({
-        "note_id": [f"n{i}" for i in range(300)], "note": notes, "icd_code": codes,
-        "split": np.repeat(["train", "val", "test"], [180, 60, 60])})
+    notes = [
+        " ".join(
+            [*generator.choice(WORDS[code].split(), 3), *generator.choice(filler, 15)]
+        )
+        for code in codes
+    ]
+    return pd.DataFrame(
+        {
+            "note_id": [f"n{i}" for i in range(300)],
+            "note": notes,
+            "icd_code": codes,
+            "split": np.repeat(["train", "val", "test"], [180, 60, 60]),
+        }
+    )
 
 
 def run_baselines(frame, tree, *given, systems=COUNTING, **more):
@@ -44,16 +57,19 @@ def run_baselines(frame, tree, *given, systems=COUNTING, **more):
 
 
 def accuracy(predictions, admissions, system):
-    rows = predictions[(predictions["system"] == system)
-                       & (predictions["split"] == "test")]
+    rows = predictions[
+        (predictions["system"] == system) & (predictions["split"] == "test")
+    ]
     gold = admissions.set_index("note_id")["icd_code"]
     return (rows["code"].to_numpy() == gold.reindex(rows["note_id"]).to_numpy()).mean()
 
 
 def test_reading_beats_the_most_frequent_code(admissions):
     predictions, _ = run_baselines(admissions, TREE)
-    scores = [accuracy(predictions, admissions, s)
-              for s in ("prior", "nearest_case", "tfidf_lr")]
+    scores = [
+        accuracy(predictions, admissions, s)
+        for s in ("prior", "nearest_case", "tfidf_lr")
+    ]
     assert scores[0] < 0.55
     assert min(scores[1:]) > 0.7
 
@@ -70,8 +86,13 @@ def test_predictions_keep_the_columns_of_the_contract(admissions):
 
 def test_networks_learn_and_every_epoch_is_recorded(admissions):
     predictions, search = run_baselines(
-        admissions, TREE, systems=["embed_mlp", "encoder"],
-        encoder_heads=["mean", "label_attention"], encoder_losses=["ldam"], **SMALL)
+        admissions,
+        TREE,
+        systems=["embed_mlp", "encoder"],
+        encoder_heads=["mean", "label_attention"],
+        encoder_losses=["ldam"],
+        **SMALL,
+    )
     for system in ("embed_mlp", "encoder"):
         assert accuracy(predictions, admissions, system) > 0.7
     tried = search[search["system"] == "encoder"]["setting"]
@@ -80,8 +101,10 @@ def test_networks_learn_and_every_epoch_is_recorded(admissions):
 
 
 def test_the_same_seed_gives_the_same_encoder(admissions):
-    one, two, other = (run_baselines(admissions, TREE, seed, systems=["encoder"],
-                                     encoder_epochs=1)[1] for seed in (0, 0, 1))
+    one, two, other = (
+        run_baselines(admissions, TREE, seed, systems=["encoder"], encoder_epochs=1)[1]
+        for seed in (0, 0, 1)
+    )
     scores = [c for c in one if c.startswith("macro")]
     pd.testing.assert_frame_equal(one[scores], two[scores])
     assert not one[scores].equals(other[scores])
@@ -109,13 +132,16 @@ def test_ldam_asks_more_of_rare_codes():
     assert margins == pytest.approx([-2 / 3, -1, -2], abs=1e-4)
 
 
-@pytest.mark.parametrize(("more", "text"), [
-    ({"encoder": "./no-such-encoder"}, "no encoder at"),
-    ({"encoder_heads": ["magic"]}, "label_attention"),
-    ({"encoder_losses": ["magic"]}, "ldam"),
-    ({"encoder_shape": [97, 1]}, "that 4 divides"),
-    ({"encoder_shape": [96]}, r"encoder_shape \[96\]"),
-])
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"encoder": "./no-such-encoder"}, "no encoder at"),
+        ({"encoder_heads": ["magic"]}, "label_attention"),
+        ({"encoder_losses": ["magic"]}, "ldam"),
+        ({"encoder_shape": [97, 1]}, "that 4 divides"),
+        ({"encoder_shape": [96]}, r"encoder_shape \[96\]"),
+    ],
+)
 def test_what_cannot_be_fitted_is_refused(admissions, more, text):
     with pytest.raises(UserError, match=text):
         run_baselines(admissions, TREE, systems=["encoder"], **more)
@@ -126,20 +152,31 @@ def test_a_folder_serves_as_encoder_and_as_frozen_embedder(admissions, tmp_path)
     body.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     predictions, search = run_baselines(
-        admissions, TREE, systems=["embed_mlp", "encoder"], embedder=str(tmp_path),
-        encoder=str(tmp_path), encoder_epochs=1)
+        admissions,
+        TREE,
+        systems=["embed_mlp", "encoder"],
+        embedder=str(tmp_path),
+        encoder=str(tmp_path),
+        encoder_epochs=1,
+    )
     assert set(predictions["system"]) == {"embed_mlp", "encoder"}
     assert search["setting"].str.startswith(str(tmp_path)).sum() == 8
 
 
 def test_a_pretrained_encoder_is_not_asked_to_read_more_than_it_can(
-        admissions, tmp_path):
+    admissions, tmp_path
+):
     body, tokenizer = make_scratch(admissions["note"].tolist(), 64, hidden=32)
     body.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(UserError, match="encoder_length=64"):
-        run_baselines(admissions, TREE, systems=["encoder"], encoder=str(tmp_path),
-                      encoder_length=65)
+        run_baselines(
+            admissions,
+            TREE,
+            systems=["encoder"],
+            encoder=str(tmp_path),
+            encoder_length=65,
+        )
 
 
 def test_the_shape_of_the_encoder_made_here(admissions, monkeypatch):
@@ -150,8 +187,9 @@ def test_the_shape_of_the_encoder_made_here(admissions, monkeypatch):
         return make_scratch(*given)
 
     monkeypatch.setattr(encoder_module, "make_scratch", spy)
-    run_baselines(admissions, TREE, systems=["encoder"], encoder_epochs=1,
-                  encoder_shape=[32, 2])
+    run_baselines(
+        admissions, TREE, systems=["encoder"], encoder_epochs=1, encoder_shape=[32, 2]
+    )
     assert made[0].hidden_size == 32 and made[0].num_hidden_layers == 2
 
 
@@ -163,7 +201,10 @@ def test_prior_answers_the_most_frequent_training_code(admissions):
 def test_every_setting_is_recorded_and_one_chosen(admissions):
     _, search = run_baselines(admissions, TREE, strengths=[1.0, 10.0, 100.0])
     assert search.groupby("system").size().to_dict() == {
-        "nearest_case": 3, "prior": 1, "tfidf_lr": 3}
+        "nearest_case": 3,
+        "prior": 1,
+        "tfidf_lr": 3,
+    }
     assert (search.groupby("system")["chosen"].sum() == 1).all()
     for _, rows in search.groupby("system"):
         assert rows.loc[rows["chosen"], CHOSEN_BY].item() == rows[CHOSEN_BY].max()
@@ -174,8 +215,10 @@ def test_labels_of_the_test_split_change_nothing(admissions):
     changed = admissions.copy()
     test = changed["split"] == "test"
     changed.loc[test, "icd_code"] = changed.loc[test, "icd_code"].to_numpy()[::-1]
-    one, two = (run_baselines(frame, TREE, systems=systems, encoder_epochs=1)[0]
-                for frame in (admissions, changed))
+    one, two = (
+        run_baselines(frame, TREE, systems=systems, encoder_epochs=1)[0]
+        for frame in (admissions, changed)
+    )
     pd.testing.assert_frame_equal(one, two)
 
 
@@ -191,8 +234,9 @@ def test_words_of_one_letter_and_numbers_are_words():
 
 
 def test_the_most_similar_note_wins_and_several_vote():
-    train, notes, _ = word_features(["a b c", "a b c x", "a b c y", "q r s"], ["a b c"],
-                                    ["q"])
+    train, notes, _ = word_features(
+        ["a b c", "a b c x", "a b c y", "q r s"], ["a b c"], ["q"]
+    )
     codes = ["I10", "J18.9", "J18.9", "N17.9"]
     assert nearest_codes(notes, train, codes, 1).tolist() == ["I10"]
     assert nearest_codes(notes, train, codes, 99).tolist() == ["J18.9"]
@@ -200,13 +244,15 @@ def test_the_most_similar_note_wins_and_several_vote():
 
 def test_one_code_in_training_is_answered_by_all(admissions):
     admissions.loc[admissions["split"] == "train", "icd_code"] = "I10"
-    predictions, _ = run_baselines(admissions, TREE, systems=baselines.SYSTEMS,
-                                   encoder_epochs=1)
+    predictions, _ = run_baselines(
+        admissions, TREE, systems=baselines.SYSTEMS, encoder_epochs=1
+    )
     assert set(predictions["code"]) == {"I10"}
 
 
-@pytest.mark.parametrize(("split", "text"), [("train", r"\[0, 60, 60\]"),
-                                             ("val", r"\[180, 0, 60\]")])
+@pytest.mark.parametrize(
+    ("split", "text"), [("train", r"\[0, 60, 60\]"), ("val", r"\[180, 0, 60\]")]
+)
 def test_an_empty_split_is_refused(admissions, split, text):
     with pytest.raises(UserError, match=text):
         run_baselines(admissions[admissions["split"] != split], TREE)

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from deepicd import browser, tables
+from deepicd.evaluation import systems
 from deepicd.icd import load_tree
+from deepicd.views import one_note
 
 TREE = load_tree()
 SAID = '<think>"Chest pain" and "fever <b>".</think><diagnosis>I21.19</diagnosis>'
@@ -14,32 +15,39 @@ SAID = '<think>"Chest pain" and "fever <b>".</think><diagnosis>I21.19</diagnosis
 
 @pytest.fixture
 def study():
-    notes = pd.DataFrame({"note_id": ["a"], "subject_id": [1], "split": "test",
-                          "note": ["Chest\npain & sweat < canary"],
-                          "icd_code": ["I21.11"]})
+    notes = pd.DataFrame(
+        {
+            "note_id": ["a"],
+            "subject_id": [1],
+            "split": "test",
+            "note": ["Chest\npain & sweat < canary"],
+            "icd_code": ["I21.11"],
+        }
+    )
     rows = [("sft", 0, "I21.19"), ("sft", 1, "I21.11"), ("sft", 2, None)]
     answers = pd.DataFrame(rows, columns=["system", "sample", "code"]).assign(
-        seed=0, note_id="a", split="test", completion=SAID)
+        seed=0, note_id="a", split="test", completion=SAID
+    )
     answers["well_formed"] = answers["code"].notna()
-    return notes, answers, tables.gather(answers, notes)
+    return notes, answers, systems.gather(answers, notes)
 
 
 def page(study, private=False):
     notes, answers, cases = study
     example = pd.DataFrame({"note": ["a made-up note"]}) if private else notes
-    return browser.note_page(cases, 0, answers, TREE, ["sft"], example, private)
+    return one_note.note_page(cases, 0, answers, TREE, ["sft"], example, private)
 
 
 def test_evidence_and_invented_quotes_are_told_apart(study):
     html = page(study)
-    assert f"<mark style='{browser.FOUND}'>Chest\npain</mark> &amp; sweat &lt;" in html
-    assert f"<mark style='{browser.INVENTED}'>fever &lt;b&gt;</mark>" in html
-    assert "<b>\"" not in html and "<think>" not in html
+    assert f"<mark style='{one_note.FOUND}'>Chest\npain</mark> &amp; sweat &lt;" in html
+    assert f"<mark style='{one_note.INVENTED}'>fever &lt;b&gt;</mark>" in html
+    assert '<b>"' not in html and "<think>" not in html
 
 
 def test_paths_and_samples_are_shown(study):
     html = page(study)
-    assert html.count(browser.WRONG) == 1  # I21.19 alone leaves the gold path
+    assert html.count(one_note.WRONG) == 1  # I21.19 alone leaves the gold path
     assert "<li>I21.11 (exact)</li><li>no code (malformed)</li>" in html
 
 
@@ -52,10 +60,10 @@ def test_a_private_page_shows_the_example_alone(study):
 def test_a_headless_run_shows_static_pages(study, capsys):
     notes, answers, cases = study
     run = SimpleNamespace(headless=True, private=False, examples=lambda frame: frame)
-    browser.browse(run, cases, answers, TREE, ["sft"], [0])
+    one_note.browse(run, cases, answers, TREE, ["sft"], [0])
     assert "HTML" in capsys.readouterr().out
 
 
 def test_overlapping_quotes_make_one_mark():
-    html = browser.highlight("Crushing chest pain.", ["chest pain", "crushing chest"])
+    html = one_note.highlight("Crushing chest pain.", ["chest pain", "crushing chest"])
     assert html.count("<mark") == 1 and ">Crushing chest pain</mark>." in html

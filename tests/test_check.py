@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepicd import check, readme
-from deepicd.errors import UserError
-from deepicd.files import write_csv, write_json, write_parquet
+from deepicd.common.errors import UserError
+from deepicd.common.files import write_csv, write_json, write_parquet
+from deepicd.study import readme
+from deepicd.study import reference as check
 
 SYSTEMS = ("prior", "sft", "sft_grpo")
 
@@ -20,23 +21,64 @@ def scores(seed, shift=0.0, spread=0.01):
         for level in ("category", "full"):
             noise = 0 if system == "prior" else spread * generator.standard_normal()
             value = 0.2 + 0.2 * i + noise + (shift if system == "sft" else 0)
-            rows.append((system, level, "overall", "accuracy", value, value - 0.03,
-                         value + 0.03, 800, ""))
+            rows.append(
+                (
+                    system,
+                    level,
+                    "overall",
+                    "accuracy",
+                    value,
+                    value - 0.03,
+                    value + 0.03,
+                    800,
+                    "",
+                )
+            )
             rows.append((system, level, "sex: F", "accuracy", 0.0, 0.0, 0.0, 40, ""))
-    return pd.DataFrame(rows, columns=["system", "level", "stratum", "metric", "value",
-                                       "low", "high", "n", "label_set"])
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "system",
+            "level",
+            "stratum",
+            "metric",
+            "value",
+            "low",
+            "high",
+            "n",
+            "label_set",
+        ],
+    )
 
 
 def make_run(folder, seed, private=False, **more):
     table = scores(seed, **more).assign(seed="0")
     write_parquet(table, folder / check.EVALUATED)
-    write_json({"profile": "cpu", "data": "synthetic", "seed": seed, "set": {},
-                "model": "scratch"}, folder / "manifest.json")
+    write_json(
+        {
+            "profile": "cpu",
+            "data": "synthetic",
+            "seed": seed,
+            "set": {},
+            "model": "scratch",
+        },
+        folder / "manifest.json",
+    )
     write_json({"private": private}, folder / "run.json")
-    row = {"a": "sft_grpo", "b": "sft", "level": "full", "metric": "accuracy",
-           "value": 0.02 + 0.01 * seed, "low": 0.01 * seed, "high": 0.05, "n": 800}
-    rows = [row, row | {"metric": "one_sample", "value": -0.03, "low": -0.05,
-                   "high": -0.01}]
+    row = {
+        "a": "sft_grpo",
+        "b": "sft",
+        "level": "full",
+        "metric": "accuracy",
+        "value": 0.02 + 0.01 * seed,
+        "low": 0.01 * seed,
+        "high": 0.05,
+        "n": 800,
+    }
+    rows = [
+        row,
+        row | {"metric": "one_sample", "value": -0.03, "low": -0.05, "high": -0.01},
+    ]
     write_csv(pd.DataFrame(rows), folder / check.EVALUATED.parent / check.DIFFERENCES)
     return folder
 
@@ -97,10 +139,13 @@ def test_the_figures_of_the_first_run_are_kept(tmp_path):
     assert names == ["06_a.csv", "06_a.png"]
 
 
-@pytest.mark.parametrize(("change", "text"), [
-    (lambda runs: runs + runs[:1], "a different seed"),
-    (lambda runs: [runs[0].parent / "nowhere"], "no manifest"),
-])
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda runs: runs + runs[:1], "a different seed"),
+        (lambda runs: [runs[0].parent / "nowhere"], "no manifest"),
+    ],
+)
 def test_a_reference_that_would_mean_nothing_is_refused(tmp_path, change, text):
     runs = [make_run(tmp_path / f"run{seed}", seed) for seed in range(2)]
     with pytest.raises(UserError, match=text):
@@ -110,8 +155,16 @@ def test_a_reference_that_would_mean_nothing_is_refused(tmp_path, change, text):
 
 def test_runs_of_another_profile_are_refused(tmp_path):
     runs = [make_run(tmp_path / f"run{seed}", seed) for seed in range(2)]
-    write_json({"profile": "gpu", "data": "synthetic", "seed": 1, "set": {},
-                "model": "scratch"}, runs[1] / "manifest.json")
+    write_json(
+        {
+            "profile": "gpu",
+            "data": "synthetic",
+            "seed": 1,
+            "set": {},
+            "model": "scratch",
+        },
+        runs[1] / "manifest.json",
+    )
     with pytest.raises(UserError, match="differ in profile"):
         check.save_reference(runs, tmp_path / "ref")
 
@@ -132,7 +185,9 @@ def test_tables_of_the_readme_are_those_of_the_reference():
     root = Path(__file__).parents[1]
     text = (root / "README.md").read_text(encoding="utf-8")
     again = readme.rewritten(text, root / "outputs" / "reference" / "cpu")
-    assert again == text, "run python -m deepicd.readme outputs/reference/cpu README.md"
+    assert again == text, (
+        "run python -m deepicd.study.readme outputs/reference/cpu README.md"
+    )
 
 
 def test_differences_are_told_over_seeds(reference):
@@ -143,21 +198,44 @@ def test_differences_are_told_over_seeds(reference):
 
 
 def test_kept_grids_are_told_in_the_readme(tmp_path):
-    rows = [("tree", "flat", level, metric, value, low, high, "against", "overall", 5)
-            for level, metric, value, low, high in (
-                ("chapter", "accuracy", 0.02, 0.01, 0.03),
-                ("category", "accuracy", 0.02, -0.01, 0.05),
-                ("full", "accuracy", -0.02, -0.03, -0.01),
-                ("full", "macro_f1", 0.0, -0.01, 0.01))]
+    rows = [
+        ("tree", "flat", level, metric, value, low, high, "against", "overall", 5)
+        for level, metric, value, low, high in (
+            ("chapter", "accuracy", 0.02, 0.01, 0.03),
+            ("category", "accuracy", 0.02, -0.01, 0.05),
+            ("full", "accuracy", -0.02, -0.03, -0.01),
+            ("full", "macro_f1", 0.0, -0.01, 0.01),
+        )
+    ]
     rows += [(*rows[0][:2], "full", "accuracy", 0.5, 0.4, 0.6, "against", "head", 5)]
-    columns = ["a", "b", "level", "metric", "value", "low", "high", "comparison",
-               "stratum", "seeds"]
+    columns = [
+        "a",
+        "b",
+        "level",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "comparison",
+        "stratum",
+        "seeds",
+    ]
     assert readme.ablations(tmp_path) == ""
     for name, compare in (("reward", "against"), ("sizes", "gain")):
         table = pd.DataFrame(rows, columns=columns).assign(comparison=compare)
         write_csv(table, tmp_path / "ablations" / f"{name}_differences.csv")
-    laws = [{"level": level, "slope": 0.05, "low": 0.04, "high": 0.06, "r2": 0.875,
-             "sizes": 5, "runs": 25} for level in ("chapter", "category", "full")]
+    laws = [
+        {
+            "level": level,
+            "slope": 0.05,
+            "low": 0.04,
+            "high": 0.06,
+            "r2": 0.875,
+            "sizes": 5,
+            "runs": 25,
+        }
+        for level in ("chapter", "category", "full")
+    ]
     write_csv(pd.DataFrame(laws), tmp_path / "ablations" / "sizes_laws.csv")
     table = pd.DataFrame(rows, columns=columns)
     write_csv(table, tmp_path / "ablations" / "style_differences.csv")
@@ -167,10 +245,12 @@ def test_kept_grids_are_told_in_the_readme(tmp_path):
     assert first.startswith("| a. Which reward? (5 seeds, points) | chapter accuracy |")
     assert first.splitlines()[2:] == [
         "| tree minus flat | **+2.0 (+1.0 to +3.0)** | +2.0 (−1.0 to +5.0) "
-        "| **−2.0 (−3.0 to −1.0)** | 0.0 (−1.0 to +1.0) |"]
+        "| **−2.0 (−3.0 to −1.0)** | 0.0 (−1.0 to +1.0) |"
+    ]
     cell = "**+5.0 (+4.0 to +6.0)**, R² 0.88"
-    assert second.endswith("after RL: line over 5 sizes, 25 runs "
-                           f"| {cell} | {cell} | {cell} |  |")
+    assert second.endswith(
+        f"after RL: line over 5 sizes, 25 runs | {cell} | {cell} | {cell} |  |"
+    )
 
 
 def test_a_readme_without_marks_is_refused(tmp_path, reference, capsys):

@@ -4,18 +4,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepicd import calibration, reasoning, selective
+from deepicd.evaluation import abstaining, calibration, reasoning
 from deepicd.icd import load_tree
 
 TREE = load_tree()
-NOTES = pd.DataFrame({"note_id": ["a", "b"], "icd_code": ["I10", "J18.9"],
-                      "subject_id": [1, 2], "note": ["High blood pressure.",
-                                                     "Cough and fever."]})
+NOTES = pd.DataFrame(
+    {
+        "note_id": ["a", "b"],
+        "icd_code": ["I10", "J18.9"],
+        "subject_id": [1, 2],
+        "note": ["High blood pressure.", "Cough and fever."],
+    }
+)
 
 
 def drawn(**answers):
-    rows = [(note, k + 1, code) for note, codes in answers.items()
-            for k, code in enumerate(codes)]
+    rows = [
+        (note, k + 1, code)
+        for note, codes in answers.items()
+        for k, code in enumerate(codes)
+    ]
     samples = pd.DataFrame(rows, columns=["note_id", "sample", "code"])
     return samples.assign(system="sft", seed=0)
 
@@ -25,17 +33,17 @@ SAMPLES = drawn(a=["I10", "I10", "I10"], b=["J18.9", "I21.9", None])
 
 def test_risk_falls_when_only_agreeing_notes_are_answered():
     samples = drawn(a=["I10"] * 3, b=["I10", "I21.9", None])
-    curve = selective.risk_coverage(samples, NOTES, TREE, ["full"])
+    curve = abstaining.risk_coverage(samples, NOTES, TREE, ["full"])
     assert curve["coverage"].tolist() == [0.5, 1.0]
     assert curve["risk"].tolist() == [0.0, 0.5]
     greedy = samples.assign(sample=0)
-    assert len(selective.risk_coverage(greedy, NOTES, TREE)) == 0
+    assert len(abstaining.risk_coverage(greedy, NOTES, TREE)) == 0
 
 
 @pytest.mark.parametrize(("error", "share"), [(0.0, 0.5), (0.49, 0.5), (0.5, 1.0)])
 def test_share_that_can_be_automated_worked_by_hand(error, share):
     samples = drawn(a=["I10"] * 3, b=["I10", "I21.9", None])
-    table = selective.automated_share(samples, NOTES, TREE, error, ["full"], 50)
+    table = abstaining.automated_share(samples, NOTES, TREE, error, ["full"], 50)
     assert table["value"].item() == share
     assert table["low"].item() <= share <= table["high"].item()
     assert table["n"].item() == 2
@@ -66,9 +74,9 @@ def test_drawn_answers_are_compared_note_by_note():
 
 
 def test_an_unreadable_sample_counts_against_agreement():
-    table = selective.votes(SAMPLES, "full", TREE)
+    table = abstaining.votes(SAMPLES, "full", TREE)
     assert table["agreement"].tolist() == pytest.approx([1.0, 1 / 3])
-    nothing = selective.votes(drawn(a=[None, None]), "full", TREE)
+    nothing = abstaining.votes(drawn(a=[None, None]), "full", TREE)
     assert nothing["agreement"].tolist() == [0.0] and nothing["label"][0] is None
 
 
@@ -97,11 +105,20 @@ def said(thought, code):
 
 
 def test_evidence_is_looked_for_in_the_note():
-    table = pd.DataFrame({
-        "system": "sft", "seed": 0, "sample": 0, "split": "test", "note_id": ["a", "b"],
-        "completion": [said('"blood pressure" and "fever" fit.', "I10"),
-                       said('"COUGH  and fever" fits.', "J18.9")],
-        "code": ["I10", "J18.9"]})
+    table = pd.DataFrame(
+        {
+            "system": "sft",
+            "seed": 0,
+            "sample": 0,
+            "split": "test",
+            "note_id": ["a", "b"],
+            "completion": [
+                said('"blood pressure" and "fever" fit.', "I10"),
+                said('"COUGH  and fever" fits.', "J18.9"),
+            ],
+            "code": ["I10", "J18.9"],
+        }
+    )
     found = reasoning.reasoning_table(table, NOTES, TREE, n_boot=50)
     value = found.set_index("metric")["value"]
     assert value["evidence_found"] == pytest.approx(2 / 3)  # of three quotes

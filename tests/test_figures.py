@@ -8,27 +8,41 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from PIL import Image
 
-from deepicd import figures
-from deepicd.errors import UserError
-from deepicd.figures.palette import LOOKS, OUTCOME_COLOURS, look
-from deepicd.figures.training import long_metrics
+from deepicd.common.errors import UserError
+from deepicd.views import figures
+from deepicd.views.figures.palette import LOOKS, OUTCOME_COLOURS, look
+from deepicd.views.figures.training import long_metrics
 
 SYSTEMS = ("prior", "tfidf_lr", "sft", "sft_grpo", "mine")
 LEVELS = ("chapter", "category", "full")
 
 
 def scores(stratum="overall"):
-    return pd.DataFrame([
-        {"system": s, "level": level, "metric": m, "stratum": stratum, "n": 400,
-         "value": 0.1 + 0.15 * i, "low": 0.05 + 0.15 * i, "high": 0.18 + 0.15 * i}
-        for i, s in enumerate(SYSTEMS) for level in LEVELS
-        for m in ("accuracy", "macro_f1")])
+    return pd.DataFrame(
+        [
+            {
+                "system": s,
+                "level": level,
+                "metric": m,
+                "stratum": stratum,
+                "n": 400,
+                "value": 0.1 + 0.15 * i,
+                "low": 0.05 + 0.15 * i,
+                "high": 0.18 + 0.15 * i,
+            }
+            for i, s in enumerate(SYSTEMS)
+            for level in LEVELS
+            for m in ("accuracy", "macro_f1")
+        ]
+    )
 
 
 def log(names):
     steps = np.arange(1, 61)
-    return pd.DataFrame([(step, name, 1 / step) for name in names for step in steps],
-                        columns=["step", "name", "value"])
+    return pd.DataFrame(
+        [(step, name, 1 / step) for name in names for step in steps],
+        columns=["step", "name", "value"],
+    )
 
 
 FRAMES = {
@@ -36,46 +50,84 @@ FRAMES = {
     "plot_subgroups": pd.concat([scores("sex: F"), scores("sex: M")]),
     "plot_outcomes": pd.DataFrame(
         [(s, o, 1 / 7, 20) for s in SYSTEMS for o in OUTCOME_COLOURS],
-        columns=["system", "outcome", "share", "n"]),
+        columns=["system", "outcome", "share", "n"],
+    ),
     "plot_differences": pd.DataFrame(
-        [("sft_grpo", "sft", level, "accuracy", 0.02, -0.01, 0.05, 400)
-         for level in LEVELS],
-        columns=["a", "b", "level", "metric", "value", "low", "high", "n"]),
+        [
+            ("sft_grpo", "sft", level, "accuracy", 0.02, -0.01, 0.05, 400)
+            for level in LEVELS
+        ],
+        columns=["a", "b", "level", "metric", "value", "low", "high", "n"],
+    ),
     "plot_confusion": pd.DataFrame(
         [(g, p, 5, 0.5) for g in ("9", "10") for p in (g, "none")],
-        columns=["gold", "predicted", "n", "share"]),
+        columns=["gold", "predicted", "n", "share"],
+    ),
     "plot_chapters": pd.concat([scores(f"chapter: {c}") for c in (1, 9, 19)]),
     "plot_icicle": pd.DataFrame(
-        [("chapter", "9", "Circulatory", 0, 30, 1.0), ("chapter", "10", "Lung", 30, 9,
-                                                       0.2),
-         ("full", "I10", "Hypertension", 0, 30, 0.4), ("full", "J18.9", "Pneumonia", 30,
-                                                       9, 0.0)],
-        columns=["level", "label", "title", "start", "n", "value"]),
+        [
+            ("chapter", "9", "Circulatory", 0, 30, 1.0),
+            ("chapter", "10", "Lung", 30, 9, 0.2),
+            ("full", "I10", "Hypertension", 0, 30, 0.4),
+            ("full", "J18.9", "Pneumonia", 30, 9, 0.0),
+        ],
+        columns=["level", "label", "title", "start", "n", "value"],
+    ),
     "plot_oracle_gap": scores()[scores()["metric"] == "accuracy"],
     "plot_note_length": pd.concat(
-        [scores().assign(words=words) for words in (60.0, 90.0, 140.0)]),
+        [scores().assign(words=words) for words in (60.0, 90.0, 140.0)]
+    ),
     "plot_reliability": pd.DataFrame(
-        [(s, level, a, a / 2, a / 3, a, 40) for s in SYSTEMS for level in LEVELS
-         for a in (0.25, 0.5, 1.0)],
-        columns=["system", "level", "agreement", "value", "low", "high", "n"]),
+        [
+            (s, level, a, a / 2, a / 3, a, 40)
+            for s in SYSTEMS
+            for level in LEVELS
+            for a in (0.25, 0.5, 1.0)
+        ],
+        columns=["system", "level", "agreement", "value", "low", "high", "n"],
+    ),
     "plot_frequency": pd.DataFrame(
         [(s, f"c{i}", i, 3, i / 40) for s in SYSTEMS for i in range(40)],
-        columns=["system", "code", "train_n", "test_n", "f1"]),
+        columns=["system", "code", "train_n", "test_n", "f1"],
+    ),
     "plot_risk_coverage": pd.DataFrame(
-        [(s, level, c, c / 2, 80) for s in SYSTEMS for level in LEVELS
-         for c in (0.2, 0.6, 1.0)],
-        columns=["system", "level", "coverage", "risk", "n"]),
+        [
+            (s, level, c, c / 2, 80)
+            for s in SYSTEMS
+            for level in LEVELS
+            for c in (0.2, 0.6, 1.0)
+        ],
+        columns=["system", "level", "coverage", "risk", "n"],
+    ),
     "plot_variants": pd.DataFrame(
-        [(r, seed, step, f"val_accuracy_{level}", step / 40)
-         for r in ("tree", "flat") for seed in (0, 1) for step in (10, 20, 30)
-         for level in LEVELS], columns=["reward", "seed", "step", "name", "value"]),
+        [
+            (r, seed, step, f"val_accuracy_{level}", step / 40)
+            for r in ("tree", "flat")
+            for seed in (0, 1)
+            for step in (10, 20, 30)
+            for level in LEVELS
+        ],
+        columns=["reward", "seed", "step", "name", "value"],
+    ),
     "plot_training": log(["train_loss", "val_loss", "val_accuracy_full"]),
-    "plot_grpo": log(["reward", "reward_std", "frac_zero_std", "entropy",
-                      "completion_length", "reward/tree", "reward/format"]),
+    "plot_grpo": log(
+        [
+            "reward",
+            "reward_std",
+            "frac_zero_std",
+            "entropy",
+            "completion_length",
+            "reward/tree",
+            "reward/format",
+        ]
+    ),
 }
 MORE = {"plot_chapters": {"a": "sft_grpo", "b": "sft"}}
-SAID = {"chapters": MORE["plot_chapters"], "icicle": {"system": "sft"},
-        "confusion": {"system": "sft"}}
+SAID = {
+    "chapters": MORE["plot_chapters"],
+    "icicle": {"system": "sft"},
+    "confusion": {"system": "sft"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +153,7 @@ def test_figure_fits_the_page_and_can_be_read(name):
 
 
 def test_captions_are_written_from_the_numbers():
-    from deepicd.figures.captions import _WRITERS
+    from deepicd.views.figures.captions import _WRITERS
 
     for kind in _WRITERS:
         said = figures.caption(kind, FRAMES[f"plot_{kind}"], **SAID.get(kind, {}))
@@ -171,8 +223,10 @@ def test_systems_differ_in_grey_by_mark_or_line():
 
 
 def test_outcomes_darken_towards_the_exact_code():
-    grey = [np.dot(to_rgb(OUTCOME_COLOURS[o]), (0.299, 0.587, 0.114))
-            for o in ("exact", "category", "block", "chapter")]
+    grey = [
+        np.dot(to_rgb(OUTCOME_COLOURS[o]), (0.299, 0.587, 0.114))
+        for o in ("exact", "category", "block", "chapter")
+    ]
     assert grey == sorted(grey)
 
 

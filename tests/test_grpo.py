@@ -8,12 +8,15 @@ import pytest
 import torch
 import training_kit as kit
 
-from deepicd import collapse, encoding, grpo, grpo_plan, models, prompt_order
-from deepicd.errors import UserError
-from deepicd.options import settings_with
-from deepicd.resampling import refill
+from deepicd import rewards
+from deepicd.common.errors import UserError
+from deepicd.common.options import settings_with
 from deepicd.rewards import get_spec
-from deepicd.rollouts import Judge, RolloutLog
+from deepicd.tasks.correct import Judge
+from deepicd.training import encoding, grpo, models, trainer
+from deepicd.training.grpo import guard, plan, prompt_order
+from deepicd.training.grpo.resampling import refill
+from deepicd.training.grpo.rollout_log import RolloutLog
 
 
 @pytest.fixture
@@ -28,9 +31,15 @@ def run(taught, tokenizer, prompt_set, tmp_path):
         spec = spec or get_spec("tree", weight_evidence=0.5)
         net, _ = models.load(taught)
         return grpo.train(
-            net, tokenizer, prompt_set, spec, settings, tmp_path / name,
-            report=report, rates=rates,
-        )  # fmt: skip
+            net,
+            tokenizer,
+            prompt_set,
+            spec,
+            settings,
+            tmp_path / name,
+            report=report,
+            rates=rates,
+        )
 
     return train
 
@@ -46,9 +55,13 @@ VARIANTS = {
     "resampled": {"resample_rounds": 2, "balance": 1.0},
     "useful": {"order": "useful", "beta": 0.05, "beta_schedule": "cosine"},
     "reused": {"updates_per_batch": 2, "micro_batches": 2, "loss_type": "grpo"},
-    "easy first": {"order": "easy_first", "importance_level": "sequence",
-                   "entropy_bonus": 0.01, "mask_truncated": True},
-}  # fmt: skip
+    "easy first": {
+        "order": "easy_first",
+        "importance_level": "sequence",
+        "entropy_bonus": 0.01,
+        "mask_truncated": True,
+    },
+}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -68,30 +81,45 @@ def test_grpo_that_was_interrupted_ends_with_the_same_weights_and_rollouts(
     assert log["used"].sum() == 4 * 2 * 4 / updates
 
 
-@pytest.mark.parametrize("options", [
-    {},
-    {"loss_type": "grpo", "scale_rewards": "none"},
-    {"loss_type": "dr_grpo", "micro_batches": 2},
-    {"loss_type": "bnpo", "importance_level": "sequence"},
-    {"loss_type": "cispo", "epsilon_high": 5.0},
-    {"beta": 0.1},
-    {"entropy_bonus": 0.02},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss_type": "grpo", "scale_rewards": "none"},
+        {"loss_type": "dr_grpo", "micro_batches": 2},
+        {"loss_type": "bnpo", "importance_level": "sequence"},
+        {"loss_type": "cispo", "epsilon_high": 5.0},
+        {"beta": 0.1},
+        {"entropy_bonus": 0.02},
+    ],
+)
 def test_a_step_has_the_gradient_of_the_stock_trainer(
     options, taught, tokenizer, prompt_set, tmp_path
 ):
     """Same completions, both ways: each prompt once, dead rows and padding left out."""
     settings = grpo.GrpoSettings(
-        steps=1, prompts=8, group_size=2, max_completion=24, seed=1, **options,
-    )  # fmt: skip
+        steps=1,
+        prompts=8,
+        group_size=2,
+        max_completion=24,
+        seed=1,
+        **options,
+    )
     net, _ = models.load(taught)
-    functions, names, weights = grpo.rewards.trl_reward_functions("flat")
+    functions, names, weights = rewards.trl_reward_functions("flat")
     log = RolloutLog(tmp_path / "log.jsonl", {"outcome": 1.0})
     log.rewind(0)
     trainer = grpo.make_trainer(
-        net, tokenizer, prompt_set, None, settings, log, (functions, names, weights),
-        tmp_path, True,
-    )  # fmt: skip
+        net,
+        tokenizer,
+        prompt_set,
+        None,
+        settings,
+        log,
+        (functions, names, weights),
+        tmp_path,
+        True,
+    )
     trainer.current_gradient_accumulation_steps = settings.micro_batches
     batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
     assert (batch["advantages"] == 0).any() and (batch["advantages"] != 0).any()
@@ -166,8 +194,9 @@ def test_resampling_leaves_fewer_useless_groups_and_says_what_it_cost(run):
 
 
 def test_resampled_rows_are_paid_by_their_own_code(run):
-    _, _, log, _ = run(resample_rounds=2, prompts=4, group_size=2, steps=2,
-                       spec=get_spec("flat"))  # fmt: skip
+    _, _, log, _ = run(
+        resample_rounds=2, prompts=4, group_size=2, steps=2, spec=get_spec("flat")
+    )
     used = log[log["used"]]
     again = Judge().right(used["completion"].tolist(), used["icd_code"].tolist())
     assert used["right"].tolist() == again
@@ -240,39 +269,42 @@ def test_the_easy_first_order_goes_from_right_to_wrong(prompt_set):
 
 def test_kl_weight_falls_to_zero_or_stays():
     cosine = grpo.GrpoSettings(beta=0.2, beta_schedule="cosine", steps=10)
-    found = [grpo_plan.kl_weight(cosine, step) for step in range(11)]
+    found = [plan.kl_weight(cosine, step) for step in range(11)]
     assert found[0] == 0.2 and found[10] == pytest.approx(0)
     assert sorted(found, reverse=True) == found
     steady = dataclasses.replace(cosine, beta_schedule="constant")
-    assert {grpo_plan.kl_weight(steady, step) for step in range(11)} == {0.2}
+    assert {plan.kl_weight(steady, step) for step in range(11)} == {0.2}
 
 
-@pytest.mark.parametrize("last, name", [
-    ({"entropy": 0.001}, "entropy fell"),
-    ({"entropy": 4.0}, "entropy rose"),
-    ({"reward_std": 0.0, "sampled_accuracy_full": 0.2}, "spread vanished"),
-    ({"sampled_well_formed": 0.3}, "format broke"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "last, name",
+    [
+        ({"entropy": 0.001}, "entropy fell"),
+        ({"entropy": 4.0}, "entropy rose"),
+        ({"reward_std": 0.0, "sampled_accuracy_full": 0.2}, "spread vanished"),
+        ({"sampled_well_formed": 0.3}, "format broke"),
+    ],
+)
 def test_a_collapse_is_named(last, name):
     good = {"entropy": 0.7, "reward_std": 0.4, "sampled_well_formed": 0.99}
     settings = grpo.GrpoSettings(guard_patience=2)
-    assert collapse.diagnose([good] * 9, settings) is None
-    assert collapse.diagnose([good, good, good | last], settings) is None
-    assert collapse.diagnose([good, good | last, good | last], settings)[0] == name
+    assert guard.diagnose([good] * 9, settings) is None
+    assert guard.diagnose([good, good, good | last], settings) is None
+    assert guard.diagnose([good, good | last, good | last], settings)[0] == name
     off = grpo.GrpoSettings(guard_patience=0)
-    assert collapse.diagnose([good, good | last, good | last], off) is None
+    assert guard.diagnose([good, good | last, good | last], off) is None
 
 
 def test_a_policy_that_is_always_right_has_not_collapsed():
     logs = [{"reward_std": 0.0, "sampled_accuracy_full": 1.0, "entropy": 0.1}] * 9
-    assert collapse.diagnose(logs, grpo.GrpoSettings()) is None
+    assert guard.diagnose(logs, grpo.GrpoSettings()) is None
 
 
 def test_a_collapsed_run_stops_with_advice_and_keeps_its_checkpoint(run, tmp_path):
     options = {"guard_format": 1.5, "guard_patience": 2, "save_every": 1}
     with pytest.raises(UserError, match="format broke.*lower the learning rate"):
         run("broken", **options)
-    assert grpo.training.last_checkpoint(tmp_path / "broken")
+    assert trainer.last_checkpoint(tmp_path / "broken")
     with pytest.raises(UserError, match="collapsed by step 3"):
         run("broken", **options)
 

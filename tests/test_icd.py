@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 from deepicd.icd import LEVELS, as_written, cache, load, load_tree
 
 TREE = load_tree()

@@ -4,9 +4,9 @@ import pytest
 import torch
 import training_kit as kit
 
-from deepicd import encoding, grpo, launch, models, sft
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 from deepicd.rewards import get_spec
+from deepicd.training import encoding, grpo, launch, models, sft
 
 
 def same(one, two, steps):
@@ -19,9 +19,13 @@ def test_two_processes_fine_tune_as_one_does(table, tokenizer, tmp_path):
     examples, _ = encoding.training_examples(table, kit.traces(table))
     data, _ = encoding.encode(examples, tokenizer, "reasoning", "brief", 200)
     settings = sft.SftSettings(
-        steps=4, batch_size=8, learning_rate=1e-3, warmup_steps=0, validate_every=0,
+        steps=4,
+        batch_size=8,
+        learning_rate=1e-3,
+        warmup_steps=0,
+        validate_every=0,
         log_every=1,
-    )  # fmt: skip
+    )
     start = kit.network(tokenizer)
     launch.write_job(tmp_path, "sft", start, tokenizer, data, settings)
     folder, curves, _, printed = launch.launch(tmp_path, 2, "sft", cpu=True)
@@ -41,9 +45,16 @@ def test_two_processes_draw_and_learn_as_one_does(
     taught, tokenizer, prompt_set, tmp_path
 ):
     settings = grpo.GrpoSettings(
-        steps=2, prompts=4, group_size=4, max_completion=24, learning_rate=1e-3,
-        warmup_steps=0, validate_every=0, log_every=1, seed=3,
-    )  # fmt: skip
+        steps=2,
+        prompts=4,
+        group_size=4,
+        max_completion=24,
+        learning_rate=1e-3,
+        warmup_steps=0,
+        validate_every=0,
+        log_every=1,
+        seed=3,
+    )
     start, spec = models.load(taught)[0], get_spec("tree")
     launch.write_job(tmp_path, "grpo", start, tokenizer, prompt_set, settings, spec)
     folder, curves, log, printed = launch.launch(tmp_path, 2, "grpo", cpu=True)
@@ -54,8 +65,10 @@ def test_two_processes_draw_and_learn_as_one_does(
     names = ["step", "note_id", "completion", "reward"]
     both = [t.sort_values(names)[names].values.tolist() for t in (log, alone)]
     assert both[0] == both[1]
-    wide = [c.pivot(index="step", columns="name", values="value")
-            for c in (curves, expected)]  # fmt: skip
+    wide = [
+        c.pivot(index="step", columns="name", values="value")
+        for c in (curves, expected)
+    ]
     for name in ("reward", "entropy", "sampled_accuracy_full", "useless_groups"):
         assert wide[0][name].tolist() == pytest.approx(wide[1][name].tolist(), rel=1e-4)
     same(net, models.load(folder)[0], 2e-4)

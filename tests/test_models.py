@@ -5,8 +5,10 @@ import pytest
 import torch
 from training_kit import admissions, network, tokenizer_of
 
-from deepicd import backends, cards, models
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
+from deepicd.training import models
+from deepicd.training.models import backends
+from deepicd.training.models import card as cards
 
 TEXTS = [
     "<think>\nST elevation in II, III, aVF.\n</think>\n<diagnosis>I21.11</diagnosis>",

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import training_kit as kit
 
-from deepicd import models, predict
-from deepicd.files import write_json
+from deepicd import predict
+from deepicd.common.files import write_json
 from deepicd.icd import load_tree
+from deepicd.training import models
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +50,10 @@ def test_a_record_tells_path_agreement_and_evidence():
     assert record["agreement"]["category"] == {"answer": "I21", "share": 0.75}
     assert record["agreement"]["full"] == {"answer": "I21.11", "share": 0.5}
     assert record["abstains"] and record["why"] == "agreement 0.50 is below 0.60"
-    assert record["evidence"] == [{"quote": "Chest pain", "in_note": True},
-                                  {"quote": "rash", "in_note": False}]
+    assert record["evidence"] == [
+        {"quote": "Chest pain", "in_note": True},
+        {"quote": "rash", "in_note": False},
+    ]
     assert not predict.describe("a", "", found, tree, 0.5)["abstains"]
 
 
@@ -110,7 +113,7 @@ def test_a_missing_model_is_a_clear_error(tmp_path, capsys):
 
 def test_the_longest_answer_is_that_of_the_training(folder, tmp_path, monkeypatch):
     """A trace that is cut off has no answer, so every note would be abstained on."""
-    from deepicd import generate
+    from deepicd.training.models import generate
 
     asked = []
 

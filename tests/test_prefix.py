@@ -4,7 +4,7 @@ import pytest
 import torch
 from training_kit import admissions, network, tokenizer_of
 
-from deepicd import prefix
+from deepicd.training.models import sampling
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_logits_and_gradients_are_those_of_a_full_pass(parts):
         if name == "full":
             logits = net(input_ids=ids, attention_mask=mask).logits[:, -width - 1 : -1]
         else:
-            logits = prefix.completion_logits(net, ids, mask, width)
+            logits = sampling.completion_logits(net, ids, mask, width)
         logits.log_softmax(-1)[seen].pow(2).mean().backward()
         weights = net.named_parameters()
         found[name] = logits.detach()[seen], {n: p.grad.clone() for n, p in weights}
@@ -61,7 +61,7 @@ def test_gradients_repeat_to_the_bit_with_several_threads(parts):
     try:
         for _ in range(6):
             net.zero_grad()
-            logits = prefix.completion_logits(net, ids, mask, width)
+            logits = sampling.completion_logits(net, ids, mask, width)
             logits.log_softmax(-1)[seen].pow(2).mean().backward()
             bits = [p.grad.numpy().tobytes() for p in net.parameters()]
             found.add(b"".join(bits))
@@ -76,7 +76,7 @@ def test_greedy_answers_are_those_of_transformers(parts):
         tokenizer(f"Pain {i} and cough. " * (i + 1))["input_ids"] for i in (0, 2)
     ]
     prompts += [prompts[0]]
-    ours = prefix.sample(net, prompts, tokenizer, 12, temperature=0.0)
+    ours = sampling.sample(net, prompts, tokenizer, 12, temperature=0.0)
     for prompt, said in zip(prompts, ours, strict=True):
         theirs = net.generate(
             torch.tensor([prompt]), max_new_tokens=12, do_sample=False
@@ -89,7 +89,7 @@ def test_draws_follow_the_models_probabilities(parts):
     prompt = tokenizer("Pain and cough")["input_ids"]
     torch.manual_seed(0)
     n = 4000
-    drawn = prefix.sample(net, [prompt] * n, tokenizer, 1, temperature=0.5)
+    drawn = sampling.sample(net, [prompt] * n, tokenizer, 1, temperature=0.5)
     with torch.no_grad():
         logits = net(torch.tensor([prompt])).logits[0, -1]
     expected = torch.softmax(logits / 0.5, -1)
@@ -103,8 +103,8 @@ def test_greedy_and_drawn_answers_stand_in_one_batch(parts):
     net, tokenizer = parts
     prompts = [tokenizer(f"Pain {i}. Cough")["input_ids"] for i in range(4)]
     heats = [0.0, 3.0, 0.0, 3.0]
-    both = prefix.sample(net, prompts, tokenizer, 12, heats)
-    greedy = prefix.sample(net, prompts, tokenizer, 12, 0.0)
+    both = sampling.sample(net, prompts, tokenizer, 12, heats)
+    greedy = sampling.sample(net, prompts, tokenizer, 12, 0.0)
     assert both[0::2] == greedy[0::2]
     assert both[1] != greedy[1] and both[3] != greedy[3]
 
@@ -112,8 +112,8 @@ def test_greedy_and_drawn_answers_stand_in_one_batch(parts):
 def test_a_nucleus_keeps_the_likeliest_tokens(parts):
     net, tokenizer = parts
     prompt = tokenizer("Pain and cough")["input_ids"]
-    drawn = prefix.sample(net, [prompt] * 50, tokenizer, 1, 1.0, top_p=1e-6)
-    greedy = prefix.sample(net, [prompt], tokenizer, 1, 0.0)
+    drawn = sampling.sample(net, [prompt] * 50, tokenizer, 1, 1.0, top_p=1e-6)
+    greedy = sampling.sample(net, [prompt], tokenizer, 1, 0.0)
     assert drawn == greedy * 50
 
 
@@ -125,7 +125,7 @@ def test_a_completion_ends_with_the_end_token(parts):
     hook = net.lm_head.register_forward_hook(lambda m, i, out: out + bias)
     prompts = [tokenizer("Pain")["input_ids"]] * 40
     torch.manual_seed(0)
-    said = prefix.sample(net, prompts, tokenizer, 30, temperature=4.0)
+    said = sampling.sample(net, prompts, tokenizer, 30, temperature=4.0)
     hook.remove()
     assert {len(s) for s in said} != {30}
     assert all(s.count(end) <= 1 and (end not in s or s[-1] == end) for s in said)

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from house import CPU, FIRST, SECOND, STAGES, House, ListDisplay
 
-from deepicd import privacy
-from deepicd.files import write_json
-from deepicd.stages.execute import StageFailed, failure_text, without_outputs
-from deepicd.stages.graph import EXTRACT, Stage
-from deepicd.stages.leaks import check_leaks, output_phrases
-from deepicd.stages.plan import Options, make_plan
-from deepicd.stages.runner import Runner
+from deepicd.common.files import write_json
+from deepicd.data import privacy
+from deepicd.study.runner.execute import StageFailed, failure_text, without_outputs
+from deepicd.study.runner.graph import EXTRACT, Stage
+from deepicd.study.runner.leaks import check_leaks, output_phrases
+from deepicd.study.runner.plan import Options, make_plan
+from deepicd.study.runner.runner import Runner
 
 CANARY = "quokkacanary"
 SECRET = f"{CANARY} came in with pain in the left knee since the last full moon"
@@ -132,7 +132,7 @@ def test_outputs_of_every_kind_are_searched():
 
 
 def test_examples_of_the_built_in_set_may_be_shown(tmp_path, study):
-    from deepicd.sources.synthetic import example_admissions
+    from deepicd.data.synthetic.corpus import example_admissions
 
     note = example_admissions()["note"].iloc[0]
     folder = tmp_path / "run" / EXTRACT

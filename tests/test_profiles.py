@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepicd.errors import UserError
-from deepicd.parameters import (
+from deepicd.common.errors import UserError
+from deepicd.common.parameters import (
     Parameter,
     checked,
     notebook_parameters,
     parse_parameters,
     parse_value,
 )
-from deepicd.profiles import Profile, load_profile, resolve
-from deepicd.stages.__main__ import main
-from deepicd.stages.device import Device
-from deepicd.stages.plan import Options, default_sources, make_plan
+from deepicd.study.runner.__main__ import main
+from deepicd.study.runner.device import Device
+from deepicd.study.runner.plan import Options, default_sources, make_plan
+from deepicd.study.runner.profiles import Profile, load_profile, resolve
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CPU = Device("cpu", "CPU", "no NVIDIA GPU on this machine")
@@ -83,9 +83,17 @@ def test_yaml_number_that_arrives_as_text_says_how_to_write_it():
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [("int", 1.0), ("int", True), ("float", False), ("str", 1), ("bool", 1),
-     ("list[int]", [1, "2"]), ("list[str]", "ab"), ("int | None", "x")],
-)  # fmt: skip
+    [
+        ("int", 1.0),
+        ("int", True),
+        ("float", False),
+        ("str", 1),
+        ("bool", 1),
+        ("list[int]", [1, "2"]),
+        ("list[str]", "ab"),
+        ("int | None", "x"),
+    ],
+)
 def test_values_of_another_type_are_refused(kind, value):
     with pytest.raises(UserError, match=r"x = "):
         checked(Parameter("x", kind, None, ""), value, "profile cpu")

@@ -4,10 +4,13 @@ import pandas as pd
 import pytest
 import training_kit as kit
 
-from deepicd import encoding, generate, prompted, prompts
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
+from deepicd.evaluation.baselines import by_prompt
 from deepicd.icd import load_tree
-from deepicd.sft import SftSettings
+from deepicd.tasks import prompts
+from deepicd.training import encoding
+from deepicd.training.models import generate
+from deepicd.training.sft import SftSettings
 
 TREE = load_tree()
 ASKED = {"style": "reasoning", "instruction": "brief"}
@@ -35,12 +38,15 @@ def test_notes(table):
 
 def answers(examples, notes, tokenizer, pretrained=True, style="reasoning", **steps):
     settings = ASKED | {
-        "tokenizer": tokenizer, "tree": TREE, "max_new_tokens": 4, "seed": 0,
+        "tokenizer": tokenizer,
+        "tree": TREE,
+        "max_new_tokens": 4,
+        "seed": 0,
         "style": style,
-    }  # fmt: skip
+    }
     steps = SftSettings(**{"max_length": 400} | steps)
     net = kit.network(tokenizer)
-    return prompted.answer(net, notes, examples, steps, pretrained, **settings)
+    return by_prompt.answer(net, notes, examples, steps, pretrained, **settings)
 
 
 def test_auto_leaves_random_weights_out(examples, test_notes, tokenizer):
@@ -84,12 +90,17 @@ def test_each_way_is_read_with_its_own_reader(
 
 
 def test_examples_stand_in_the_prompt_before_the_note(examples, tokenizer):
-    shown = prompted.choose_shots(examples, examples.head(0), TREE, 2, seed=0)
-    pairs = [(r.note, prompts.format_completion(r.trace, r.icd_code))
-             for r in shown.itertuples()]  # fmt: skip
+    shown = by_prompt.choose_shots(examples, examples.head(0), TREE, 2, seed=0)
+    pairs = [
+        (r.note, prompts.format_completion(r.trace, r.icd_code))
+        for r in shown.itertuples()
+    ]
     text = encoding.prompt_text("THE NOTE", tokenizer, **ASKED, shots=pairs)
-    places = [text.index(prompts.escape_tags(part)) if i % 2 == 0 else text.index(part)
-              for pair in pairs for i, part in enumerate(pair)]  # fmt: skip
+    places = [
+        text.index(prompts.escape_tags(part)) if i % 2 == 0 else text.index(part)
+        for pair in pairs
+        for i, part in enumerate(pair)
+    ]
     assert places == sorted(places) and places[-1] < text.index("THE NOTE")
     assert text.count("<|im_start|>user\n") == 3
     assert text.count("<|im_start|>assistant\n") == 3
@@ -125,7 +136,9 @@ def test_examples_are_reproducible_short_and_of_different_chapters(examples):
     many["note_id"] = [f"m{i}" for i in range(len(many))]
     many["note"] = [f"{'long ' * (i % 40)}{n} {i}" for i, n in enumerate(many["note"])]
     none = many.head(0)
-    one, two, other = (prompted.choose_shots(many, none, TREE, 3, s) for s in (1, 1, 2))
+    one, two, other = (
+        by_prompt.choose_shots(many, none, TREE, 3, s) for s in (1, 1, 2)
+    )
     assert one["note_id"].tolist() == two["note_id"].tolist()
     assert one["note_id"].tolist() != other["note_id"].tolist()
     for shown in (one, other):
@@ -136,10 +149,10 @@ def test_examples_are_reproducible_short_and_of_different_chapters(examples):
 def test_a_note_is_never_its_own_example(examples):
     left = examples["note_id"].tolist()[:2]
     without = examples[~examples["note_id"].isin(left)]
-    shown = prompted.choose_shots(examples, without, TREE, 5, seed=0)
+    shown = by_prompt.choose_shots(examples, without, TREE, 5, seed=0)
     assert set(shown["note_id"]) == set(left)
     twins = without.assign(note_id=[f"twin{i}" for i in range(len(without))])
-    shown = prompted.choose_shots(examples, twins, TREE, 5, seed=0)
+    shown = by_prompt.choose_shots(examples, twins, TREE, 5, seed=0)
     assert set(shown["note_id"]) == set(left)
 
 
@@ -155,12 +168,15 @@ def test_a_prompt_that_is_too_long_has_fewer_examples_and_is_counted(
     examples, test_notes, tokenizer
 ):
     notes = [*test_notes["note"].iloc[:2], "word " * 60]
-    shots = [(n, prompts.format_completion("So.", "I21.4"))
-             for n in examples["note"].iloc[:3]]  # fmt: skip
+    shots = [
+        (n, prompts.format_completion("So.", "I21.4"))
+        for n in examples["note"].iloc[:3]
+    ]
     whole = encoding.prompt_ids(notes, tokenizer, **ASKED, shots=shots)
     limit = len(whole[0])
-    asked, used = prompted.with_shots(notes, tokenizer, **ASKED, shots=shots,
-                                      limit=limit)  # fmt: skip
+    asked, used = by_prompt.with_shots(
+        notes, tokenizer, **ASKED, shots=shots, limit=limit
+    )
     assert used[0] == 3 and used[2] < 3 and asked[0] == whole[0]
     for ids, note, k in zip(asked, notes, used, strict=True):
         [again] = encoding.prompt_ids([note], tokenizer, **ASKED, shots=shots[:k])

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deepicd.bench.rewards import hostile_texts
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
-from deepicd.prompts import (
+from deepicd.study.bench.rewards import hostile_texts
+from deepicd.tasks.prompts import (
     INSTRUCTIONS,
     STYLES,
     build_messages,

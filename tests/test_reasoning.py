@@ -3,20 +3,28 @@
 import pandas as pd
 import pytest
 
-from deepicd import findings, prompts, reasoning
+from deepicd.evaluation import reasoning
 from deepicd.icd import load_tree
+from deepicd.tasks import prompts
+from deepicd.views import in_words
 
 TREE = load_tree()
 TRACE = '"Chest pain" and "rash". So this.'
-NOTES = pd.DataFrame({
-    "note_id": [f"n{i}" for i in range(40)], "subject_id": range(40),
-    "note": "Crushing chest pain.", "icd_code": "I21.4"})
+NOTES = pd.DataFrame(
+    {
+        "note_id": [f"n{i}" for i in range(40)],
+        "subject_id": range(40),
+        "note": "Crushing chest pain.",
+        "icd_code": "I21.4",
+    }
+)
 
 
 def said(trace, style="reasoning", system="sft"):
     text = prompts.format_completion(trace, "I21.4", style)
-    return NOTES[["note_id"]].assign(completion=text, code="I21.4", sample=0,
-                                     split="test", system=system)
+    return NOTES[["note_id"]].assign(
+        completion=text, code="I21.4", sample=0, split="test", system=system
+    )
 
 
 @pytest.mark.parametrize("style", ["reasoning", "answer_first"])
@@ -31,18 +39,21 @@ def test_an_answer_without_reasoning_has_no_row():
     assert set(table["system"]) == {"sft"}
 
 
-@pytest.mark.parametrize(("trace", "words"), [
-    ('"Chest pain" it is. So this.', "most of the quoted phrases"),
-    (TRACE, "about half of the quoted phrases"),
-    ('"Chest pain", "rash", "fever". So this.', "fewer than half of the quoted"),
-    ("Pain. So this.", "nothing is quoted on any of the 40 notes"),
-])
+@pytest.mark.parametrize(
+    ("trace", "words"),
+    [
+        ('"Chest pain" it is. So this.', "most of the quoted phrases"),
+        (TRACE, "about half of the quoted phrases"),
+        ('"Chest pain", "rash", "fever". So this.', "fewer than half of the quoted"),
+        ("Pain. So this.", "nothing is quoted on any of the 40 notes"),
+    ],
+)
 def test_words_follow_from_the_numbers(trace, words):
     table = reasoning.reasoning_table(said(trace), NOTES, TREE, 200)
-    [sentence] = findings.describe_reasoning(table)
+    [sentence] = in_words.describe_reasoning(table)
     assert sentence.startswith(f"SFT: {words}") and "nan" not in sentence
 
 
 def test_no_reasoning_is_told_in_no_words():
     table = reasoning.reasoning_table(said("", "code_only"), NOTES, TREE, 50)
-    assert findings.describe_reasoning(table) == []
+    assert in_words.describe_reasoning(table) == []

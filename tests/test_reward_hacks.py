@@ -3,8 +3,8 @@
 import pytest
 
 from deepicd.icd import load_tree
-from deepicd.prompts import build_messages
 from deepicd.rewards import SPECS, get_spec, score
+from deepicd.tasks.prompts import build_messages
 
 TREE = load_tree()
 GOLD = "I21.11"

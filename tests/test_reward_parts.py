@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
 from deepicd.rewards import get_spec, score, trl_reward_functions
 from deepicd.rewards.judge import loopback_address

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_prompts import messy
 
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
 from deepicd.rewards import SPECS, RewardSpec, get_spec, score
 from deepicd.rewards.checks import PARTS
-from deepicd.rewards.defects import defects_table, gold_type_table, newline_table
-from deepicd.rewards.landscape import landscape, neighbours
 from deepicd.rewards.outcome import prefix_value
+from deepicd.views.reward_defects import defects_table, gold_type_table, newline_table
+from deepicd.views.reward_landscape import landscape, neighbours
 
 TREE = load_tree()
 CODES = TREE.codes()
@@ -306,18 +306,11 @@ def test_specs_that_make_no_sense_are_refused(changes):
         get_spec("tree", **changes)
 
 
-def test_a_spec_comes_from_yaml_and_goes_into_a_manifest(tmp_path):
-    path = tmp_path / "reward.yaml"
-    path.write_text("spec: sapphire_dense\nweight_length: 0.25\n")
-    spec = RewardSpec.from_yaml(path)
-    assert spec == get_spec("sapphire_dense", weight_length=0.25)
+def test_a_spec_goes_into_a_manifest_and_text_for_a_number_is_refused():
+    spec = get_spec("sapphire_dense", weight_length=0.25)
     assert RewardSpec(**spec.to_dict()) == spec
-    path.write_text("weight_length: 1e-5\n")
     with pytest.raises(UserError, match="1.0e-5"):
-        RewardSpec.from_yaml(path)
-    path.write_text("- tree\n")
-    with pytest.raises(UserError, match="names and values"):
-        RewardSpec.from_yaml(path)
+        get_spec("tree", weight_length="1e-5")
 
 
 def test_parts_are_listed_once_and_have_weights():

@@ -119,7 +119,7 @@ def test_a_moved_repository_is_linked_anew(copy, tmp_path):
     shutil.copytree(copy.root, moved, symlinks=True)
     other = Copy.__new__(Copy)
     other.root, other.bin = moved, moved / "bin of the user"
-    (moved / "lib/deepicd/stages/__main__.py").write_text("print('MOVED')\n")
+    (moved / "lib/deepicd/study/runner/__main__.py").write_text("print('MOVED')\n")
     assert "MOVED" in other.call().stdout
 
 

@@ -7,94 +7,199 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepicd.sections import admission_note, split_sections
-from deepicd.sections.names import KEPT
-from deepicd.sections.vocabulary import classify
+from deepicd.data.sections import admission_note, split_sections
+from deepicd.data.sections.names import KEPT
+from deepicd.data.sections.vocabulary import classify
 
 # name -> headers as they are written; the first is the usual one.
 HEADERS = {
     "service": ["Service:", "SERVICE:"],
-    "allergies": ["Allergies:", "ALLERGIES:", "Allergies/ADRs on File:", "Allergeis:",
-                  "Allergies / Adverse Reactions:"],
+    "allergies": [
+        "Allergies:",
+        "ALLERGIES:",
+        "Allergies/ADRs on File:",
+        "Allergeis:",
+        "Allergies / Adverse Reactions:",
+    ],
     "attending": ["Attending:", "ATTENDING:"],
-    "chief_complaint": ["Chief Complaint:", "___ Complaint:", "CHIEF COMPLAINT:", "CC:",
-                        "chief complaint:", "Chief ___:", "Cheif Complaint:"],
-    "major_procedure": ["Major Surgical or Invasive Procedure:",
-                        "___ Surgical or Invasive Procedure:",
-                        "MAJOR SURGICAL OR INVASIVE PROCEDURE:"],
+    "chief_complaint": [
+        "Chief Complaint:",
+        "___ Complaint:",
+        "CHIEF COMPLAINT:",
+        "CC:",
+        "chief complaint:",
+        "Chief ___:",
+        "Cheif Complaint:",
+    ],
+    "major_procedure": [
+        "Major Surgical or Invasive Procedure:",
+        "___ Surgical or Invasive Procedure:",
+        "MAJOR SURGICAL OR INVASIVE PROCEDURE:",
+    ],
     "history_of_present_illness": [
-        "History of Present Illness:", "HPI:", "___ of Present Illness:",
-        "History ___ Present Illness:", "History of Present ___:",
-        "HISTORY OF THE PRESENTING ILLNESS:", "HISTORY OF PRESENT ILLNESS",
-        "History of present illness:", "Histroy of Present Illness:",
-        "History of the Present Illness:"],
+        "History of Present Illness:",
+        "HPI:",
+        "___ of Present Illness:",
+        "History ___ Present Illness:",
+        "History of Present ___:",
+        "HISTORY OF THE PRESENTING ILLNESS:",
+        "HISTORY OF PRESENT ILLNESS",
+        "History of present illness:",
+        "Histroy of Present Illness:",
+        "History of the Present Illness:",
+    ],
     "past_medical_history": [
-        "Past Medical History:", "PMH:", "PMH/PSH:", "___ Medical History:",
-        "Past ___ History:", "PAST MEDICAL HISTORY:", "Past Medical History",
-        "Past Medcial History:", "past medical history:", "# Past Medical History:"],
-    "social_history": ["Social History:", "SH:", "___ History:", "SOCIAL HISTORY:",
-                       "Social ___:", "Social Hisotry:"],
-    "family_history": ["Family History:", "FH:", "___ History:", "FAMILY HISTORY:",
-                       "Family ___:", "family history:"],
+        "Past Medical History:",
+        "PMH:",
+        "PMH/PSH:",
+        "___ Medical History:",
+        "Past ___ History:",
+        "PAST MEDICAL HISTORY:",
+        "Past Medical History",
+        "Past Medcial History:",
+        "past medical history:",
+        "# Past Medical History:",
+    ],
+    "social_history": [
+        "Social History:",
+        "SH:",
+        "___ History:",
+        "SOCIAL HISTORY:",
+        "Social ___:",
+        "Social Hisotry:",
+    ],
+    "family_history": [
+        "Family History:",
+        "FH:",
+        "___ History:",
+        "FAMILY HISTORY:",
+        "Family ___:",
+        "family history:",
+    ],
     "physical_exam": [
-        "Physical Exam:", "PE:", "ADMISSION PHYSICAL EXAM:",
-        "PHYSICAL EXAM ON ADMISSION:", "Physical Examination:", "Physical ___:",
-        "___ Exam:", "Physical Exam", "PHYSICAL EXAM:\nADMISSION EXAM:",
-        "Physical Exam:\nPhysical Exam:", "Physcial Exam:", "Admission exam:",
-        "Physical Exam:\nOn admission:", "PHYSICAL EXAM ON ___:"],
+        "Physical Exam:",
+        "PE:",
+        "ADMISSION PHYSICAL EXAM:",
+        "PHYSICAL EXAM ON ADMISSION:",
+        "Physical Examination:",
+        "Physical ___:",
+        "___ Exam:",
+        "Physical Exam",
+        "PHYSICAL EXAM:\nADMISSION EXAM:",
+        "Physical Exam:\nPhysical Exam:",
+        "Physcial Exam:",
+        "Admission exam:",
+        "Physical Exam:\nOn admission:",
+        "PHYSICAL EXAM ON ___:",
+    ],
     "discharge_exam": [
-        "DISCHARGE PHYSICAL EXAM:", "PHYSICAL EXAM ON DISCHARGE:",
-        "DISCHARGE EXAM (___):", "On discharge:", "Discharge:", "DISCHARGE ___:",
-        "Discharge PE", "DISCHARGE EXAM", "At discharge:", "Exam on discharge:",
-        "___ Exam:", "Physical ___:", "Upon discharge:", "Discharge exam -",
-        "DISCHARGE VITALS:", "D/C exam:", "Physical Exam on discharge ___:",
-        "Dicharge Physical Exam:", "DAY OF DISCHARGE EXAM:", "Discharge Exam 3/14:",
-        "PHYSICAL EXAM:", "Vitals on discharge:", "=== DISCHARGE EXAM ==="],
-    "pertinent_results": ["Pertinent Results:", "Pertinent ___:", "___ Results:",
-                          "PERTINENT RESULTS:", "ADMISSION LABS:", "Pertinant Results:",
-                          "LABS:", "Pertinent Results"],
+        "DISCHARGE PHYSICAL EXAM:",
+        "PHYSICAL EXAM ON DISCHARGE:",
+        "DISCHARGE EXAM (___):",
+        "On discharge:",
+        "Discharge:",
+        "DISCHARGE ___:",
+        "Discharge PE",
+        "DISCHARGE EXAM",
+        "At discharge:",
+        "Exam on discharge:",
+        "___ Exam:",
+        "Physical ___:",
+        "Upon discharge:",
+        "Discharge exam -",
+        "DISCHARGE VITALS:",
+        "D/C exam:",
+        "Physical Exam on discharge ___:",
+        "Dicharge Physical Exam:",
+        "DAY OF DISCHARGE EXAM:",
+        "Discharge Exam 3/14:",
+        "PHYSICAL EXAM:",
+        "Vitals on discharge:",
+        "=== DISCHARGE EXAM ===",
+    ],
+    "pertinent_results": [
+        "Pertinent Results:",
+        "Pertinent ___:",
+        "___ Results:",
+        "PERTINENT RESULTS:",
+        "ADMISSION LABS:",
+        "Pertinant Results:",
+        "LABS:",
+        "Pertinent Results",
+    ],
     "brief_hospital_course": [
-        "Brief Hospital Course:", "___ Hospital Course:", "Brief ___ Course:",
-        "Brief Hospital ___:", "___RIEF HOSPITAL COURSE", "Hospital Course by Problem:",
-        "BRIEF HOSPITAL COURSE:", "Breif Hospital Course:", "HOSPITAL COURSE:"],
+        "Brief Hospital Course:",
+        "___ Hospital Course:",
+        "Brief ___ Course:",
+        "Brief Hospital ___:",
+        "___RIEF HOSPITAL COURSE",
+        "Hospital Course by Problem:",
+        "BRIEF HOSPITAL COURSE:",
+        "Breif Hospital Course:",
+        "HOSPITAL COURSE:",
+    ],
     "medications_on_admission": [
-        "Medications on Admission:", "Medications ___ Admission:",
-        "Medications on ___:", "___ on Admission:", "MEDICATIONS ON ADMISSION:",
-        "Medications on admission:", "Medcations on Admission:", "Home Medications:",
-        "Admission Medications:", "Medication on Admission:"],
+        "Medications on Admission:",
+        "Medications ___ Admission:",
+        "Medications on ___:",
+        "___ on Admission:",
+        "MEDICATIONS ON ADMISSION:",
+        "Medications on admission:",
+        "Medcations on Admission:",
+        "Home Medications:",
+        "Admission Medications:",
+        "Medication on Admission:",
+    ],
     "discharge_medications": [
-        "Discharge Medications:", "___ Medications:", "DISCHARGE MEDICATIONS:",
-        "Discharge ___:", "ischarge Medications:", "Medications on Discharge:",
-        "Dishcarge Medications:", "Discharge Meds:"],
-    "discharge_disposition": ["Discharge Disposition:", "___ischarge Disposition:",
-                              "___ Disposition:"],
+        "Discharge Medications:",
+        "___ Medications:",
+        "DISCHARGE MEDICATIONS:",
+        "Discharge ___:",
+        "ischarge Medications:",
+        "Medications on Discharge:",
+        "Dishcarge Medications:",
+        "Discharge Meds:",
+    ],
+    "discharge_disposition": [
+        "Discharge Disposition:",
+        "___ischarge Disposition:",
+        "___ Disposition:",
+    ],
     "facility": ["Facility:"],
-    "discharge_diagnosis": ["Discharge Diagnosis:", "___ Diagnosis:",
-                            "ischarge Diagnosis:", "Discharge Diagnoses:",
-                            "DISCHARGE DIAGNOSIS:", "Discharge ___:"],
+    "discharge_diagnosis": [
+        "Discharge Diagnosis:",
+        "___ Diagnosis:",
+        "ischarge Diagnosis:",
+        "Discharge Diagnoses:",
+        "DISCHARGE DIAGNOSIS:",
+        "Discharge ___:",
+    ],
     "discharge_condition": ["Discharge Condition:", "___ Condition:"],
     "discharge_instructions": ["Discharge Instructions:", "___ Instructions:"],
-    "followup_instructions": ["Followup Instructions:", "Follow-up Instructions:",
-                              "___ Instructions:"],
-}  # fmt: skip
+    "followup_instructions": [
+        "Followup Instructions:",
+        "Follow-up Instructions:",
+        "___ Instructions:",
+    ],
+}
 TRAPS = {  # text in a section that looks like a header of another
-    "history_of_present_illness":
-        "Man with past medical history: hypertension, allergies: none known.\n \n"
-        "In the ED, initial vitals were: 98.6 80 120/80. Labs: WBC 12.\n"
-        "He was told of a discharge from the left ear. {}\nNo fevers.",
+    "history_of_present_illness": "Man with past medical history: hypertension, "
+    "allergies: none known.\n \n"
+    "In the ED, initial vitals were: 98.6 80 120/80. Labs: WBC 12.\n"
+    "He was told of a discharge from the left ear. {}\nNo fevers.",
     "physical_exam": "VS: 98.6\nHEENT: no discharge, eyes clear of discharge\n{}\n"
-                     "EXT: warm",
-    "pertinent_results":
-        "___ 07:00AM BLOOD WBC-9\nSKIN BIOPSY\n___ DIAGNOSIS: lentigo {}\n"
-        "CLINICAL HISTORY: {}\n___ HISTORY: {}\nDISCHARGE ___: {}\nHISTORY: {}\n"
-        "PAST MEDICAL HISTORY: {}",
-    "brief_hospital_course":
-        "HPI: {}\nPhysical Exam: {}\nALLERGIES: {}\nHome medications: {} held.\n# Pain",
+    "EXT: warm",
+    "pertinent_results": "___ 07:00AM BLOOD WBC-9\nSKIN BIOPSY\n"
+    "___ DIAGNOSIS: lentigo {}\n"
+    "CLINICAL HISTORY: {}\n___ HISTORY: {}\nDISCHARGE ___: {}\nHISTORY: {}\n"
+    "PAST MEDICAL HISTORY: {}",
+    "brief_hospital_course": "HPI: {}\nPhysical Exam: {}\nALLERGIES: {}\n"
+    "Home medications: {} held.\n# Pain",
     "discharge_medications": "1. x {}\n2. y\nAllergies: {}",
     "discharge_instructions": "Dear ___,\nPhysical exam: {}\nChief complaint: {} it",
-    "medications_on_admission":
-        "The Preadmission Medication list is accurate and complete.\n1. a {}\n2. b",
-}  # fmt: skip
+    "medications_on_admission": "The Preadmission Medication list is accurate and "
+    "complete.\n1. a {}\n2. b",
+}
 
 
 def canary(name: str) -> str:
@@ -166,8 +271,10 @@ def test_without_hospital_course_header_the_lists_are_still_told_apart():
 
 
 def test_only_a_discharge_exam_gives_no_exam():
-    text = ("Chief Complaint:\nCough\n\nPhysical Exam:\nOn discharge:\nT 98, qxlate\n\n"
-            "Pertinent Results:\nnone\n")
+    text = (
+        "Chief Complaint:\nCough\n\nPhysical Exam:\nOn discharge:\nT 98, qxlate\n\n"
+        "Pertinent Results:\nnone\n"
+    )
     note = admission_note(text)
     assert "qxlate" not in note.text
     assert "discharge_exam_only_left_out" in note.flags
@@ -179,60 +286,79 @@ def test_social_history_gap_and_family_history_on_the_next_line():
     assert names == ["past_medical_history", "social_history", "family_history"]
 
 
-@pytest.mark.parametrize(("text", "names"), [
-    ("Social History: ___ Family History: none", ["social_history", "family_history"]),
-    ("Sex:   M  Service: SURGERY", ["preamble", "service"]),
-    ("Exam: clear.Pertinent Results: WBC", ["physical_exam", "pertinent_results"]),
-    ("PE: no edemaPertinent Results: x", ["physical_exam", "pertinent_results"]),
-    ("Family History:___Physical Exam:VS", ["family_history", "physical_exam"]),
-    ("FH: none\tPhysical Exam: VS", ["family_history", "physical_exam"]),
-    ("FH: see Social History: above", ["family_history"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (
+            "Social History: ___ Family History: none",
+            ["social_history", "family_history"],
+        ),
+        ("Sex:   M  Service: SURGERY", ["preamble", "service"]),
+        ("Exam: clear.Pertinent Results: WBC", ["physical_exam", "pertinent_results"]),
+        ("PE: no edemaPertinent Results: x", ["physical_exam", "pertinent_results"]),
+        ("Family History:___Physical Exam:VS", ["family_history", "physical_exam"]),
+        ("FH: none\tPhysical Exam: VS", ["family_history", "physical_exam"]),
+        ("FH: see Social History: above", ["family_history"]),
+    ],
+)
 def test_glued_headers(text, names):
     assert [s.name for s in split_sections(text)] == names
 
 
 def test_a_second_list_without_header_is_left_out():
-    text = ("Chief Complaint: x\nBrief Hospital Course: y\nMedications on Admission:\n"
-            "1. aspirin\n2. qxhome\n\n1. qxnew\n2. x\nDischarge Disposition: home")
+    text = (
+        "Chief Complaint: x\nBrief Hospital Course: y\nMedications on Admission:\n"
+        "1. aspirin\n2. qxhome\n\n1. qxnew\n2. x\nDischarge Disposition: home"
+    )
     note = admission_note(text).text
     assert "qxhome" in note and "qxnew" not in note
 
 
 def test_second_exam_after_a_history_is_the_admission_exam():
-    text = ("HPI: ill\nPhysical Exam: in the ED qxone\nPast Medical History: HTN\n"
-            "Physical Exam: qxtwo\nPhysical Exam: qxthree\nPertinent Results: none")
+    text = (
+        "HPI: ill\nPhysical Exam: in the ED qxone\nPast Medical History: HTN\n"
+        "Physical Exam: qxtwo\nPhysical Exam: qxthree\nPertinent Results: none"
+    )
     note = admission_note(text).text
     assert "qxone" in note and "qxtwo" in note and "qxthree" not in note
 
 
-@pytest.mark.parametrize(("line", "kept"), [
-    ("On discharge, patient is well qxlate", False),
-    ("GEN: NAD. On discharge: qxlate", False),
-    ("Discharge weight: 80 qxlate", False),
-    ("VITALS AT DISCHARGE 98 qxlate", False),
-    ("Exam on transfer to floor: qxlate", False),
-    ("EYES: no discharge qxlate", True),
-    ("Wound: purulent discharge: qxlate", True),
-    ("Ears without\ndischarge. qxlate", True),
-    ("posterior oropharynx qxlate", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("On discharge, patient is well qxlate", False),
+        ("GEN: NAD. On discharge: qxlate", False),
+        ("Discharge weight: 80 qxlate", False),
+        ("VITALS AT DISCHARGE 98 qxlate", False),
+        ("Exam on transfer to floor: qxlate", False),
+        ("EYES: no discharge qxlate", True),
+        ("Wound: purulent discharge: qxlate", True),
+        ("Ears without\ndischarge. qxlate", True),
+        ("posterior oropharynx qxlate", True),
+    ],
+)
 def test_what_turns_an_exam_to_the_discharge(line, kept):
     text = f"Chief Complaint: x\nPhysical Exam:\nGEN: NAD\n{line}\nPertinent Results: y"
     assert ("qxlate" in admission_note(text).text) is kept
 
 
 def test_lab_lines_end_an_exam_without_results_header():
-    text = ("Chief Complaint: x\nPhysical Exam:\nGEN: NAD\n\n"
-            "___ 07:00AM BLOOD WBC-9 qxlab\n\nBrief Hospital Course: y")
+    text = (
+        "Chief Complaint: x\nPhysical Exam:\nGEN: NAD\n\n"
+        "___ 07:00AM BLOOD WBC-9 qxlab\n\nBrief Hospital Course: y"
+    )
     assert "qxlab" not in admission_note(text).text
 
 
 def test_cop_leaks_what_its_authors_rule_leaks():
     text = summary({"discharge_exam": "DISCHARGE EXAM (___):"}, "\n")
     assert "discharge_exam" in leaked(text, "cop")
-    assert "qxhistory" not in admission_note(summary({
-        "history_of_present_illness": "HPI:"}), "cop").text
+    assert (
+        "qxhistory"
+        not in admission_note(
+            summary({"history_of_present_illness": "HPI:"}), "cop"
+        ).text
+    )
 
 
 def test_unknown_mode_names_the_modes():
@@ -240,17 +366,39 @@ def test_unknown_mode_names_the_modes():
         admission_note("x", "other")
 
 
-@pytest.mark.parametrize("raw", ["WBC", "In the ED, initial vitals were", "GENERAL",
-                                 "Labs were notable for", "Clinical History", "___"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "WBC",
+        "In the ED, initial vitals were",
+        "GENERAL",
+        "Labs were notable for",
+        "Clinical History",
+        "___",
+    ],
+)
 def test_what_is_no_header(raw):
     assert classify(raw) is None
 
 
 @pytest.mark.parametrize("mode", ["robust", "cop"])
-@pytest.mark.parametrize("unit", [
-    "\n", " \n", "\n\n", " ", "___ ", "Physical Exam:\n", "no discharge\n", "x: ",
-    "Home Medications:\n", "___ History:\n", "discharge ", "1. a\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "\n",
+        " \n",
+        "\n\n",
+        " ",
+        "___ ",
+        "Physical Exam:\n",
+        "no discharge\n",
+        "x: ",
+        "Home Medications:\n",
+        "___ History:\n",
+        "discharge ",
+        "1. a\n",
+    ],
+)
 def test_time_is_linear_in_repetitions(mode, unit):
     text = f"Chief Complaint: x\nPhysical Exam: 7 AM {unit * 8_000}\nMeds: y\n{unit}"
     start = time.process_time()
@@ -258,9 +406,22 @@ def test_time_is_linear_in_repetitions(mode, unit):
     assert time.process_time() - start < 3.0  # far below what quadratic time takes
 
 
-WORDS = st.sampled_from([h for all_ in HEADERS.values() for h in all_] + [
-    "___", "\n", "\n\n", " ", ":", "On discharge:", "text", "1. x", "\r\n", "İ", "ß",
-])  # fmt: skip
+WORDS = st.sampled_from(
+    [h for all_ in HEADERS.values() for h in all_]
+    + [
+        "___",
+        "\n",
+        "\n\n",
+        " ",
+        ":",
+        "On discharge:",
+        "text",
+        "1. x",
+        "\r\n",
+        "İ",
+        "ß",
+    ]
+)
 
 
 @settings(max_examples=300, deadline=None)

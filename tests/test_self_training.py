@@ -4,17 +4,27 @@ import pandas as pd
 import pytest
 import training_kit as kit
 
-from deepicd import encoding, grpo, models, rejection, self_training, training
-from deepicd.drawing import draw_answers, measured_rates
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 from deepicd.rewards import get_spec
-from deepicd.rollouts import Judge
+from deepicd.tasks.correct import Judge
+from deepicd.training import dpo, encoding, grpo, models, rft, trainer
+from deepicd.training.own_answers import draw_answers, measured_rates
 
 SETTINGS = grpo.GrpoSettings(
-    steps=4, prompts=4, group_size=4, max_completion=24, save_every=1, rounds=2,
-    validate_every=0, log_every=1, seed=3, learning_rate=1e-3, examples=4,
-    warmup_steps=0, rft_steps=4,
-)  # fmt: skip
+    steps=4,
+    prompts=4,
+    group_size=4,
+    max_completion=24,
+    save_every=1,
+    rounds=2,
+    validate_every=0,
+    log_every=1,
+    seed=3,
+    learning_rate=1e-3,
+    examples=4,
+    warmup_steps=0,
+    rft_steps=4,
+)
 
 
 @pytest.mark.parametrize("method", ["rft", "dpo"])
@@ -29,8 +39,8 @@ def test_another_method_gives_what_grpo_gives_and_resumes_exactly(
         given = (tokenizer, prompt_set)
         rest = (get_spec("tree"), SETTINGS, tmp_path / name)
         if method == "rft":
-            return rejection.fine_tune(net, *given, replay, *rest, report=report)
-        return self_training.train(
+            return rft.fine_tune(net, *given, replay, *rest, report=report)
+        return dpo.train(
             method, net, *given, *rest, report=report, traces=kit.traces(table)
         )
 
@@ -59,18 +69,22 @@ def test_another_method_gives_what_grpo_gives_and_resumes_exactly(
 
 def test_pairs_prefer_the_trace_to_a_wrong_answer():
     answers = pd.DataFrame(
-        [("p1", "a", "I21.11", "bad 1", False), ("p1", "a", "I21.11", "bad 2", False),
-         ("p2", "b", "J18.9", "good", True), ("p3", "c", "J18.9", "bad", False)],
+        [
+            ("p1", "a", "I21.11", "bad 1", False),
+            ("p1", "a", "I21.11", "bad 2", False),
+            ("p2", "b", "J18.9", "good", True),
+            ("p3", "c", "J18.9", "bad", False),
+        ],
         columns=["prompt", "note_id", "icd_code", "completion", "right"],
-    )  # fmt: skip
+    )
     traces = pd.DataFrame(
         {"note_id": ["a", "b", "c"], "trace": "T.", "accepted": [True, True, False]}
     )
-    pairs = self_training.preference_pairs(answers, traces, "code_only")
+    pairs = dpo.preference_pairs(answers, traces, "code_only")
     expected = [["p1", "<diagnosis>I21.11</diagnosis>", "bad 1"]]
     assert pairs.values.tolist() == expected
     with pytest.raises(UserError, match="without traces"):
-        self_training.preference_pairs(answers, None, "code_only")
+        dpo.preference_pairs(answers, None, "code_only")
 
 
 def test_nothing_to_learn_from_is_a_clear_error(tokenizer, prompt_set, tmp_path):
@@ -79,20 +93,20 @@ def test_nothing_to_learn_from_is_a_clear_error(tokenizer, prompt_set, tmp_path)
     traces = pd.DataFrame({"note_id": [], "trace": [], "accepted": []})
     traces = traces.astype({"accepted": bool, "note_id": str})
     with pytest.raises(UserError, match="no wrong answer"):
-        self_training.train("dpo", *given, *rest, traces=traces)
+        dpo.train("dpo", *given, *rest, traces=traces)
     with pytest.raises(UserError, match="no right answer"):
-        rejection.fine_tune(*given, None, *rest)
+        rft.fine_tune(*given, None, *rest)
     with pytest.raises(UserError, match="grpo or dpo"):
-        self_training.train("ppo", *[None] * 6)
+        dpo.train("ppo", *[None] * 6)
     with pytest.raises(UserError, match="rft_steps 0"):
-        self_training.system_name("rft", 0)
+        dpo.system_name("rft", 0)
 
 
 def test_without_rft_steps_nothing_is_drawn(tokenizer, prompt_set, tmp_path):
     none = grpo.GrpoSettings(**vars(SETTINGS) | {"rft_steps": 0})
     net = kit.network(tokenizer)
     before = models.weights_hash(net)
-    found, curves, log, resolved = rejection.fine_tune(
+    found, curves, log, resolved = rft.fine_tune(
         net, tokenizer, prompt_set, None, "tree", none, tmp_path / "none"
     )
     assert models.weights_hash(found) == before and curves.empty and log is None
@@ -102,8 +116,8 @@ def test_without_rft_steps_nothing_is_drawn(tokenizer, prompt_set, tmp_path):
 def test_every_argument_of_dpo_is_known(tmp_path):
     from trl import DPOConfig
 
-    given = self_training.dpo_arguments(SETTINGS, 4, tmp_path, True)
-    assert training.make_config(DPOConfig, given).beta == SETTINGS.dpo_beta
+    given = dpo.dpo_arguments(SETTINGS, 4, tmp_path, True)
+    assert trainer.make_config(DPOConfig, given).beta == SETTINGS.dpo_beta
 
 
 def test_drawn_again_the_same_and_pass_rates_are_kept(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deepicd import grpo, models, sft
-from deepicd.models import Lora
+from deepicd.training import grpo, models, sft
+from deepicd.training.models.loading import Lora
 
 #: What our code, or TRL for it, passes besides what the tests ask our code for.
 CHAT = {"sampling_params", "use_tqdm"}
@@ -124,7 +124,7 @@ def test_what_trl_passes_to_vllm_exists(source):
 
 def test_our_names_are_those_that_the_code_passes():
     """The lists above are what the vllm teacher writes in its calls."""
-    import deepicd.teachers.vllm as teacher
+    import deepicd.traces.teachers.vllm as teacher
 
     tree = ast.parse(Path(teacher.__file__).read_text(encoding="utf-8"))
     found: dict[str, set] = {}
@@ -159,9 +159,11 @@ def test_both_backends_resolve_the_same_arguments(tmp_path, monkeypatch):
     found = []
     for backend in ("trl", "unsloth"):
         done = subprocess.run(
-            [sys.executable, "-c", code, backend], capture_output=True, text=True,
+            [sys.executable, "-c", code, backend],
+            capture_output=True,
+            text=True,
             check=True,
-        )  # fmt: skip
+        )
         found.append(json.loads(done.stdout.splitlines()[-1]))
     ours = [sft.arguments(sft.SftSettings(), "x", True)]
     ours.append(grpo.arguments(grpo.GrpoSettings(), [1.0], "x", True))

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from smoke_kit import Study
 
-from deepicd.files import read_json
-from deepicd.stages.graph import EVALUATE, GRPO, SFT, STAGES, missing_outputs
+from deepicd.common.files import read_json
+from deepicd.study.runner.graph import EVALUATE, GRPO, SFT, STAGES, missing_outputs
 
 pytestmark = pytest.mark.smoke
 COLUMNS = ["system", "seed", "level", "stratum", "metric", "value", "low", "high", "n"]

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from smoke_kit import Study
 
-from deepicd.admissions import build_admissions
-from deepicd.sources import open_source
-from deepicd.stages.graph import EXTRACT
+from deepicd.data.cohort import build_admissions
+from deepicd.data.sources import open_source
+from deepicd.study.runner.graph import EXTRACT
 
 pytestmark = pytest.mark.smoke
 CANARY = "quokkacanary"

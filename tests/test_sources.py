@@ -8,10 +8,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deepicd.admissions import build_admissions, build_cohort
-from deepicd.errors import UserError
-from deepicd.sources import ADMISSION_COLUMNS, NOTE_COLUMNS, eicu, mimic, open_source
-from deepicd.splits import overlap
+from deepicd.common.errors import UserError
+from deepicd.data.cohort import build_admissions, build_cohort
+from deepicd.data.sources import (
+    ADMISSION_COLUMNS,
+    NOTE_COLUMNS,
+    eicu,
+    mimic,
+    open_source,
+)
+from deepicd.data.splits import overlap
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 EICU, MIMIC = SHARED / "eicu_demo", SHARED / "mimic_iv_demo"
@@ -28,7 +34,7 @@ HOSP = {
     "diagnoses_icd": "subject_id,hadm_id,seq_num,icd_code,icd_version\n"
     "1,10,1,I2111,10\n1,10,2,I10,10\n1,11,1,0389,9\n",
     "d_icd_diagnoses": "icd_code,icd_version,long_title\n"
-    "I2111,10,\"STEMI, right\"\n0389,9,Septicemia\n",
+    'I2111,10,"STEMI, right"\n0389,9,Septicemia\n',
 }
 DISCHARGE = (
     "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text\n"
@@ -55,16 +61,21 @@ def write(path, text):
         path.write_bytes(gzip.compress(text.encode()))
     elif path.suffix == ".parquet":
         from io import StringIO
+
         pd.read_csv(StringIO(text), dtype=str).to_parquet(path)
     else:
         path.write_text(text)
 
 
 @pytest.mark.parametrize("suffix", [".csv.gz", ".csv", ".parquet"])
-@pytest.mark.parametrize(("hosp", "note"), [
-    ("hosp", "note"), ("mimic-iv-2.2/hosp", "mimic-iv-note-2.2/note"),
-    ("physionet.org/files/mimiciv/hosp", "physionet.org/files/mimic-iv-note/note"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("hosp", "note"),
+    [
+        ("hosp", "note"),
+        ("mimic-iv-2.2/hosp", "mimic-iv-note-2.2/note"),
+        ("physionet.org/files/mimiciv/hosp", "physionet.org/files/mimic-iv-note/note"),
+    ],
+)
 def test_mimic_layouts_give_the_same(tmp_path, suffix, hosp, note):
     if hosp.count("/") > 2:
         tmp_path, hosp, note = tmp_path / "physionet.org", hosp[14:], note[14:]
@@ -77,8 +88,12 @@ def test_mimic_layouts_give_the_same(tmp_path, suffix, hosp, note):
     frame, flow = build_admissions(raw)
     assert frame["note"].tolist() == ['CHIEF COMPLAINT: qxpain, "sharp"']
     assert frame["icd_code"].tolist() == ["I21.11"]
-    assert dict(zip(flow["step"], flow["excluded"], strict=True))[
-        "first-listed diagnosis not ICD-10"] == 1
+    assert (
+        dict(zip(flow["step"], flow["excluded"], strict=True))[
+            "first-listed diagnosis not ICD-10"
+        ]
+        == 1
+    )
 
 
 def test_modules_side_by_side_and_without_notes(folder):
@@ -101,16 +116,29 @@ CASES = {
     "truncated hosp": ("hosp/admissions.csv.gz", lambda d: d[:60], "ends early"),
     "empty": ("hosp/patients.csv.gz", lambda d: b"", "empty file"),
     "not gzip": ("hosp/patients.csv.gz", lambda d: b"\x1f\x8bqxqxqxqx", "gzip"),
-    "column": ("hosp/diagnoses_icd.csv.gz", lambda d: gzip.compress(
-        gzip.decompress(d).replace(b"icd_code", b"icd9_code")), "'icd_code'"),
-    "number": ("hosp/diagnoses_icd.csv.gz", lambda d: gzip.compress(
-        gzip.decompress(d).replace(b"I2111", b"2111").replace(b"I10", b"10")),
-        "without a letter"),
-    "not utf-8": ("note/discharge.csv.gz", lambda d: gzip.compress(
-        gzip.decompress(d).replace(b"qxpain", b"qx\xff\xfe")), "line 3 is not UTF-8"),
-    "no rows": ("hosp/admissions.csv.gz", lambda d: gzip.compress(
-        gzip.decompress(d).split(b"\n")[0] + b"\n"), "no rows"),
-}  # fmt: skip
+    "column": (
+        "hosp/diagnoses_icd.csv.gz",
+        lambda d: gzip.compress(gzip.decompress(d).replace(b"icd_code", b"icd9_code")),
+        "'icd_code'",
+    ),
+    "number": (
+        "hosp/diagnoses_icd.csv.gz",
+        lambda d: gzip.compress(
+            gzip.decompress(d).replace(b"I2111", b"2111").replace(b"I10", b"10")
+        ),
+        "without a letter",
+    ),
+    "not utf-8": (
+        "note/discharge.csv.gz",
+        lambda d: gzip.compress(gzip.decompress(d).replace(b"qxpain", b"qx\xff\xfe")),
+        "line 3 is not UTF-8",
+    ),
+    "no rows": (
+        "hosp/admissions.csv.gz",
+        lambda d: gzip.compress(gzip.decompress(d).split(b"\n")[0] + b"\n"),
+        "no rows",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -123,13 +151,19 @@ def test_broken_mimic_files_end_in_one_sentence(folder, case):
     assert "qx" not in said
 
 
-@pytest.mark.parametrize(("files", "words"), [
-    (["NOTEEVENTS.csv.gz", "PATIENTS.csv.gz"], "MIMIC-III"),
-    (["ed/edstays.csv.gz", "ed/triage.csv.gz"], "MIMIC-IV-ED"),
-    (["patient.csv.gz", "pastHistory.csv.gz", "apacheApsVar.csv.gz"], "--data eicu"),
-    (["note/discharge.csv.gz"], "without the hospital module"),
-    (["cats.txt"], "cats in"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["NOTEEVENTS.csv.gz", "PATIENTS.csv.gz"], "MIMIC-III"),
+        (["ed/edstays.csv.gz", "ed/triage.csv.gz"], "MIMIC-IV-ED"),
+        (
+            ["patient.csv.gz", "pastHistory.csv.gz", "apacheApsVar.csv.gz"],
+            "--data eicu",
+        ),
+        (["note/discharge.csv.gz"], "without the hospital module"),
+        (["cats.txt"], "cats in"),
+    ],
+)
 def test_a_wrong_folder_is_named(tmp_path, files, words):
     for name in files:
         write(tmp_path / name, "x")
@@ -139,8 +173,11 @@ def test_a_wrong_folder_is_named(tmp_path, files, words):
 
 @pytest.mark.parametrize("name", ["mimic", "eicu", "table"])
 def test_missing_and_empty_places(tmp_path, name):
-    for place, words in (("", "no data folder"), (tmp_path / "x" / "y", "nothing at"),
-                         (tmp_path, "empty folder")):  # fmt: skip
+    for place, words in (
+        ("", "no data folder"),
+        (tmp_path / "x" / "y", "nothing at"),
+        (tmp_path, "empty folder"),
+    ):
         with pytest.raises(UserError, match=words):
             open_source(name, place)
 
@@ -165,6 +202,7 @@ def test_table_formats_give_the_same(tmp_path, kind):
     path = tmp_path / f"mine.{kind}"
     if kind == "jsonl":
         from io import StringIO
+
         pd.read_csv(StringIO(TABLE)).to_json(path, orient="records", lines=True)
     else:
         write(path, TABLE)
@@ -176,16 +214,23 @@ def test_table_formats_give_the_same(tmp_path, kind):
     assert frame["split"].tolist() == ["train", "test"]
 
 
-@pytest.mark.parametrize(("options", "text", "words"), [
-    ({"text_column": "nots"}, TABLE, "closest: 'note'"),
-    ({"code_column": "icd"}, TABLE, "'code'"),
-    ({}, TABLE.replace("I2111", "XX1"), "1 of 2 rows with a code in 'code' outside"),
-    ({}, TABLE.replace("qxone pain", ""), "no text in 'note'"),
-    ({"split_column": "who"}, TABLE, "train, val or test"),
-    ({"id_column": "part"}, TABLE + "qxthree,I10,c,test\n", "not unique"),
-    ({}, "", "empty file"),
-    ({}, "note,code\n", "without rows"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "text", "words"),
+    [
+        ({"text_column": "nots"}, TABLE, "closest: 'note'"),
+        ({"code_column": "icd"}, TABLE, "'code'"),
+        (
+            {},
+            TABLE.replace("I2111", "XX1"),
+            "1 of 2 rows with a code in 'code' outside",
+        ),
+        ({}, TABLE.replace("qxone pain", ""), "no text in 'note'"),
+        ({"split_column": "who"}, TABLE, "train, val or test"),
+        ({"id_column": "part"}, TABLE + "qxthree,I10,c,test\n", "not unique"),
+        ({}, "", "empty file"),
+        ({}, "note,code\n", "without rows"),
+    ],
+)
 def test_bad_tables(tmp_path, options, text, words):
     write(tmp_path / "mine.csv", text)
     with pytest.raises(UserError) as error:
@@ -219,7 +264,7 @@ def write_eicu(folder):
         "diagnosisoffset,diagnosisstring,icd9code,diagnosispriority\n"
         '5,1,True,900,qxlater,"038.9, A41.9",Primary\n'
         '4,1,True,100,qxfirst,"486, J18.9",Primary\n'
-        "3,1,True,10,qxnine,518.82,Primary\n2,1,True,1,qxmajor,\"427.5, I46.9\",Major\n"
+        '3,1,True,10,qxnine,518.82,Primary\n2,1,True,1,qxmajor,"427.5, I46.9",Major\n'
         "1,1,True,5,qxnone,NA,Primary\n6,2,True,1,qxnine,995.90,Primary\n",
         "pasthistory": "patientunitstayid,pasthistoryoffset,pasthistoryenteredoffset,"
         "pasthistorypath\n1,5,9,notes/Progress Notes/Past History/Organ Systems/"
@@ -257,8 +302,11 @@ def test_eicu_demo_counts_and_table_gives_the_same(tmp_path):
     words = frame["note"].str.split().str.len()
     assert 70 <= words.median() <= 160
     frame.to_csv(tmp_path / "mine.csv", index=False)
-    options = {"text_column": "note", "patient_column": "subject_id",
-               "id_column": "note_id"}  # fmt: skip
+    options = {
+        "text_column": "note",
+        "patient_column": "subject_id",
+        "id_column": "note_id",
+    }
     again, _ = build_admissions(open_source("table", tmp_path, options=options))
     same = ["note_id", "subject_id", "hadm_id", "note", "icd_code", "split", "sft_rank"]
     pd.testing.assert_frame_equal(frame[same], again[same], check_dtype=False)

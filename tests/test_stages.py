@@ -11,19 +11,19 @@ import pandas as pd
 import pytest
 from house import FIGURES, FIRST, SECOND, STAGES, THIRD, House
 
-from deepicd.ablations.kept import KEPT
-from deepicd.errors import UserError
-from deepicd.files import read_json, write_json
-from deepicd.stages import report
-from deepicd.stages.execute import StageFailed
-from deepicd.stages.fingerprint import Hashes, reached_files
-from deepicd.stages.graph import GRPO, SFT, Stage, select
-from deepicd.stages.graph import STAGES as REAL
-from deepicd.stages.handle import open_run
-from deepicd.stages.plan import PACKAGE
-from deepicd.stages.processes import descendants
-from deepicd.stages.runner import Runner
-from deepicd.stages.stamps import mark_running, prepare_folder
+from deepicd.common.errors import UserError
+from deepicd.common.files import read_json, write_json
+from deepicd.study.ablations.kept_runs import KEPT
+from deepicd.study.runner import report
+from deepicd.study.runner.execute import StageFailed
+from deepicd.study.runner.fingerprint import Hashes, _data_files, meaning, reached_files
+from deepicd.study.runner.graph import GRPO, SFT, Stage, select
+from deepicd.study.runner.graph import STAGES as REAL
+from deepicd.study.runner.plan import PACKAGE
+from deepicd.study.runner.processes import descendants
+from deepicd.study.runner.run_folder import open_run
+from deepicd.study.runner.runner import Runner
+from deepicd.study.runner.stamps import mark_running, prepare_folder
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,63 @@ def test_what_a_stage_consults_in_the_repository_is_an_input(tmp_path):
     assert house.ran() == []
 
 
+def test_a_change_of_views_or_of_a_comment_trains_nothing_again(tmp_path):
+    stages = (Stage(FIRST, (), ("numbers.json", FIGURES), trains=True),)
+    house = House.reopen(House(tmp_path).root, stages)
+    look = house.sources.package / "views" / "look.py"
+    look.parent.mkdir()
+    (look.parent / "__init__.py").touch()
+    look.write_text("COLOUR = 1")
+    cells = [
+        "from deepicd.common import files",
+        "if size < 0:\n    from deepicd.views import look",
+    ]
+    body = ["(run.dir / 'numbers.json').write_text('1')", "run.figures.mkdir()"]
+    body.append("(run.figures / 'dots.png').write_bytes(b'png')")
+    house.write(FIRST, [*cells, *body])
+    assert house.ran() == ["01"]
+    look.write_text("COLOUR = 2")
+    said = house.run().states[FIRST]
+    assert said["status"] == "skipped" and "views/look.py changed" in said["why"]
+    common = house.sources.package / "common" / "files.py"
+    common.write_text(common.read_text() + "\n# A comment changes nothing.\n")
+    assert house.ran() == []
+    common.write_text(common.read_text() + "\nNEW = 1\n")
+    assert house.run().states[FIRST]["why"] == "lib/deepicd/common/files.py changed"
+
+
+def test_a_folder_run_by_an_older_version_runs_again(tmp_path):
+    house = House(tmp_path)
+    house.run()
+    record = house.record(FIRST)
+    del record["stamp"]["views"]
+    write_json(record, house.run_dir / FIRST / ".stamp.json")
+    why = house.run().states[FIRST]["why"]
+    assert why == "it was run by an older version of this repository"
+
+
+def test_the_hash_of_code_is_that_of_its_meaning(tmp_path):
+    found = []
+    for text in (
+        "def f(x):\n    'Says.'\n    return x  # why",
+        "def f(x):\n    'Says more.'\n\n    return x",
+        "def f(x):\n    'Says.'\n    return -x",
+    ):
+        file = tmp_path / "code.py"
+        file.write_text(text)
+        found.append(meaning(file))
+    assert found[0] == found[1] != found[2]
+
+
+def test_every_data_file_of_the_package_is_declared_by_one_module():
+    declared = [
+        file for module in PACKAGE.rglob("*.py") for file in _data_files(module)
+    ]
+    code = (".py", ".pyc", ".md")
+    found = [f for f in PACKAGE.rglob("*") if f.is_file() and f.suffix not in code]
+    assert sorted(declared) == sorted(found)
+
+
 def test_what_the_stages_consult_is_in_the_repository():
     consulted = [name for stage in REAL for name in stage.consults]
     assert consulted and all((PACKAGE.parents[1] / name).exists() for name in consulted)
@@ -159,12 +216,14 @@ def test_missing_input_names_the_stage_to_run(fresh):
 def test_failing_cell_leaves_old_results_and_keeps_the_failed_copy(fresh):
     fresh.run(only=("01",))
     old = (fresh.run_dir / FIRST / "numbers.json").read_bytes()
-    fresh.write(FIRST, ["from deepicd.files import read_json", "read_json('nothing')"])
+    fresh.write(
+        FIRST, ["from deepicd.common.files import read_json", "read_json('nothing')"]
+    )
     with pytest.raises(StageFailed) as failed:
         fresh.run()
     text = str(failed.value)
     assert text.startswith("01 failed in code cell 4: FileNotFoundError")
-    assert "deepicd/files.py" in text and "in read_json" in text
+    assert "deepicd/common/files.py" in text and "in read_json" in text
     assert (fresh.run_dir / "notebooks" / f"{FIRST}.failed.ipynb").exists()
     assert (fresh.run_dir / FIRST / "numbers.json").read_bytes() == old
     states = read_json(fresh.run_dir / "manifest.json")["stages"]
@@ -178,7 +237,7 @@ def test_failing_cell_leaves_old_results_and_keeps_the_failed_copy(fresh):
         ("import sys; sys.exit(0)", "end marker"),
         ("(run.dir / 'end.json').unlink(missing_ok=True)", "without its output end"),
         (
-            "from deepicd.errors import UserError\n"
+            "from deepicd.common.errors import UserError\n"
             "raise UserError('a pear', 'an apple', 'buy one')",
             "^03 stopped: found a pear; expected an apple; do: buy one$",
         ),
@@ -321,23 +380,30 @@ def test_reached_files_follow_imports_and_leave_the_runner_out(tmp_path):
     package = tmp_path / "deepicd"
     files = {
         "__init__.py": "",
-        "a.py": "from deepicd.b import thing\nNAME = 'facts.yaml'",
-        "b/__init__.py": "from .c import thing",
-        "b/c.py": "def thing():\n    import deepicd.d",
+        "a.py": "from deepicd.b import thing\nDATA_FILES = ('facts/*.yaml',)",
+        "b/__init__.py": "HOMES = {'thing': 'c', 'other': 'e'}",
+        "b/c.py": "'The word named.yaml counts for nothing.'\n"
+        "def thing():\n    import deepicd.d\n    from deepicd import b\n    b.more",
+        "b/e.py": "",
         "d.py": "import os",
         "unused.py": "import deepicd.a",
-        "data/facts.yaml": "1",
-        "data/other.yaml": "2",
+        "facts/one.yaml": "1",
+        "other/named.yaml": "2",
     }
     for name, text in files.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(text)
     found = reached_files(["%matplotlib inline\nfrom deepicd import a"], package)
     assert sorted(found) == [
-        "__init__.py", "a.py", "b/__init__.py", "b/c.py", "d.py", "data/facts.yaml",
-    ]  # fmt: skip
-    opened = reached_files(["from deepicd import stages"], PACKAGE)
-    assert "stages/handle.py" in opened and "stages/runner.py" not in opened
+        "__init__.py",
+        "a.py",
+        "b/c.py",
+        "d.py",
+        "facts/one.yaml",
+    ]
+    opened = reached_files(["from deepicd.study.runner import open_run"], PACKAGE)
+    assert "study/runner/run_folder.py" in opened
+    assert "study/runner/runner.py" not in opened
 
 
 def test_graph_reads_only_earlier_stages():
@@ -381,15 +447,24 @@ def test_report_shows_a_note_that_only_the_last_model_gets_right(tmp_path):
     answers = {"base": "xx", "sft": "gx", "sft_grpo": "gg"}  # of two notes, g is right
     for stage, systems in {SFT: ("base", "sft"), GRPO: ("base", "sft_grpo")}.items():
         rows = [
-            {"note_id": note, "note": f"{note} note", "system": system, "gold": "g",
-             "code": answers[system][place], "completion": "said"}
-            for system in systems for place, note in enumerate(("first", "second"))
-        ]  # fmt: skip
+            {
+                "note_id": note,
+                "note": f"{note} note",
+                "system": system,
+                "gold": "g",
+                "code": answers[system][place],
+                "completion": "said",
+            }
+            for system in systems
+            for place, note in enumerate(("first", "second"))
+        ]
         (tmp_path / stage).mkdir()
         pd.DataFrame(rows).to_parquet(tmp_path / stage / "samples.parquet")
     shown = report._before_after(tmp_path)
     assert shown["note"] == "second note"
     assert [a["system"] for a in shown["answers"]] == [
-        "LM, untrained", "SFT", "SFT + GRPO"
-    ]  # fmt: skip
+        "LM, untrained",
+        "SFT",
+        "SFT + GRPO",
+    ]
     assert [a["right"] for a in shown["answers"]] == [False, False, True]

@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from deepicd.bench.coverage import coverage
-from deepicd.errors import UserError
-from deepicd.icd import load_tree
-from deepicd.metrics import evaluate
-from deepicd.scores import tally
-from deepicd.significance import holm, mcnemar
-from deepicd.statistics import (
+from deepicd.common.errors import UserError
+from deepicd.evaluation.counts import tally
+from deepicd.evaluation.intervals import (
     Interval,
     bootstrap,
     group_numbers,
@@ -19,6 +15,10 @@ from deepicd.statistics import (
     paired_bootstrap,
     weight_blocks,
 )
+from deepicd.evaluation.metrics import evaluate
+from deepicd.evaluation.significance import holm, mcnemar
+from deepicd.icd import load_tree
+from deepicd.study.bench.coverage import coverage
 
 TREE = load_tree()
 CODES = sorted(TREE.billable_codes())[::1500][:40]
@@ -28,8 +28,13 @@ def two_systems(n, seed, skill=(0.6, 0.5), codes=CODES):
     generator = np.random.default_rng(seed)
     gold, other = generator.integers(len(codes), size=(2, n))
     luck = generator.random(n)
-    said = [[codes[g] if u < s else codes[o] for g, o, u in
-             zip(gold, other, luck, strict=True)] for s in skill]
+    said = [
+        [
+            codes[g] if u < s else codes[o]
+            for g, o, u in zip(gold, other, luck, strict=True)
+        ]
+        for s in skill
+    ]
     return [codes[g] for g in gold], *said
 
 
@@ -62,8 +67,10 @@ def test_one_note_of_many_is_never_clear_of_zero(turned):
 
 def test_same_seed_gives_the_same_interval_and_another_not():
     gold, a, b = two_systems(60, 2)
-    same = [paired_bootstrap(gold, a, b, None, "full", 150, seed, tree=TREE)
-            for seed in (5, 5, 6)]
+    same = [
+        paired_bootstrap(gold, a, b, None, "full", 150, seed, tree=TREE)
+        for seed in (5, 5, 6)
+    ]
     assert same[0] == same[1] != same[2]
 
 
@@ -75,8 +82,9 @@ def test_several_levels_share_the_resamples():
 
 def test_accuracy_interval_agrees_with_the_loop_it_replaces():
     gold, a, b = two_systems(150, 4)
-    found = paired_bootstrap(gold, a, b, None, "full", 4000, metric="accuracy",
-                             tree=TREE)
+    found = paired_bootstrap(
+        gold, a, b, None, "full", 4000, metric="accuracy", tree=TREE
+    )
     gain = np.array([x == g for g, x in zip(gold, a, strict=True)], float)
     gain -= [x == g for g, x in zip(gold, b, strict=True)]
     generator = np.random.default_rng(9)
@@ -84,7 +92,8 @@ def test_accuracy_interval_agrees_with_the_loop_it_replaces():
     assert found.value == pytest.approx(gain.mean())
     # Two independent Monte-Carlo estimates of the same two quantiles.
     assert [found.low, found.high] == pytest.approx(
-        np.quantile(means, [0.025, 0.975]).tolist(), abs=0.008)
+        np.quantile(means, [0.025, 0.975]).tolist(), abs=0.008
+    )
 
 
 def test_patients_are_drawn_not_notes():
@@ -92,8 +101,9 @@ def test_patients_are_drawn_not_notes():
     many = [x * 8 for x in (gold, a, b)]  # the same patient eight times over
     patients = list(range(50)) * 8
     notes = paired_bootstrap(*many, None, "full", 800, metric="accuracy", tree=TREE)
-    people = paired_bootstrap(*many, patients, "full", 800, metric="accuracy",
-                              tree=TREE)
+    people = paired_bootstrap(
+        *many, patients, "full", 800, metric="accuracy", tree=TREE
+    )
     assert (notes.groups, people.groups) == (400, 50)
     assert (people.high - people.low) > 2 * (notes.high - notes.low)
 
@@ -101,10 +111,12 @@ def test_patients_are_drawn_not_notes():
 def test_seeds_are_resampled_with_the_notes():
     gold, good, bad = two_systems(100, 6, skill=(0.9, 0.3))
     base = two_systems(100, 6, skill=(0.5, 0.5))[1]
-    found = paired_bootstrap(gold, [good, bad], [base, base], None, "full", 500,
-                             metric="accuracy", tree=TREE)
-    one = paired_bootstrap(gold, good, base, None, "full", 500, metric="accuracy",
-                           tree=TREE)
+    found = paired_bootstrap(
+        gold, [good, bad], [base, base], None, "full", 500, metric="accuracy", tree=TREE
+    )
+    one = paired_bootstrap(
+        gold, good, base, None, "full", 500, metric="accuracy", tree=TREE
+    )
     assert (found.high - found.low) > 2 * (one.high - one.low)
 
 
@@ -149,11 +161,10 @@ def test_all_wrong_is_not_known_to_be_all_wrong_everywhere():
     assert table["high"].item() == pytest.approx(high)
 
 
-@pytest.mark.parametrize(("metric", "exponent"), [
-    ("accuracy", 0.7), ("macro_f1", 1.2)])
+@pytest.mark.parametrize(("metric", "exponent"), [("accuracy", 0.7), ("macro_f1", 1.2)])
 def test_interval_of_a_known_difference_holds_it(metric, exponent):
     # 120 data sets: the standard error of a coverage of 0.95 is 0.02.
-    # `python -m deepicd.bench coverage` takes 500, and more settings.
+    # `python -m deepicd.study.bench coverage` takes 500, and more settings.
     assert 0.90 <= coverage(120, 200, metric, exponent, resamples=300) <= 0.995
 
 
@@ -166,7 +177,8 @@ def test_mcnemar_is_the_exact_binomial_test_of_discordant_notes():
 def test_holm_on_a_published_example():
     # Sorted 0.01, 0.02, 0.03, 0.04 -> 0.04, 0.06, 0.06, 0.06.
     assert holm([0.04, 0.01, 0.03, 0.02]).tolist() == pytest.approx(
-        [0.06, 0.04, 0.06, 0.06])
+        [0.06, 0.04, 0.06, 0.06]
+    )
     assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
 
 

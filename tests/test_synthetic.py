@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
+from deepicd.data.synthetic import corpus as synthetic
+from deepicd.data.synthetic import model as models
+from deepicd.data.synthetic.knowledge import core, load_knowledge, phrases, spread
+from deepicd.data.synthetic.posterior_file import best_codes
+from deepicd.data.synthetic.stays import Recipe, make_chunk
+from deepicd.data.synthetic.summary import wrapped
+from deepicd.data.synthetic.tables import COLUMNS, quoted
+from deepicd.data.synthetic.words import Draw, expanded, joined, lexicon, speak
 from deepicd.icd import LEVELS, load_tree
-from deepicd.sources import synthetic
-from deepicd.sources import synthetic_model as models
-from deepicd.sources.synthetic_knowledge import core, load_knowledge, phrases, spread
-from deepicd.sources.synthetic_oracle import best_codes
-from deepicd.sources.synthetic_stays import Recipe, make_chunk
-from deepicd.sources.synthetic_summary import wrapped
-from deepicd.sources.synthetic_tables import COLUMNS, quoted
-from deepicd.sources.synthetic_words import Draw, expanded, joined, lexicon, speak
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 GIVEAWAYS = ("ospital", "ischarge", "IMPRESSION", "You were admitted")
@@ -115,15 +115,18 @@ def test_every_finding_has_three_phrasings(knowledge):
 def test_every_finding_is_used(knowledge):
     listed = {key for entry in knowledge.entries for key in entry.listed}
     idle = [
-        v.key for v in knowledge.variables
+        v.key
+        for v in knowledge.variables
         if v.key not in listed and not any(any(rates) for rates in v.background)
     ]
     assert idle == []
 
 
 PARTS = {
-    "risk": ("pmh", "social", "family", "meds", "story"), "exam": ("exam.",),
-    "illness": ("hpi", "story"), "findings": ("ed", "vitals."),
+    "risk": ("pmh", "social", "family", "meds", "story"),
+    "exam": ("exam.",),
+    "illness": ("hpi", "story"),
+    "findings": ("ed", "vitals."),
 }
 
 
@@ -131,7 +134,8 @@ PARTS = {
 def test_every_entry_has_its_parts(knowledge, part):
     section = {v.key: v.section for v in knowledge.variables}
     bare = [
-        e.code for e in knowledge.entries
+        e.code
+        for e in knowledge.entries
         if not any(section[key].startswith(PARTS[part]) for key in e.listed)
     ]
     assert bare == []
@@ -144,7 +148,7 @@ def test_every_entry_has_course_treatment_and_comorbid_codes(knowledge):
 
 
 def test_every_section_is_written(knowledge):
-    from deepicd.sources.synthetic_words import GROUP
+    from deepicd.data.synthetic.words import GROUP
 
     assert {v.section for v in knowledge.variables} <= set(GROUP)
 
@@ -297,8 +301,10 @@ def test_readmissions_keep_the_distribution(default_model):
     patient = np.repeat(np.arange(4000), 2)
     code, sex, age = models.sample_people(default_model, rng, patient)
     assert (sex[0::2] == sex[1::2]).all() and (age[0::2] == age[1::2]).all()
-    counts = [np.bincount(c, minlength=len(default_model.prior)) for c in
-              (code[0::2], code[1::2])]
+    counts = [
+        np.bincount(c, minlength=len(default_model.prior))
+        for c in (code[0::2], code[1::2])
+    ]
     assert np.abs(counts[0] - counts[1]).max() / 4000 < 0.03
     female = default_model.female[code]
     assert (female[sex == 1] < 1).all() and (female[sex == 0] > 0).all()
@@ -390,8 +396,12 @@ def test_best_codes_are_sorted_and_break_ties_by_order():
 
 @pytest.mark.parametrize(
     ("text", "field"),
-    [("plain", "plain"), ("a, b", '"a, b"'), ('say "x"', '"say ""x"""'),
-     ("two\nlines", '"two\nlines"')],
+    [
+        ("plain", "plain"),
+        ("a, b", '"a, b"'),
+        ('say "x"', '"say ""x"""'),
+        ("two\nlines", '"two\nlines"'),
+    ],
 )
 def test_quoted(text, field):
     assert quoted(text) == field
@@ -416,7 +426,8 @@ def test_columns_agree_with_the_demo(table):
 def test_identifiers_fit_together(corpus, notes):
     read = {
         name: pd.read_csv(corpus / f"{name}.csv.gz", dtype=str)
-        for name in COLUMNS if name.startswith("hosp")
+        for name in COLUMNS
+        if name.startswith("hosp")
     }
     admissions = read["hosp/admissions"]
     assert admissions.hadm_id.is_unique
@@ -424,10 +435,13 @@ def test_identifiers_fit_together(corpus, notes):
     assert set(admissions.subject_id) == set(read["hosp/patients"].subject_id)
     assert notes.note_id.is_unique
     assert set(notes.hadm_id.astype(str)) <= set(admissions.hadm_id)
-    known = set(zip(
-        read["hosp/d_icd_diagnoses"].icd_code,
-        read["hosp/d_icd_diagnoses"].icd_version, strict=True,
-    ))
+    known = set(
+        zip(
+            read["hosp/d_icd_diagnoses"].icd_code,
+            read["hosp/d_icd_diagnoses"].icd_version,
+            strict=True,
+        )
+    )
     used = read["hosp/diagnoses_icd"]
     assert set(zip(used.icd_code, used.icd_version, strict=True)) <= known
 
@@ -491,7 +505,7 @@ def test_summaries_give_the_answer_away_after_the_admission(corpus, notes):
 
 
 def test_no_drug_class_is_listed_twice(notes):
-    from deepicd.sources.synthetic_text import drug_class
+    from deepicd.data.synthetic.sentences import drug_class
 
     checked = 0
     for text in notes.text:
@@ -506,8 +520,14 @@ def test_no_drug_class_is_listed_twice(notes):
 
 def test_headers_vary_and_lose_words(notes):
     text = "\n".join(notes.text)
-    for header in ("HPI:", "___ of Present Illness:", "___ Hospital Course:", "PMH:",
-                   "Medications ___ Admission:", "ischarge Diagnosis:"):
+    for header in (
+        "HPI:",
+        "___ of Present Illness:",
+        "___ Hospital Course:",
+        "PMH:",
+        "Medications ___ Admission:",
+        "ischarge Diagnosis:",
+    ):
         assert header in text
     usual = sum("History of Present Illness:" in t for t in notes.text)
     assert usual > len(notes) / 2
@@ -524,10 +544,11 @@ def test_oracle_file_holds_every_level(corpus):
     assert all(len(codes) == 5 for codes in oracle.top_codes)
 
 
-@pytest.mark.parametrize(("length", "low", "high"), [("brief", 70, 110),
-                                                     ("full", 280, 460)])
+@pytest.mark.parametrize(
+    ("length", "low", "high"), [("brief", 70, 110), ("full", 280, 460)]
+)
 def test_length_of_the_admission_sections(knowledge, length, low, high):
-    from deepicd.sources.synthetic_text import admission_sections
+    from deepicd.data.synthetic.sentences import admission_sections
 
     model = models.build_model(core(knowledge, 120), length, 0.3, 0.9)
     rng = np.random.Generator(np.random.PCG64(4))
@@ -564,8 +585,13 @@ def test_examples_say_that_they_are_synthetic():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"length": "long"}, {"notes": 0}, {"difficulty": 1.0}, {"codes": 10},
-     {"tail": -1.0}],
+    [
+        {"length": "long"},
+        {"notes": 0},
+        {"difficulty": 1.0},
+        {"codes": 10},
+        {"tail": -1.0},
+    ],
 )
 def test_wrong_parameters_are_named(tmp_path, wrong):
     with pytest.raises(UserError):

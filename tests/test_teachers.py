@@ -14,24 +14,25 @@ import training_kit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepicd import models
-from deepicd.bench.traces.loopback import FAULTS, ODDITIES, LoopbackServer
-from deepicd.errors import UserError
+from deepicd.common import http
+from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
-from deepicd.prompts import format_completion
-from deepicd.teachers import (
+from deepicd.study.bench.traces.loopback import FAULTS, ODDITIES, LoopbackServer
+from deepicd.tasks import quotes
+from deepicd.tasks.prompts import format_completion
+from deepicd.traces import Limits, build_traces, round_table
+from deepicd.traces.teachers import (
     OpenAITeacher,
     Request,
     RuleTeacher,
     VllmTeacher,
     open_teacher,
     oracle_messages,
-    transport,
 )
-from deepicd.teachers.phrases import PhraseTable
-from deepicd.teachers.records import read_completion
-from deepicd.teachers.tokens import tokenise
-from deepicd.traces import Limits, build_traces, reading, round_table
+from deepicd.traces.teachers.clauses import tokenise
+from deepicd.traces.teachers.phrases import PhraseTable
+from deepicd.traces.teachers.records import read_completion
+from deepicd.training import models
 
 SECRET = "xylophonecanary"
 FINDINGS = {
@@ -82,9 +83,9 @@ def test_every_quote_stands_in_the_note_and_the_code_comes_last(length, attempt)
     teacher = RuleTeacher(TREE, length=length).fit(FRAME)
     traces = teacher.write(FRAME, seed=3, attempt=attempt)
     for note, code, trace in zip(FRAME["note"], FRAME["icd_code"], traces, strict=True):
-        quoted = [q.text for q in reading.quotes(trace)]
+        quoted = [q.text for q in quotes.quotes(trace)]
         assert quoted and all(q in " ".join(note.split()) for q in quoted)
-        named = [span.text for span in reading.codes(trace, TREE)]
+        named = [span.text for span in quotes.codes(trace, TREE)]
         assert named.count(code) == 1 and trace.endswith(f"{code}.")
 
 
@@ -98,7 +99,7 @@ def test_every_quote_stands_in_the_note_and_the_code_comes_last(length, attempt)
 def test_quotes_stand_in_any_note(said, glue, code, strange):
     note = glue.join([*said, strange])
     trace = TEACHER.write(pd.DataFrame({"note": [note], "icd_code": [code]}))[0]
-    assert all(reading.stands_in(q.text, note) for q in reading.quotes(trace))
+    assert all(quotes.stands_in(q.text, note) for q in quotes.quotes(trace))
     assert trace.endswith(f"{code}.")
 
 
@@ -170,7 +171,7 @@ def test_oracle_prompt_holds_the_entry_and_disarms_tags_of_the_note():
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(transport, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(http, "_FIRST_WAIT", 0.001)
     with LoopbackServer(hang=5.0) as made:
         yield made
 
@@ -182,9 +183,14 @@ def requests(n: int) -> list[Request]:
 def test_nothing_is_lost_doubled_or_mixed_up_by_a_bad_server(server):
     server.faults = [*FAULTS, *ODDITIES] * 2
     teacher = OpenAITeacher(
-        TREE, "m", server.url, concurrency=8, retries=40, timeout=0.5,
+        TREE,
+        "m",
+        server.url,
+        concurrency=8,
+        retries=40,
+        timeout=0.5,
         longest_wait=0.05,
-    )  # fmt: skip
+    )
     answers = list(teacher.answer(requests(40)))
     assert Counter(a.note_id for a in answers) == {f"n{i}": 1 for i in range(40)}
     assert all(a.answer == "J44.1" and not a.failed for a in answers)
@@ -224,26 +230,31 @@ def test_a_run_over_a_bad_server_goes_on_after_it_died(server, tmp_path):
 
 
 def test_requests_keep_the_pace_that_was_asked(server):
-    gate = transport.Gate(longest=60.0, per_minute=6000.0)
+    gate = http.Gate(longest=60.0, per_minute=6000.0)
     waits = [gate._my_turn() for _ in range(20)]
     assert waits[-1] == pytest.approx(19 * 0.01, abs=0.009) and waits[0] == 0.0
-    assert transport.Gate(longest=60.0)._my_turn() == 0.0
+    assert http.Gate(longest=60.0)._my_turn() == 0.0
 
 
 @pytest.mark.parametrize(
     ("value", "low", "high"),
     [
-        ("3", 3, 3), ("0.5", 0.5, 0.5), ("\u00b2", None, None), ("soon", None, None),
-        ("", None, None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
-        ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0), ("-1", None, None),
+        ("3", 3, 3),
+        ("0.5", 0.5, 0.5),
+        ("\u00b2", None, None),
+        ("soon", None, None),
+        ("", None, None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0),
+        ("-1", None, None),
         pytest.param(
             formatdate(time.time() + 9000, usegmt=True), 5000, 9001, id="in some hours"
         ),
     ],
-)  # fmt: skip
+)
 def test_retry_after_is_read(value, low, high):
     headers = [(b"Retry-After", value.encode("utf-8"))]
-    found = transport._retry_after(httpx.Response(429, headers=headers))
+    found = http._retry_after(httpx.Response(429, headers=headers))
     assert found is low if low is None else low <= found <= high
 
 

@@ -8,14 +8,14 @@ import sys
 import matplotlib.pyplot as plt
 import pytest
 
-from deepicd import tour
-from deepicd.bench import __main__ as bench
-from deepicd.bench.measure import Result
-from deepicd.errors import UserError
-from deepicd.figures import tour as tour_figures
+from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
 from deepicd.rewards import SPECS, advantages, get_spec
-from deepicd.rewards.landscape import landscape
+from deepicd.study.bench import __main__ as bench
+from deepicd.study.bench.measure import Result
+from deepicd.views import tour
+from deepicd.views.figures import tour as tour_figures
+from deepicd.views.reward_landscape import landscape
 
 TREE = load_tree()
 GOLDS = ["I21.11", "I10", "C50.411", "S52.501A", "T07.XXXA", "Z3A.20", "I21"]
@@ -81,7 +81,9 @@ def test_benchmarks_that_are_listed_can_run():
     fixed = {"icd", "rewards", "extract", "metrics", "generate", "grpo"}
     assert fixed <= set(bench.names())
     for name in bench.names():
-        assert callable(importlib.import_module(f"deepicd.bench.{name}").run), name
+        assert callable(importlib.import_module(f"deepicd.study.bench.{name}").run), (
+            name
+        )
     with pytest.raises(UserError, match="benchmark 'icdd'"):
         bench.run("icdd")
 
@@ -96,6 +98,6 @@ def test_a_goal_is_met_or_not():
 
 
 def test_the_command_refuses_an_unknown_name():
-    command = [sys.executable, "-m", "deepicd.bench", "rewards?", "--json"]
+    command = [sys.executable, "-m", "deepicd.study.bench", "rewards?", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "expected" in done.stderr and not done.stdout

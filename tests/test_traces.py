@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_teachers import FRAME, TREE
 
-from deepicd.bench.traces.kills import IN_FLIGHT, killed_run
-from deepicd.catalogue_questions import build_questions, neighbourhood
-from deepicd.errors import UserError
-from deepicd.prompts import parse_completion
-from deepicd.teachers import Answer, ReplayTeacher, Request, RuleTeacher
+from deepicd.common.errors import UserError
+from deepicd.study.bench.traces.kills import IN_FLIGHT, killed_run
+from deepicd.tasks import quotes
+from deepicd.tasks.prompts import parse_completion
 from deepicd.traces import (
     CHECKS,
     COLUMNS,
@@ -24,14 +23,15 @@ from deepicd.traces import (
     catch_rates,
     check_table,
     export_dataset,
-    highlight,
-    reading,
     run_checks,
-    showing,
 )
 from deepicd.traces.claims import lexicon
+from deepicd.traces.coding_rules import conflicts
 from deepicd.traces.corpus_checks import CopyCounter, HeldOut, recovery_ranks
-from deepicd.traces.principal import conflicts
+from deepicd.traces.teachers import Answer, ReplayTeacher, Request, RuleTeacher
+from deepicd.training.catalogue import build_questions, neighbourhood
+from deepicd.views import trace as showing
+from deepicd.views.trace import highlight
 
 NOTE = (
     "CHIEF COMPLAINT: Crushing chest pain\n\nPRESENT ILLNESS: 61 year old man with "
@@ -152,14 +152,14 @@ def test_claims_are_told_from_arguments(claim, caught):
     ],
 )
 def test_a_symptom_code_although_a_disease_is_argued_for(text, fault):
-    named = reading.codes(text, TREE)
+    named = quotes.codes(text, TREE)
     assert bool(conflicts(text, named, "R05.1", TREE)) is fault
     assert not conflicts(text, named, "J18.9", TREE)
 
 
 def test_codes_that_exclude_each_other_are_found_among_all_accepted():
     text = "With E10.9 and E11.9 at hand."
-    named = reading.codes(text, TREE)
+    named = quotes.codes(text, TREE)
     assert "exclude" in conflicts(text, named, "I21.11", TREE)
     assert conflicts("E10.9 rather than E11.9.", named, "I21.11", TREE) is None
 
@@ -326,7 +326,7 @@ def test_two_runs_cannot_write_into_one_log(tmp_path):
 
 
 def test_a_kill_loses_and_doubles_nothing():
-    # ten kills of 2,000 notes: python -m deepicd.bench traces
+    # ten kills of 2,000 notes: python -m deepicd.study.bench traces
     found = killed_run(notes=120, kills=1)
     assert (found["missing"], found["doubled"], found["lost"]) == (0, 0, 0)
     assert found["stored"][-1] == 120 and found["stored"][0] >= 60

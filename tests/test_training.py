@@ -3,19 +3,12 @@ import pytest
 import torch
 import training_kit as kit
 
-from deepicd import (
-    catalogue_stage,
-    encoding,
-    generate,
-    grpo,
-    models,
-    prompts,
-    sft,
-    showing,
-    training,
-)
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
+from deepicd.tasks import prompts
+from deepicd.training import catalogue_stage, encoding, grpo, models, sft, trainer
+from deepicd.training.models import generate
+from deepicd.views import training as showing
 
 
 def encoded(table, tokenizer):
@@ -93,7 +86,7 @@ def test_sft_that_was_interrupted_ends_with_the_same_weights(
     whole, curves, resolved = run_sft(table, tokenizer, tmp_path / "whole")
     with pytest.raises(kit.Interruption):
         run_sft(table, tokenizer, tmp_path / "torn", kit.stop_at(5))
-    assert training.last_checkpoint(tmp_path / "torn").endswith("checkpoint-4")
+    assert trainer.last_checkpoint(tmp_path / "torn").endswith("checkpoint-4")
     again, resumed, _ = run_sft(table, tokenizer, tmp_path / "torn")
     assert models.weights_hash(again) == models.weights_hash(whole)
     pd.testing.assert_frame_equal(resumed, curves)
@@ -108,9 +101,13 @@ def test_every_style_trains_saves_loads_and_answers(style, table, tokenizer, tmp
     data, counts = encoding.encode(examples, tokenizer, style, "brief", 200)
     held, _ = encoding.encode(held, tokenizer, style, "brief", 200)
     settings = sft.SftSettings(
-        steps=60, batch_size=14, learning_rate=1e-2, warmup_steps=5, save_every=999,
+        steps=60,
+        batch_size=14,
+        learning_rate=1e-2,
+        warmup_steps=5,
+        save_every=999,
         validate_every=60,
-    )  # fmt: skip
+    )
     given = {"tokenizer": tokenizer, "max_new_tokens": 40, "style": style}
     val = table[table["split"] != "train"]
     measure = generate.measure_accuracy(val, tree=load_tree(), **given)
@@ -132,10 +129,15 @@ def test_packing_cuts_nothing_and_gives_the_same_loss(table, tokenizer, tmp_path
     found = {}
     for packing in (False, True):
         settings = sft.SftSettings(
-            steps=1, batch_size=1 if packing else len(data), packing=packing,
-            max_length=2000, learning_rate=1e-2, warmup_steps=0, validate_every=0,
+            steps=1,
+            batch_size=1 if packing else len(data),
+            packing=packing,
+            max_length=2000,
+            learning_rate=1e-2,
+            warmup_steps=0,
+            validate_every=0,
             log_every=1,
-        )  # fmt: skip
+        )
         rows = sft._whole_run(data, settings)
         assert sum(map(len, rows["input_ids"])) == sum(map(len, data["input_ids"]))
         net, curves, _ = sft.train(
@@ -162,9 +164,15 @@ def test_the_catalogue_comes_first_and_resumes(table, tokenizer, tmp_path):
 
     def learn(name, report=None):
         return catalogue_stage.learn_catalogue(
-            kit.network(tokenizer), tokenizer, load_tree(), table["icd_code"].unique(),
-            settings, tmp_path / name, "reasoning", report,
-        )  # fmt: skip
+            kit.network(tokenizer),
+            tokenizer,
+            load_tree(),
+            table["icd_code"].unique(),
+            settings,
+            tmp_path / name,
+            "reasoning",
+            report,
+        )
 
     whole, curves, counts = learn("whole")
     with pytest.raises(kit.Interruption):
@@ -185,31 +193,31 @@ def test_an_unknown_trainer_argument_is_an_error():
     from trl import SFTConfig
 
     with pytest.raises(UserError, match="learning_rate"):
-        training.make_config(SFTConfig, {"learnign_rate": 1.0})
+        trainer.make_config(SFTConfig, {"learnign_rate": 1.0})
 
 
 def test_every_argument_of_both_trainers_is_known(tmp_path):
     from trl import GRPOConfig, SFTConfig
 
-    training.make_config(SFTConfig, sft.arguments(sft.SftSettings(), tmp_path, True))
+    trainer.make_config(SFTConfig, sft.arguments(sft.SftSettings(), tmp_path, True))
     given = grpo.arguments(grpo.GrpoSettings(), [1.0], str(tmp_path), True)
-    config = training.make_config(GRPOConfig, given)
+    config = trainer.make_config(GRPOConfig, given)
     assert config.log_completions is False and config.report_to in ("none", [])
 
 
 def test_checkpoints_stand_where_a_mean_of_the_log_ends():
     grpo_run = grpo.GrpoSettings(save_every=37, log_every=5, updates_per_batch=2)
-    assert training.save_every(grpo_run, grpo_run.updates_per_batch) == 40
+    assert trainer.save_every(grpo_run, grpo_run.updates_per_batch) == 40
     short = grpo.GrpoSettings(save_every=1, log_every=5)
-    assert training.save_every(short) == 1  # too short a run to wait
+    assert trainer.save_every(short) == 1  # too short a run to wait
 
 
 def test_a_torn_checkpoint_is_removed(tmp_path):
     for step, complete in ((2, True), (4, False)):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if complete:
-            (tmp_path / f"checkpoint-{step}" / training.COMPLETE).touch()
-    assert training.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
+            (tmp_path / f"checkpoint-{step}" / trainer.COMPLETE).touch()
+    assert trainer.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
     assert not (tmp_path / "checkpoint-4").exists()
 
 

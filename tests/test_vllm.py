@@ -14,13 +14,14 @@ import time
 import httpx
 import pytest
 
-from deepicd import encoding, generate, models
-from deepicd.errors import UserError
-from deepicd.prompts import parse_completion
-from deepicd.sources.synthetic import example_admissions
-from deepicd.teachers import OpenAITeacher, Request, VllmTeacher
-from deepicd.tokenizer import train_tokenizer
+from deepicd.common.errors import UserError
+from deepicd.data.synthetic.corpus import example_admissions
+from deepicd.tasks.prompts import parse_completion
 from deepicd.traces import AttemptLog, build_traces
+from deepicd.traces.teachers import OpenAITeacher, Request, VllmTeacher
+from deepicd.training import encoding, models
+from deepicd.training.models import generate
+from deepicd.training.models.tokenizer import train_tokenizer
 
 NOTES = example_admissions(40)
 CONTEXT, TOKENS = 768, 64
@@ -55,10 +56,18 @@ def tree():
 @pytest.fixture(scope="module")
 def teacher(model, tree):
     made = VllmTeacher(
-        tree, model, mode="plain", instruction="brief", temperature=0.0,
-        max_tokens=TOKENS, context=CONTEXT, dtype="float32", eager=True, batch=16,
+        tree,
+        model,
+        mode="plain",
+        instruction="brief",
+        temperature=0.0,
+        max_tokens=TOKENS,
+        context=CONTEXT,
+        dtype="float32",
+        eager=True,
+        batch=16,
         memory=0.3,
-    )  # fmt: skip
+    )
     yield made
     made._engine = None  # its process ends while pytest still takes its output
     gc.collect()
@@ -129,13 +138,28 @@ def server(model, tmp_path_factory):
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log.txt"
     command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model,
-        "--served-model-name", "student", "--host", "127.0.0.1", "--port", str(port),
-        "--max-model-len", str(CONTEXT), "--dtype", "float32", "--enforce-eager",
-        "--gpu-memory-utilization", "0.3",
+        sys.executable,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        model,
+        "--served-model-name",
+        "student",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--max-model-len",
+        str(CONTEXT),
+        "--dtype",
+        "float32",
+        "--enforce-eager",
+        "--gpu-memory-utilization",
+        "0.3",
         # so much at once that no prompt is split; see `VllmTeacher`
-        "--max-num-batched-tokens", str(64 * CONTEXT),
-    ]  # fmt: skip
+        "--max-num-batched-tokens",
+        str(64 * CONTEXT),
+    ]
     with open(log, "w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
@@ -163,9 +187,16 @@ def _wait(process, url: str, log) -> None:
 
 def _ask(server, tree, concurrency: int):
     made = OpenAITeacher(
-        tree, "student", server, mode="plain", instruction="brief",
-        max_tokens=TOKENS, concurrency=concurrency, timeout=300.0, temperature=0.0,
-    )  # fmt: skip
+        tree,
+        "student",
+        server,
+        mode="plain",
+        instruction="brief",
+        max_tokens=TOKENS,
+        concurrency=concurrency,
+        timeout=300.0,
+        temperature=0.0,
+    )
     begin = time.perf_counter()
     answers = list(made.answer(asked()))
     return made, answers, len(answers) / (time.perf_counter() - begin)

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from deepicd import encoding, models, sft
-from deepicd.tokenizer import train_tokenizer
+from deepicd.training import encoding, models, sft
+from deepicd.training.models.tokenizer import train_tokenizer
 
 CODES = ("I21.11", "I21.4", "J18.9", "K35.80")
 WORDS = ("inferior", "lateral", "cough", "abdomen")
@@ -50,9 +50,13 @@ def taught(table: pd.DataFrame, tokenizer, folder, steps: int = 60) -> str:
     examples, held = encoding.training_examples(table, traces(table))
     data, _ = encoding.encode(examples, tokenizer, "reasoning", "brief", 200)
     settings = sft.SftSettings(
-        steps=steps, batch_size=14, learning_rate=1e-2, warmup_steps=5,
-        validate_every=0, save_every=1000,
-    )  # fmt: skip
+        steps=steps,
+        batch_size=14,
+        learning_rate=1e-2,
+        warmup_steps=5,
+        validate_every=0,
+        save_every=1000,
+    )
     net, _, _ = sft.train(
         network(tokenizer), tokenizer, data, data, settings, f"{folder}/sft"
     )

@@ -11,8 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 from deepicd import icd
-from deepicd.errors import UserError
-from deepicd.files import read_json
+from deepicd.common.errors import UserError
+from deepicd.common.files import read_json
 
 NOTICE = (
     "Research only: never for diagnosis, decision support, triage or "
@@ -45,9 +45,11 @@ def read_notes(path: str | Path) -> dict[str, str]:
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         held = f", which holds {_kinds(path)}" if path.is_dir() else ""
-        raise UserError(f"no note at {path}{held}",
-                        "a text file, or a folder with .txt files",
-                        "check the path; one note a file, ending in .txt")
+        raise UserError(
+            f"no note at {path}{held}",
+            "a text file, or a folder with .txt files",
+            "check the path; one note a file, ending in .txt",
+        )
     return {file.name: _read(file) for file in files}
 
 
@@ -61,14 +63,23 @@ def _read(file: Path) -> str:
     try:
         text = file.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 (byte {error.start})", "UTF-8 text",
-                        "convert the file") from error
+        raise UserError(
+            f"{file} is not UTF-8 (byte {error.start})",
+            "UTF-8 text",
+            "convert the file",
+        ) from error
     except PermissionError as error:
-        raise UserError(f"{file} may not be read", "a file that you may read",
-                        "change its permissions") from error
+        raise UserError(
+            f"{file} may not be read",
+            "a file that you may read",
+            "change its permissions",
+        ) from error
     if "\0" in text:
-        raise UserError(f"{file} is no text", "an admission note as plain text",
-                        "export the note as text")
+        raise UserError(
+            f"{file} is no text",
+            "an admission note as plain text",
+            "export the note as text",
+        )
     if not text:
         raise UserError(f"{file} is empty", "an admission note", "fill the file")
     return text
@@ -114,8 +125,9 @@ def agreement(codes: list, level: str, tree) -> tuple[str | None, float]:
     return winner, count / len(codes)
 
 
-def describe(name: str, note: str, answers, tree, threshold: float,
-             style: str = "reasoning") -> dict:
+def describe(
+    name: str, note: str, answers, tree, threshold: float, style: str = "reasoning"
+) -> dict:
     """Put the samples of one note into one record.
 
     Parameters
@@ -125,7 +137,7 @@ def describe(name: str, note: str, answers, tree, threshold: float,
     note : str
         Its text, in which the reasoning's quotes are looked for.
     answers : DataFrame
-        Rows of `deepicd.generate.predict` for this note; sample 0 is greedy.
+        Rows of `deepicd.training.predict` for this note; sample 0 is greedy.
     threshold : float
         Below this agreement on the full code the record abstains.
     style : str
@@ -138,8 +150,8 @@ def describe(name: str, note: str, answers, tree, threshold: float,
         abstains and why, reasoning, evidence (each quote, and whether it stands in
         the note), samples, notice.
     """
-    from deepicd.prompts import parse_completion
-    from deepicd.traces import reading
+    from deepicd.tasks import quotes
+    from deepicd.tasks.prompts import parse_completion
 
     codes = [c if isinstance(c, str) else None for c in answers["code"]]
     code, share = agreement(codes, "full", tree)
@@ -151,16 +163,20 @@ def describe(name: str, note: str, answers, tree, threshold: float,
         "note": name,
         "code": code,
         "title": tree.title(code) if code else None,
-        "path": [{"code": node, "title": tree.title(node)}
-                 for node in (tree.path(code) if code else ())],
-        "agreement": {lv: {"answer": a, "share": round(s, 3)}
-                      for lv, (a, s) in levels.items()},
+        "path": [
+            {"code": node, "title": tree.title(node)}
+            for node in (tree.path(code) if code else ())
+        ],
+        "agreement": {
+            lv: {"answer": a, "share": round(s, 3)} for lv, (a, s) in levels.items()
+        },
         "abstains": why is not None,
         "why": why,
         "reasoning": thought,
-        "evidence": [{"quote": quote.text,
-                      "in_note": reading.stands_in(quote.text, note)}
-                     for quote in reading.quotes(thought or "")],
+        "evidence": [
+            {"quote": quote.text, "in_note": quotes.stands_in(quote.text, note)}
+            for quote in quotes.quotes(thought or "")
+        ],
         "samples": len(codes),
         "notice": NOTICE,
     }
@@ -193,18 +209,24 @@ def _check(given) -> None:
     if given.samples < 1:
         raise UserError(f"--samples {given.samples}", "1 or more", "--samples 8")
     if given.max_new_tokens is not None and given.max_new_tokens < 1:
-        raise UserError(f"--max-new-tokens {given.max_new_tokens}", "1 or more",
-                        "leave it out")
+        raise UserError(
+            f"--max-new-tokens {given.max_new_tokens}", "1 or more", "leave it out"
+        )
     if given.temperature < 0:
-        raise UserError(f"--temperature {given.temperature}", "0 or more",
-                        "--temperature 0.9")
+        raise UserError(
+            f"--temperature {given.temperature}", "0 or more", "--temperature 0.9"
+        )
     if not 0 <= given.threshold <= 1:
-        raise UserError(f"--threshold {given.threshold}", "a share from 0 to 1",
-                        "--threshold 0.5")
+        raise UserError(
+            f"--threshold {given.threshold}", "a share from 0 to 1", "--threshold 0.5"
+        )
     folder = Path(given.model)
     if given.model.startswith(("/", ".", "~")) and not folder.is_dir():
-        raise UserError(f"no model at {folder}", "the folder of a model",
-                        "give the folder 'model' of 04_train_sft or 05_train_grpo")
+        raise UserError(
+            f"no model at {folder}",
+            "the folder of a model",
+            "give the folder 'model' of 04_train_sft or 05_train_grpo",
+        )
     if folder.is_dir() and not (folder / "config.json").exists():
         inside = folder / "model"
         do = f"--model {inside}" if inside.is_dir() else "give the folder 'model'"
@@ -214,7 +236,8 @@ def _check(given) -> None:
 def _answer(notes: dict[str, str], given) -> None:
     import pandas as pd
 
-    from deepicd import generate, models
+    from deepicd.training import models
+    from deepicd.training.models import generate
 
     known = settings_of(given.model)
     style = given.style or known.get("style", "reasoning")
@@ -224,12 +247,18 @@ def _answer(notes: dict[str, str], given) -> None:
     tree = icd.load_tree()
     for name, row in frame.groupby("note_id", sort=False):
         answers = generate.predict(
-            model, row, given.samples, tokenizer=tokenizer, seed=given.seed,
-            style=style, tree=tree, temperature=given.temperature,
+            model,
+            row,
+            given.samples,
+            tokenizer=tokenizer,
+            seed=given.seed,
+            style=style,
+            tree=tree,
+            temperature=given.temperature,
             max_new_tokens=longest,
-            instruction=given.instruction or known.get("instruction", "full"))
-        record = describe(name, notes[name], answers, tree,
-                          given.threshold, style)
+            instruction=given.instruction or known.get("instruction", "full"),
+        )
+        record = describe(name, notes[name], answers, tree, given.threshold, style)
         print(json.dumps(record, ensure_ascii=False), flush=True)
 
 
@@ -239,14 +268,27 @@ def _arguments() -> argparse.ArgumentParser:
     add("note", help="a text file or a folder with .txt files")
     add("--model", required=True, help="model folder or hub name")
     add("--samples", type=int, default=8, help="answers a note, the first greedy")
-    add("--threshold", type=float, default=0.5,
-        help="abstain where fewer samples than this share agree on the code")
-    add("--style", choices=("reasoning", "code_only", "answer_first"),
-        help="default: as the model was trained")
-    add("--instruction", choices=("brief", "full"),
-        help="default: as the model was trained, else full")
-    add("--max-new-tokens", type=int,
-        help=f"default: as the model was trained, else {LONGEST_ANSWER}")
+    add(
+        "--threshold",
+        type=float,
+        default=0.5,
+        help="abstain where fewer samples than this share agree on the code",
+    )
+    add(
+        "--style",
+        choices=("reasoning", "code_only", "answer_first"),
+        help="default: as the model was trained",
+    )
+    add(
+        "--instruction",
+        choices=("brief", "full"),
+        help="default: as the model was trained, else full",
+    )
+    add(
+        "--max-new-tokens",
+        type=int,
+        help=f"default: as the model was trained, else {LONGEST_ANSWER}",
+    )
     add("--temperature", type=float, default=0.9)
     add("--seed", type=int, default=0)
     return parser

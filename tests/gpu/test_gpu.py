@@ -32,7 +32,7 @@ def parts(backend, tmp_path_factory):
     """Table, tokenizer and the folder of a network with LoRA-sized layers."""
     import training_kit as kit
 
-    from deepicd import models
+    from deepicd.training import models
 
     table = kit.admissions(60)
     tokenizer = kit.tokenizer_of(table)
@@ -50,7 +50,7 @@ def logits_of(net, tokenizer) -> torch.Tensor:
 def taught(parts, backend, folder):
     import training_kit as kit
 
-    from deepicd import encoding, models, sft
+    from deepicd.training import encoding, models, sft
 
     table, tokenizer, base = parts
     lora = models.Lora(rank=16)
@@ -72,7 +72,7 @@ def taught(parts, backend, folder):
 def test_sft_with_lora_changes_the_adapter_and_merging_keeps_it(
     parts, backend, tmp_path
 ):
-    from deepicd import models
+    from deepicd.training import models
 
     _, tokenizer, _ = parts
     net, curves = taught(parts, backend, tmp_path / "sft")
@@ -91,7 +91,7 @@ def test_sft_with_lora_changes_the_adapter_and_merging_keeps_it(
 def test_grpo_draws_pays_and_changes_the_adapter(parts, backend, rollouts, tmp_path):
     if rollouts == "vllm":
         pytest.importorskip("vllm", reason="vllm is not installed")
-    from deepicd import grpo, models
+    from deepicd.training import grpo, models
 
     table, tokenizer, _ = parts
     net, _ = taught(parts, backend, tmp_path / "sft")
@@ -102,10 +102,18 @@ def test_grpo_draws_pays_and_changes_the_adapter(parts, backend, rollouts, tmp_p
     net = models.add_adapter(net, lora, backend, 0)
     data, _ = grpo.prompt_set(table, tokenizer, "reasoning", "brief", 200)
     settings = grpo.GrpoSettings(
-        steps=4, prompts=4, group_size=8, max_completion=48, max_prompt=200,
-        rollouts=rollouts, share_prompts=backend == "trl", log_every=1,
-        validate_every=0, learning_rate=1e-3, warmup_steps=0,
-    )  # fmt: skip
+        steps=4,
+        prompts=4,
+        group_size=8,
+        max_completion=48,
+        max_prompt=200,
+        rollouts=rollouts,
+        share_prompts=backend == "trl",
+        log_every=1,
+        validate_every=0,
+        learning_rate=1e-3,
+        warmup_steps=0,
+    )
     start = time.perf_counter()
     net, curves, log, _ = grpo.train(
         net, tokenizer, data, "tree", settings, tmp_path / "grpo"

@@ -1,7 +1,11 @@
 """The ICD-10-CM tree: which code exists, where it hangs, which is near which."""
 
-from deepicd.icd.load import load_tree
-from deepicd.icd.names import as_written
-from deepicd.icd.tree import LEVELS, IcdTree
+from deepicd.common.faces import face
 
-__all__ = ["LEVELS", "IcdTree", "as_written", "load_tree"]
+HOMES = {
+    "IcdTree": "tree",
+    "LEVELS": "tree",
+    "as_written": "names",
+    "load_tree": "load",
+}
+__getattr__, __dir__, __all__ = face(__name__, HOMES)

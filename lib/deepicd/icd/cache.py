@@ -97,8 +97,8 @@ def read(path: str) -> dict[str, memoryview] | None:
 
 def write(data: bytes, path: str) -> None:
     """Write a cache file whole; a disk that refuses is no reason to stop."""
-    from deepicd.errors import UserError
-    from deepicd.files import atomic_path
+    from deepicd.common.errors import UserError
+    from deepicd.common.files import atomic_path
 
     try:
         with atomic_path(path) as temporary:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from threading import Lock
 
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 from deepicd.icd import cache
 from deepicd.icd.names import NameTable, Titles
 from deepicd.icd.tree import IcdTree

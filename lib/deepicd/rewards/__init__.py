@@ -1,18 +1,15 @@
 """What a completion earns: pure functions that return their parts."""
 
-from deepicd.rewards.checks import PARTS
-from deepicd.rewards.named import SPECS, get_spec
-from deepicd.rewards.scoring import RewardBreakdown, Scorer, score
-from deepicd.rewards.spec import RewardSpec
-from deepicd.rewards.trl import trl_reward_functions
+from deepicd.common.faces import face
 
-__all__ = [
-    "PARTS",
-    "SPECS",
-    "RewardBreakdown",
-    "RewardSpec",
-    "Scorer",
-    "get_spec",
-    "score",
-    "trl_reward_functions",
-]
+HOMES = {
+    "PARTS": "checks",
+    "RewardBreakdown": "scoring",
+    "RewardSpec": "spec",
+    "SPECS": "named",
+    "Scorer": "scoring",
+    "get_spec": "named",
+    "score": "scoring",
+    "trl_reward_functions": "trl",
+}
+__getattr__, __dir__, __all__ = face(__name__, HOMES)

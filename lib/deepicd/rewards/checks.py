@@ -3,7 +3,7 @@
 import difflib
 import math
 
-from deepicd.errors import UserError
+from deepicd.common.errors import UserError
 
 #: Parts in the order of their columns. `outcome` is always there.
 PARTS = (

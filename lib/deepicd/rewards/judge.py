@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from deepicd.errors import UserError
-from deepicd.prompts import escape_tags
+from deepicd.common.errors import UserError
 from deepicd.rewards.spec import RewardSpec
+from deepicd.tasks.prompts import escape_tags
 
 _GRADE = re.compile(r"(?<![0-9])[1-5](?![0-9])")
 _QUESTION = (

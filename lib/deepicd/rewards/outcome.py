@@ -1,8 +1,8 @@
 """The outcome part: what an answer earns against the gold code."""
 
-from deepicd.icd import as_written
-from deepicd.prompts import read_code
+from deepicd.icd.names import as_written
 from deepicd.rewards.spec import RewardSpec
+from deepicd.tasks.prompts import read_code
 
 
 def ladder_credit(answer: str, gold: str, spec: RewardSpec, tree):

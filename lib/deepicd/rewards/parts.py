@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from deepicd.completions import Parsed
 from deepicd.rewards.spec import RewardSpec
+from deepicd.tasks.format import Parsed
 
 _QUOTE = re.compile(r"\"([^\"\n]{1,400})\"|\u201c([^\u201c\u201d\n]{1,400})\u201d")
 

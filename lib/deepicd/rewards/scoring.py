@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepicd.errors import UserError
-from deepicd.icd import IcdTree, load_tree
-from deepicd.prompts import Parsed, count_pairs, parse_completion, quick_answer
+from deepicd.common.errors import UserError
+from deepicd.icd.load import load_tree
+from deepicd.icd.tree import IcdTree
 from deepicd.rewards.named import get_spec
 from deepicd.rewards.outcome import CREDITS
 from deepicd.rewards.parts import text_parts
 from deepicd.rewards.spec import RewardSpec
+from deepicd.tasks.prompts import Parsed, count_pairs, parse_completion, quick_answer
 
 NOT_A_CODE = "answer is no code of the catalogue"
 _PLAIN = Parsed(None, None, True, None)

@@ -1,10 +1,7 @@
 """`RewardSpec`: every weight and switch of a reward, by name, in one place."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
-from deepicd.errors import UserError
 from deepicd.rewards.checks import (
     PART_RANGES,
     PARTS,
@@ -168,36 +165,3 @@ class RewardSpec:
     def to_dict(self) -> dict:
         """All fields, as they go into a manifest."""
         return asdict(self)
-
-    @classmethod
-    def from_mapping(cls, values: Mapping) -> "RewardSpec":
-        """Make a spec from names and values; `spec` names the one to start from.
-
-        Raises
-        ------
-        UserError
-            For an unknown name (with the nearest known one) or a wrong type.
-
-        Examples
-        --------
-        >>> RewardSpec.from_mapping({"spec": "flat", "weight_malformed": -1}).name
-        'flat'
-        """
-        values = dict(values)
-        from deepicd.rewards.named import get_spec
-
-        return get_spec(values.pop("spec", "tree"), **values)
-
-    @classmethod
-    def from_yaml(cls, path: str | Path) -> "RewardSpec":
-        """Read a spec from a YAML file of names and values."""
-        import yaml
-
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise UserError(
-                found=f"{Path(path).name} without names and values",
-                expected="lines such as 'weight_chapter: 0.1'",
-                do="write one 'name: value' a line",
-            )
-        return cls.from_mapping(values)

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from deepicd.errors import UserError
-from deepicd.icd import IcdTree, load_tree
+from deepicd.common.errors import UserError
+from deepicd.icd.load import load_tree
+from deepicd.icd.tree import IcdTree
 from deepicd.rewards.named import get_spec
 from deepicd.rewards.scoring import RewardBreakdown, Scorer
 from deepicd.rewards.spec import RewardSpec

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from deepicd.traces import reading
+from deepicd.tasks import quotes as reading
 
 
 @dataclass

@@ -7,11 +7,11 @@ words on what is wrong; never text of the note. `CHECKS` lists them by name.
 import re
 from collections.abc import Callable
 
-from deepicd.prompts import read_code
-from deepicd.traces import reading
+from deepicd.tasks import quotes
+from deepicd.tasks.prompts import read_code
 from deepicd.traces.case import Case
 from deepicd.traces.claims import claims
-from deepicd.traces.principal import check_principal, conflicts
+from deepicd.traces.coding_rules import check_principal, conflicts
 
 _TAG = re.compile(r"<\s*/?\s*(think|diagnosis)|&lt;\s*/?\s*(think|diagnosis)", re.I)
 _ENDS = re.compile(r"[.!?][)\]\"'\u201d]*$")
@@ -38,6 +38,8 @@ _LATER = re.compile(
     r"|follow-?up (visit|appointment|instructions))\b",
     re.I,
 )
+
+
 def check_format(case: Case) -> str | None:
     """One think and one diagnosis, reasoning that is whole and without tags."""
     text = case.trace.strip()
@@ -92,24 +94,24 @@ def check_code_last(case: Case) -> str | None:
         return "names the code early"
     if len(case.gold) == 3:  # the category itself: its title is on the way
         return None
-    title = " ".join(reading.words(case.tree.title(case.gold)))
+    title = " ".join(quotes.words(case.tree.title(case.gold)))
     head = " ".join(case.words[: max(3, len(case.words) // 3)])
     if (
         title.count(" ") >= 2
         and title in head
-        and title not in reading.padded(case.note)
+        and title not in quotes.padded(case.note)
     ):
         return "names the title early"
     return None
 
 
-def _is_early(case: Case, named: list[reading.Span]) -> bool:
+def _is_early(case: Case, named: list[quotes.Span]) -> bool:
     """Whether much, or the same code again in a new sentence, follows the code."""
     first, last = named[0], named[-1]
-    tail = len(reading.words(case.trace[first.end :]))
+    tail = len(quotes.words(case.trace[first.end :]))
     if tail > case.limits.tail or not case.trace[: first.start].strip():
         return True
-    end = reading.sentences(case.trace)[-1].start
+    end = quotes.sentences(case.trace)[-1].start
     return first.start < end <= last.start
 
 
@@ -140,7 +142,7 @@ def invented(case: Case) -> list[str]:
         return []
     found = []
     for claim in claims(case.own_words):
-        told = reading.words(claim)
+        told = quotes.words(claim)
         fresh = {w for w in told if w in case.lexicon or w[0].isdigit()}
         if fresh - case.known_words:
             found.append(claim)
@@ -154,7 +156,7 @@ def check_admission(case: Case) -> str | None:
     if case.later is None:
         return None
     for quote, stands in zip(case.quotes, case.standing, strict=True):
-        if not stands and reading.stands_in(quote.text, case.later):
+        if not stands and quotes.stands_in(quote.text, case.later):
             return "quotes what came after admission"
     return None
 

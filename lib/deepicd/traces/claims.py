@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from functools import lru_cache
 
-from deepicd.traces import reading
-from deepicd.traces.principal import DISMISSES
+from deepicd.tasks import quotes
+from deepicd.traces.coding_rules import DISMISSES
 
 _WHO = (
     r"(patient|he|she|man|woman|note|exam(ination)?|history|labs?|laboratory|imaging"
@@ -50,7 +50,7 @@ def claims(own_words: str) -> list[str]:
     [' melena, ', 'Fever ']
     """
     found = []
-    for sentence in reading.sentences(own_words):
+    for sentence in quotes.sentences(own_words):
         text = sentence.text
         if DISMISSES.search(text):
             continue
@@ -85,7 +85,7 @@ def lexicon(
     >>> {"hemoptysis", "melena"} <= lexicon([], load_tree())
     True
     """
-    counts = Counter(word for note in notes for word in set(reading.words(note)))
+    counts = Counter(word for note in notes for word in set(quotes.words(note)))
     most = share * len(notes)
     own = {w for w, c in counts.items() if least <= c <= most and _may_tell(w)}
     return frozenset(own if tree is None else own | _catalogue_words(tree))
@@ -103,6 +103,6 @@ def _catalogue_words(tree) -> frozenset[str]:
     counts: Counter[str] = Counter()
     for code in codes:
         text = " ".join([tree.title(code), *tree.inclusion_terms(code)])
-        counts.update(set(reading.words(text)))
+        counts.update(set(quotes.words(text)))
     most = _EVERYWHERE * len(codes)
     return frozenset(w for w, c in counts.items() if c <= most and _may_tell(w))

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from deepicd.traces import reading
+from deepicd.tasks import quotes
 
 COPIES = 3  # near-identical traces of one code that are kept
 SIMILAR = 0.9  # Jaccard similarity of 3-word runs from which traces count as the same
@@ -94,16 +94,16 @@ class HeldOut:
 
     def __init__(self, notes: list[str], n: int = OVERLAP):
         self.n = n
-        parts = [_hash_runs(reading.words(note), n) for note in notes]
+        parts = [_hash_runs(quotes.words(note), n) for note in notes]
         self._known = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]))
 
     def holds(self, trace: str, note: str) -> bool:
         """Whether a trace has such a run that its own note does not have."""
-        for passage in reading.passages(trace):
-            words = reading.words(passage)
+        for passage in quotes.passages(trace):
+            words = quotes.words(passage)
             for start in self._hits(words):
                 run = " ".join(words[start : start + self.n])
-                if f" {run} " not in reading.padded(note):
+                if f" {run} " not in quotes.padded(note):
                     return True
         return False
 
@@ -157,8 +157,8 @@ def recovery_ranks(
     {1.0}
     """
     ranks = np.full(len(traces), np.nan)
-    texts = [reading.without_conclusion(t, tree) for t in traces]
-    if len(traces) < folds or not any(map(reading.words, texts)):
+    texts = [quotes.without_conclusion(t, tree) for t in traces]
+    if len(traces) < folds or not any(map(quotes.words, texts)):
         return ranks.tolist()  # nothing to learn from
     vectors = TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"

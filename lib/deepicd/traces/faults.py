@@ -5,13 +5,13 @@ import re
 
 import pandas as pd
 
-from deepicd.teachers.records import Answer
-from deepicd.teachers.replay import ReplayTeacher
-from deepicd.traces import reading
-from deepicd.traces.building import build_traces
+from deepicd.tasks import quotes as reading
 from deepicd.traces.claims import lexicon
+from deepicd.traces.counts import failures
+from deepicd.traces.distil import build_traces
 from deepicd.traces.judging import LABEL_ONLY
-from deepicd.traces.tables import failures
+from deepicd.traces.teachers.records import Answer
+from deepicd.traces.teachers.replay import ReplayTeacher
 
 _GIVEN = (
     "The given code fits well. ",
@@ -28,10 +28,17 @@ _CLAIMS = (
     "The note describes {} as well. ",
 )
 _FINDINGS = (
-    "copious hemoptysis", "melena since yesterday", "a generalized seizure",
-    "jaundice with pruritus", "a petechial rash", "hematuria", "papilledema",
-    "tracheal deviation", "nuchal rigidity", "an amputated toe",
-)  # fmt: skip
+    "copious hemoptysis",
+    "melena since yesterday",
+    "a generalized seizure",
+    "jaundice with pruritus",
+    "a petechial rash",
+    "hematuria",
+    "papilledema",
+    "tracheal deviation",
+    "nuchal rigidity",
+    "an amputated toe",
+)
 
 
 class _Planter:
@@ -112,9 +119,15 @@ class _Planter:
 
 
 FAULTS = (
-    "wrong_code", "sibling_code", "invented_finding", "altered_quote",
-    "early_answer", "as_given", "truncated", "copied_note",
-)  # fmt: skip
+    "wrong_code",
+    "sibling_code",
+    "invented_finding",
+    "altered_quote",
+    "early_answer",
+    "as_given",
+    "truncated",
+    "copied_note",
+)
 
 
 def plant(

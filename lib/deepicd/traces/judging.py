@@ -5,16 +5,23 @@ import math
 
 import pandas as pd
 
-from deepicd.teachers.records import Answer, Request
 from deepicd.traces import corpus_checks
 from deepicd.traces.case import Case
 from deepicd.traces.checks import run_checks, scores
 from deepicd.traces.claims import lexicon
+from deepicd.traces.teachers.records import Answer, Request
 
 COLUMNS = [
-    "note_id", "icd_code", "teacher", "attempt", "trace", "answer", "accepted",
-    "reasons", "scores",
-]  # fmt: skip
+    "note_id",
+    "icd_code",
+    "teacher",
+    "attempt",
+    "trace",
+    "answer",
+    "accepted",
+    "reasons",
+    "scores",
+]
 CORPUS_CHECKS = ("near_duplicate", "overlap", "recovery")
 LABEL_ONLY = "label_only"
 
@@ -76,10 +83,16 @@ class Judge:
     def _case(self, answer: Answer) -> Case:
         note_id = answer.note_id
         return Case(
-            self.notes[note_id], self.gold[note_id], answer.trace, answer.answer,
-            answer.problem, self.tree, self.later.get(note_id),
-            self.lexicon, self.limits,
-        )  # fmt: skip
+            self.notes[note_id],
+            self.gold[note_id],
+            answer.trace,
+            answer.answer,
+            answer.problem,
+            self.tree,
+            self.later.get(note_id),
+            self.lexicon,
+            self.limits,
+        )
 
     def _recovery(self, cases: list[Case]) -> list[float]:
         """Ranks for these cases; the reader also learns from accepted traces."""
@@ -93,10 +106,16 @@ class Judge:
     def label_only(self, note_id: str, teacher: str, attempts: int) -> dict:
         """Make the row of a note that never got an accepted trace."""
         return {
-            "note_id": note_id, "icd_code": self.gold[note_id], "teacher": teacher,
-            "attempt": attempts, "trace": "", "answer": self.gold[note_id],
-            "accepted": False, "reasons": LABEL_ONLY, "scores": "{}",
-        }  # fmt: skip
+            "note_id": note_id,
+            "icd_code": self.gold[note_id],
+            "teacher": teacher,
+            "attempt": attempts,
+            "trace": "",
+            "answer": self.gold[note_id],
+            "accepted": False,
+            "reasons": LABEL_ONLY,
+            "scores": "{}",
+        }
 
 
 def _row(answer, case, teacher, reasons, rank) -> dict:
@@ -105,11 +124,16 @@ def _row(answer, case, teacher, reasons, rank) -> dict:
     numbers["prompt_tokens"] = answer.prompt_tokens
     numbers["completion_tokens"] = answer.completion_tokens
     return {
-        "note_id": answer.note_id, "icd_code": case.gold, "teacher": teacher,
-        "attempt": answer.attempt, "trace": answer.trace,
-        "answer": answer.answer, "accepted": not reasons,
-        "reasons": ";".join(reasons), "scores": json.dumps(numbers),
-    }  # fmt: skip
+        "note_id": answer.note_id,
+        "icd_code": case.gold,
+        "teacher": teacher,
+        "attempt": answer.attempt,
+        "trace": answer.trace,
+        "answer": answer.answer,
+        "accepted": not reasons,
+        "reasons": ";".join(reasons),
+        "scores": json.dumps(numbers),
+    }
 
 
 def as_frame(rows: list[dict]) -> pd.DataFrame:

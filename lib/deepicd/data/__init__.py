@@ -1,0 +1,1 @@
+"""From hospital records to one admission note a stay, split by patient."""

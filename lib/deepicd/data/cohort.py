@@ -1,0 +1,341 @@
+"""From raw tables to one row per admission: cohort, note, label, split.
+
+Every exclusion is counted in the flow, so that the numbers of a paper's first figure
+come out of the run itself.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.errors import UserError
+from deepicd.common.files import write_json, write_parquet
+from deepicd.data import splits
+from deepicd.data.extraction import extract
+from deepicd.data.sources.raw_tables import RawTables
+from deepicd.icd.load import load_tree
+
+COLUMNS = [
+    "note_id",
+    "subject_id",
+    "hadm_id",
+    "note",
+    "icd_code",
+    "split",
+    "sft_rank",
+    "sex",
+    "age",
+    "race",
+    "insurance",
+    "language",
+    "admission_type",
+    "era",
+    "flags",
+]
+METADATA = [
+    "sex",
+    "age",
+    "race",
+    "insurance",
+    "language",
+    "admission_type",
+    "era",
+]
+
+
+class Flow:
+    """The cohort flow: what was left out, why, and how much remained."""
+
+    def __init__(self):
+        self.rows: list[dict] = []
+
+    def add(self, step, excluded, remaining, reason="", unit="admissions") -> None:
+        """Add a step."""
+        self.rows.append(
+            {
+                "step": step,
+                "excluded": int(excluded),
+                "remaining": int(remaining),
+                "reason": reason,
+                "unit": unit,
+            }
+        )
+
+    def keep(self, frame: pd.DataFrame, mask, step: str, reason: str) -> pd.DataFrame:
+        """Keep the rows of a mask and count the others."""
+        kept = frame[mask]
+        self.add(step, len(frame) - len(kept), len(kept), reason)
+        return kept
+
+    def frame(self) -> pd.DataFrame:
+        """Give the steps as a frame `step, excluded, remaining, reason, unit`."""
+        return pd.DataFrame(self.rows)
+
+
+def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Choose the admissions and their labels; no note is read.
+
+    Parameters
+    ----------
+    raw : RawTables
+        From `sources.open_source`.
+    tree : IcdTree, optional
+        Default: the catalogue joined with the codes that the data bring.
+
+    Returns
+    -------
+    cohort : DataFrame
+        `subject_id, hadm_id, icd_code` (normalised), metadata, `category`.
+    flow : DataFrame
+        `step, excluded, remaining, reason, unit`.
+
+    Raises
+    ------
+    UserError
+        If no admission remains, naming the step that took the last one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> admission = dict.fromkeys(METADATA) | {"subject_id": "1", "hadm_id": "7"}
+    >>> diagnosis = {"hadm_id": "7", "seq_num": 1, "icd_code": "i2111",
+    ...              "icd_version": 10}
+    >>> raw = RawTables(pd.DataFrame([admission]), pd.DataFrame([diagnosis]), None,
+    ...                 "discharge", private=False)
+    >>> build_cohort(raw)[0]["icd_code"].tolist()
+    ['I21.11']
+    """
+    tree = tree or load_tree(raw.catalogue)
+    flow = Flow()
+    for reason, count in (raw.skipped or {}).items():
+        flow.add("skipped while reading", count, len(raw.admissions), reason, "rows")
+    frame = _distinct(raw.admissions, flow)
+    first = _first_listed(raw.diagnoses)
+    merged = frame.merge(first, on="hadm_id", how="left")
+    steps = (
+        (
+            ~_newborn(merged, raw),
+            "newborn admissions",
+            "admission type NEWBORN, a liveborn code (Z38), or age 0 in a hospital",
+        ),
+        (
+            merged["icd_code"].notna(),
+            "no first-listed diagnosis",
+            "no diagnosis row with seq_num 1",
+        ),
+        (
+            merged["icd_version"].fillna(10) == 10,
+            "first-listed diagnosis not ICD-10",
+            "coded in ICD-9",
+        ),
+    )
+    for mask, step, reason in steps:
+        merged = flow.keep(merged, mask.reindex(merged.index), step, reason)
+    codes = {c: tree.normalise(str(c)) for c in merged["icd_code"].unique()}
+    merged = merged.assign(icd_code=merged["icd_code"].map(codes))
+    merged = flow.keep(
+        merged,
+        merged["icd_code"].notna(),
+        "code outside ICD-10-CM",
+        "neither in the catalogue nor in the data's own code table",
+    )
+    _someone_left(merged, flow)
+    levels = {c: tree.at(c, "category") for c in merged["icd_code"].unique()}
+    cohort = merged.assign(category=merged["icd_code"].map(levels))
+    keep = ["subject_id", "hadm_id", "icd_code", "category", *METADATA]
+    return cohort[keep].reset_index(drop=True), flow.frame()
+
+
+def _distinct(admissions: pd.DataFrame, flow: Flow) -> pd.DataFrame:
+    flow.add("admissions in the source", 0, len(admissions))
+    frame = admissions.drop_duplicates()
+    twice = frame["hadm_id"].duplicated(keep=False)
+    if twice.any():
+        raise UserError(
+            found=f"{frame.loc[twice, 'hadm_id'].nunique()} hadm_id with two different "
+            f"rows (first: {frame.loc[twice, 'hadm_id'].iloc[0]})",
+            expected="one row per admission",
+            do="remove the duplicates from the admissions table",
+        )
+    twice = len(admissions) - len(frame)
+    if twice:
+        flow.add("duplicate rows", twice, len(frame), "the same row twice")
+    early = pd.to_numeric(frame["age"], errors="coerce") < 0
+    if early.any():
+        frame = flow.keep(frame, ~early, "admitted before birth", "age below 0")
+    return frame
+
+
+def _first_listed(diagnoses: pd.DataFrame) -> pd.DataFrame:
+    first = diagnoses[pd.to_numeric(diagnoses["seq_num"]) == 1]
+    first = first[["hadm_id", "icd_code", "icd_version"]].drop_duplicates()
+    twice = first["hadm_id"].duplicated(keep=False)
+    if twice.any():
+        raise UserError(
+            found=f"{first.loc[twice, 'hadm_id'].nunique()} admissions with two "
+            "different first-listed diagnoses (one is "
+            f"{first.loc[twice, 'hadm_id'].iloc[0]})",
+            expected="one row with seq_num 1 per admission",
+            do="remove the duplicates from the diagnosis table",
+        )
+    return first
+
+
+def _newborn(frame: pd.DataFrame, raw: RawTables) -> pd.Series:
+    newborn = frame["admission_type"].fillna("").str.upper().eq("NEWBORN")
+    code = frame["icd_code"].fillna("").str.upper()
+    newborn |= code.str.startswith("Z38") & frame["icd_version"].eq(10).fillna(False)
+    if raw.note_kind == "discharge":
+        newborn |= pd.to_numeric(frame["age"], errors="coerce").eq(0)
+    return newborn
+
+
+def _someone_left(frame: pd.DataFrame, flow: Flow) -> None:
+    if len(frame):
+        return
+    last = next(row for row in flow.rows if row["remaining"] == 0)
+    raise UserError(
+        found=f"no admission left after the step {last['step']!r} "
+        f"({last['excluded']:,} left out: {last['reason']})",
+        expected="admissions with an ICD-10 first-listed diagnosis and a note",
+        do="check that the tables belong together and hold ICD-10 codes",
+    )
+
+
+def build_admissions(
+    raw: RawTables,
+    tree=None,
+    seed: int = 0,
+    mode: str = "robust",
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2),
+    min_train: int = 1,
+    split: pd.DataFrame | None = None,
+    workers: int | None = None,
+    progress=None,
+    work_dir=None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Build the admissions table: note, code, patient, split, metadata, flags.
+
+    Parameters
+    ----------
+    raw : RawTables
+        From `sources.open_source`.
+    tree : IcdTree, optional
+        Default: the catalogue joined with the codes that the data bring.
+    seed : int
+        Of the split and of `sft_rank`.
+    mode : {"robust", "cop"}
+        How admission notes are taken from discharge summaries.
+    fractions : tuple of float
+        Of train, val and test.
+    min_train : int
+        Patients of each code in train before one may go to val or test.
+    split : DataFrame, optional
+        `note_id, split`; replaces the drawn split. Notes without a line in it are
+        left out and counted. Default: the split of the data, where they have one.
+    workers : int, optional
+        Processes for large data; default: all cores.
+    progress : callable, optional
+        Called as `progress(done, total, text)` after each batch.
+    work_dir : path-like, optional
+        Where finished batches are kept, so that a stopped run goes on from them.
+
+    Returns
+    -------
+    admissions : DataFrame
+        `COLUMNS`; one row per admission, sorted by `note_id`.
+    flow : DataFrame
+        `step, excluded, remaining, reason, unit`.
+
+    Raises
+    ------
+    UserError
+        If the data have no notes, if nothing remains, or if a given split puts a
+        patient into two parts.
+    """
+    tree = tree or load_tree(raw.catalogue)
+    cohort, rows = build_cohort(raw, tree)
+    if raw.note_reader is None:
+        raise UserError(
+            found=f"{len(cohort):,} admissions with a label but no note module",
+            expected="discharge summaries (note/discharge.csv.gz of MIMIC-IV-Note)",
+            do="download MIMIC-IV-Note and put note/ beside hosp/; notebook 01 has "
+            "written the cohort as flow.csv into the folder of its run",
+        )
+    flow = Flow()
+    flow.rows = rows.to_dict("records")
+    notes, counts = extract(raw, cohort["hadm_id"], mode, workers, progress, work_dir)
+    merged = cohort.merge(notes, on="hadm_id", how="left")
+    merged = flow.keep(merged, merged["note_id"].notna(), "no note", "no summary found")
+    for name, count in counts.items():
+        if count:
+            flow.add(name, count, len(merged), "one note per admission", "notes")
+    merged = flow.keep(
+        merged,
+        merged["note"].fillna("") != "",
+        "empty admission note",
+        "no complaint, present illness or past history"
+        if raw.note_kind == "discharge"
+        else "nothing charted but demographics",
+    )
+    _someone_left(merged, flow)
+    merged = merged.sort_values("note_id").reset_index(drop=True)
+    merged = _split(
+        merged, raw.split if split is None else split, flow, seed, fractions, min_train
+    )
+    merged["flags"] = _flags(merged, tree)
+    flow.add("admissions used", 0, len(merged))
+    return merged[COLUMNS], flow.frame()
+
+
+def _split(frame, given, flow: Flow, seed, fractions, min_train) -> pd.DataFrame:
+    if given is None:
+        frame = frame.assign(split=splits.assign(frame, seed, fractions, min_train))
+    else:
+        frame = frame.merge(given[["note_id", "split"]], on="note_id", how="left")
+        if frame["split"].isna().any():
+            known = frame["split"].notna()
+            frame = flow.keep(frame, known, "not in the given split", "no line for it")
+            frame = frame.reset_index(drop=True)
+        _someone_left(frame, flow)
+        shared = splits.overlap(frame)
+        if shared:
+            raise UserError(
+                found=f"{shared} patients in more than one part of the given split",
+                expected="every patient in one part only",
+                do="split by patient, or leave the split column or file out",
+            )
+    return frame.assign(sft_rank=splits.sft_ranks(frame, seed))
+
+
+def _flags(frame: pd.DataFrame, tree) -> pd.Series:
+    billable = {c: tree.is_billable(c) for c in frame["icd_code"].unique()}
+    extra = frame["icd_code"].map(lambda c: "" if billable[c] else "code_not_billable")
+    pairs = zip(frame["flags"].fillna(""), extra, strict=True)
+    return pd.Series([";".join(filter(None, p)) for p in pairs], index=frame.index)
+
+
+def note_ids(raw: RawTables, cohort: pd.DataFrame) -> pd.Series:
+    """Give the identifiers of the cohort's notes without keeping a text."""
+    batches = raw.iter_notes(cohort["hadm_id"])
+    return pd.concat([batch["note_id"] for batch in batches], ignore_index=True)
+
+
+def hand_on(raw: RawTables, extra: dict[str, str], folder: Path) -> None:
+    """Write what only some sources bring: further codes, the oracle's answers."""
+    if extra:
+        write_json(extra, folder / "catalogue.json")
+    if raw.oracle is not None:
+        write_parquet(pd.read_parquet(raw.oracle), folder / "oracle.parquet")
+
+
+def own_codes(catalogue: dict[str, str] | None, tree) -> dict[str, str]:
+    """Give the codes that the data bring and the catalogue does not know.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> own_codes({"I10": "Hypertension"}, load_tree())
+    {}
+    """
+    return {c: t for c, t in (catalogue or {}).items() if tree.normalise(c) is None}

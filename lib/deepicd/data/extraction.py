@@ -1,0 +1,298 @@
+"""Admission notes from a stream of notes: bounded memory, all cores, resumable.
+
+Small data are done in this process. From `ALONE` batches on, worker processes take
+the batches; each finished batch is a file in the work folder, so a run that was
+stopped only reads again what it had already taken. The folder's name holds what the
+result depends on: the file, the cohort, the mode and the rules themselves.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from deepicd.common.errors import UserError
+from deepicd.data import extraction_worker as batches_of
+from deepicd.data import sections
+from deepicd.data.sources.raw_tables import RawTables
+
+ALONE = 8  # batches that are worth no second process
+COLUMNS = ["note_id", "hadm_id", "note", "flags"]
+QUIET = 5.0  # seconds before a progress line appears
+
+
+def extract(
+    raw: RawTables,
+    hadm_ids,
+    mode: str = "robust",
+    workers=None,
+    progress=None,
+    work_dir=None,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Take one admission note for each admission out of the source's notes.
+
+    Of several summaries the last counts; addenda are joined to it.
+
+    Parameters
+    ----------
+    raw : RawTables
+        The source.
+    hadm_ids : iterable of str
+        The cohort's admissions; other notes are not looked at.
+    mode : {"robust", "cop"}
+        See `sections.admission_note`.
+    workers : int, optional
+        Processes; default: all cores. Small data are done in this process.
+    progress : callable, optional
+        Called as `progress(done, total, text)` after each batch; the text says how
+        many notes a second and how long it still takes.
+    work_dir : path-like, optional
+        Where finished batches are kept until all are done. Default: a temporary
+        folder, so that a stopped run starts again.
+
+    Returns
+    -------
+    notes : DataFrame
+        `note_id, hadm_id, note, flags`, one row per admission.
+    counts : dict
+        Duplicate rows, earlier summaries and addenda: how many notes each.
+    """
+    hadm_ids = sorted(set(hadm_ids))
+    batches = raw.iter_notes(hadm_ids)
+    if raw.note_kind == "admission":
+        frames = [_as_they_are(batch) for batch in batches]
+        if not frames:
+            return pd.DataFrame(columns=COLUMNS), {}
+        return one_each(pd.concat(frames, ignore_index=True))
+    tables = (pa.Table.from_pandas(b, preserve_index=False) for b in batches)
+    with _folder(work_dir, raw, hadm_ids, mode) as folder:
+        told = Progress(len(hadm_ids), progress)
+        parts = list(told.follow(stream(tables, mode, folder, workers)))
+        if not parts:
+            return pd.DataFrame(columns=COLUMNS), {}
+        whole = [p if isinstance(p, pa.Table) else pq.read_table(p) for p in parts]
+        return one_each(pa.concat_tables(whole).to_pandas())
+
+
+def _as_they_are(batch: pd.DataFrame) -> pd.DataFrame:
+    out = batch.drop(columns="text")
+    return out.assign(note=batch["text"].str.strip(), flags="")
+
+
+def stream(
+    tables: Iterable[pa.Table], mode: str, folder: Path, workers=None
+) -> Iterator[pa.Table | Path]:
+    """Take the notes of every batch, in order, with bounded memory.
+
+    Parameters
+    ----------
+    tables : iterable of pyarrow.Table
+        Batches with the note columns.
+    mode : {"robust", "cop"}
+    folder : Path
+        Finished batches are files here; those that are there are not done again.
+    workers : int, optional
+        Processes; default: all cores.
+
+    Yields
+    ------
+    pyarrow.Table or Path
+        A finished batch, or its file. A batch stands in a file if there are more
+        than `ALONE` of them.
+    """
+    tables = iter(tables)
+    few = list(islice(tables, ALONE + 1))
+    if len(few) <= ALONE:
+        yield from (batches_of.take(table, mode) for table in few)
+        return
+    tables = _chained(few, tables)
+    workers = workers or os.cpu_count() or 1
+    if workers > 1:
+        yield from _parallel(tables, mode, folder, workers)
+        return
+    for number, table in enumerate(tables):
+        part = _part(folder, number)
+        if not _finished(part, table):
+            batches_of.write(batches_of.take(table, mode), part)
+        yield part
+
+
+def _chained(few: list, rest: Iterator) -> Iterator:
+    """Give the first ones without holding on to them, then the others."""
+    few.reverse()
+    while few:
+        yield few.pop()
+    yield from rest
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05}.parquet"
+
+
+def _finished(part: Path, table: pa.Table) -> bool:
+    """Whether the file of this very batch is there."""
+    if not part.exists():
+        return False
+    written = pq.read_table(part, columns=["note_id"])["note_id"]
+    return written.to_pylist() == table["note_id"].to_pylist()
+
+
+def _parallel(tables, mode: str, folder: Path, workers: int) -> Iterator[Path]:
+    """Keep one batch a worker, and one more, in flight: memory stays bounded."""
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=batches_of.start
+    )
+    waiting: deque = deque()
+    try:
+        for number, table in enumerate(tables):
+            part, job = _part(folder, number), None
+            if not _finished(part, table):
+                packed = batches_of.message(table)
+                job = pool.submit(batches_of.work, packed, mode, str(part))
+            del table
+            waiting.append((part, job))
+            while len(waiting) > workers + 1:
+                yield _result(*waiting.popleft())
+        while waiting:
+            yield _result(*waiting.popleft())
+    except BrokenProcessPool:
+        raise UserError(
+            found="a worker process that ended early, probably for lack of memory",
+            expected=f"about 0.3 GB of free memory for each of {workers} workers",
+            do="run the same command again; finished batches are kept",
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _result(part: Path, job) -> Path:
+    if job is not None:
+        job.result()
+    return part
+
+
+@contextmanager
+def _folder(work_dir, raw: RawTables, hadm_ids: list[str], mode: str):
+    """Give the folder of the finished batches; it stays if the work is stopped."""
+    if work_dir is None or not raw.identity:
+        with tempfile.TemporaryDirectory(dir=work_dir) as folder:
+            yield Path(folder)
+        return
+    name = f"extract-{key(raw.identity, hadm_ids, mode)}"
+    folder = Path(work_dir) / name
+    for old in Path(work_dir).glob("extract-*"):
+        if old.name != name:
+            shutil.rmtree(old)
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def key(identity: str, hadm_ids: list[str], mode: str) -> str:
+    """Name what finished batches depend on: data, cohort, mode and the rules.
+
+    Examples
+    --------
+    >>> key("file", ["1"], "robust") == key("file", ["1"], "cop")
+    False
+    """
+    digest = hashlib.sha256("\n".join([identity, mode, *hadm_ids]).encode())
+    for path in sorted(Path(sections.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Progress:
+    """Tells how far the work is: notes a second and the time left.
+
+    Parameters
+    ----------
+    total : int
+        Notes.
+    report : callable, optional
+        Called as `report(done, total, text)`.
+    """
+
+    def __init__(self, total: int, report=None):
+        self.total, self.report, self.done = total, report, 0
+        self.begin = time.perf_counter()
+
+    def follow(self, parts: Iterable) -> Iterator:
+        """Pass the finished batches on; a line on the screen only if it takes long."""
+        with tqdm(
+            total=self.total, unit=" notes", delay=QUIET, file=sys.stderr, leave=False
+        ) as line:
+            for part in parts:
+                table = isinstance(part, pa.Table)
+                size = len(part) if table else pq.read_metadata(part).num_rows
+                line.update(size)
+                self.tell(size)
+                yield part
+
+    def tell(self, size: int) -> None:
+        """Count a finished batch."""
+        self.done += size
+        rate = self.done / max(time.perf_counter() - self.begin, 1e-9)
+        left = max(self.total - self.done, 0) / rate
+        text = f"{rate:,.0f} notes/s, {left:.0f} s left"
+        if self.report:
+            self.report(min(self.done, self.total), self.total, text)
+
+
+def one_each(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Keep the last summary of each admission and join its addenda.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `note_id, hadm_id, note_type, note_seq, note, flags`.
+
+    Returns
+    -------
+    notes : DataFrame
+        `note_id, hadm_id, note, flags`, sorted by admission.
+    counts : dict
+    """
+    order = frame.drop(columns="note").reset_index(drop=True)
+    distinct = order.drop_duplicates("note_id")
+    ordered = distinct.sort_values(["hadm_id", "note_seq", "note_id"])
+    own = ordered.loc[ordered["note_type"] != "AD", "hadm_id"]
+    addendum = ordered["note_type"].eq("AD") & ordered["hadm_id"].isin(own)
+    summaries = ordered[~addendum]
+    last = summaries.drop_duplicates("hadm_id", keep="last")
+    notes = frame["note"].take(last.index).to_numpy(dtype=object)
+    added = ordered.index[addendum]
+    place = dict(zip(last["hadm_id"], range(len(last)), strict=True))
+    flags = last["flags"].to_numpy(dtype=object).copy()
+    for hadm_id, text in zip(
+        ordered["hadm_id"][addendum], frame["note"].take(added), strict=True
+    ):
+        if text:
+            at = place[hadm_id]
+            notes[at] = f"{notes[at]}\n\n{text}".strip()
+            flags[at] = f"{flags[at].removesuffix(_JOINED)}{_JOINED}"
+    counts = {
+        "duplicate notes": len(frame) - len(distinct),
+        "earlier summaries of the same admission": len(summaries) - len(last),
+        "addenda joined to the summary": int(addendum.sum()),
+    }
+    out = last[["note_id", "hadm_id"]].assign(note=notes, flags=flags)
+    return out[COLUMNS].reset_index(drop=True), counts
+
+
+_JOINED = ";addendum_joined"

@@ -1,0 +1,217 @@
+"""Every way in which the headers of a discharge summary are written.
+
+A header is compared after `words`: lower case, runs of anything else as one space, a
+de-identified gap (`___`) as `*`. Three tables come out of the names: exact
+spellings, spellings with a gap, and spellings with one slip of the pen.
+"""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from deepicd.data.sections.names import FROM_EXAM_ON, FULL, GAPPED, IN_EXAM, RANK, WEAK
+
+_SMALL = {"of", "the", "on", "or", "and", "to", "by", "at", "for", "upon", "prior"}
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|_{2,}[a-z]+|[a-z]+_{2,}|_{2,}")
+
+
+class Header(NamedTuple):
+    """What a header may stand for.
+
+    names : sections, one unless ambiguous
+    kind : full, misspelt, gap, weak, from_exam or in_exam
+    admission : whether it says that it is the admission's
+    name, rank : of the first section
+    sure : whether it is written out
+    late : whether it surely belongs to the results or to what follows
+    list : whether it may be Medications on Admission
+    plain : whether its place in the order alone decides
+    undoubted : whether it has neither a gap nor a slip
+    """
+
+    names: tuple[str, ...]
+    kind: str
+    admission: bool
+    name: str
+    rank: int
+    sure: bool
+    late: bool
+    list: bool
+    plain: bool
+    undoubted: bool
+
+
+def _header(names: tuple[str, ...], kind: str, admission: bool = False) -> Header:
+    sure = kind in ("full", "misspelt")
+    ranks = [RANK[name] for name in names]
+    late = sure or kind == "gap" or admission
+    late = late and min(ranks) >= RANK["pertinent_results"]
+    meds = "medications_on_admission" in names
+    plain = sure and names[0] not in _JUDGED
+    undoubted = kind not in ("gap", "misspelt")
+    about = (names[0], ranks[0], sure, late, meds, plain, undoubted)
+    return Header(names, kind, admission, *about)
+
+
+_JUDGED = ("physical_exam", "discharge_exam", "medications_on_admission")
+
+
+def words(raw: str) -> str:
+    """Reduce a header as written to words and gaps.
+
+    Examples
+    --------
+    >>> words("  Follow-up Instructions"), words("___ of Present  ILLNESS")
+    ('follow up instructions', '* of present illness')
+    >>> words("___RIEF HOSPITAL COURSE"), words("DISCHARGE EXAM (___)")
+    ('___rief hospital course', 'discharge exam *')
+    """
+    found = _WORD.findall(raw.lower())
+    tokens = ["*" if set(word) == {"_"} else word for word in found]
+    kept = [t for i, t in enumerate(tokens) if t != "*" or tokens[i - 1 : i] != ["*"]]
+    return " ".join(kept)
+
+
+def _exact() -> dict[str, Header]:
+    table: dict[str, Header] = {}
+    for kind, names in (
+        ("in_exam", IN_EXAM),
+        ("from_exam", FROM_EXAM_ON),
+        ("weak", WEAK),
+        ("full", FULL),
+    ):
+        for name, spellings in names.items():
+            for spelling in spellings:
+                said = "admission" in spelling or "admit" in spelling
+                table[spelling] = _header((name,), kind, said)
+    return table
+
+
+def _gaps() -> dict[str, tuple[str, ...]]:
+    """Replace every run of words of every name by a gap; collect what it may be."""
+    table: dict[str, set[str]] = {}
+    for name, spellings in FULL.items():
+        for spelling in set(spellings) & GAPPED:
+            tokens = spelling.split()
+            for start in range(len(tokens)):
+                for stop in range(start + 1, len(tokens) + 1):
+                    rest = tokens[:start] + tokens[stop:]
+                    if set(rest) - _SMALL:
+                        key = " ".join([*tokens[:start], "*", *tokens[stop:]])
+                        table.setdefault(key, set()).add(name)
+    return {k: tuple(sorted(v, key=RANK.get)) for k, v in table.items()}
+
+
+def _without_one(word: str) -> set[str]:
+    return {word[:i] + word[i + 1 :] for i in range(len(word))} | {word}
+
+
+def _slips() -> dict[str, str]:
+    """Every long name with one letter missing; compared without spaces."""
+    table: dict[str, str] = {}
+    for spellings in FULL.values():
+        for spelling in spellings:
+            flat = spelling.replace(" ", "")
+            if len(flat) >= 9:
+                for slip in _without_one(flat):
+                    table.setdefault(slip, spelling)
+    return table
+
+
+def _gap_slips() -> dict[str, str]:
+    """Every long name with a gap, one letter missing; compared without spaces."""
+    table: dict[str, str] = {}
+    for key in GAPS:
+        flat = key.replace(" ", "")
+        if len(flat) >= 8:
+            for slip in _without_one(flat):
+                if "*" in slip:
+                    table.setdefault(slip, key)
+    return table
+
+
+EXACT, GAPS, SLIPS = _exact(), _gaps(), _slips()
+GAP_SLIPS = _gap_slips()
+_WRITTEN = [*EXACT, *(key.replace(" ", "/") for key in EXACT)]
+HEADS = {key[:4] for key in _WRITTEN}
+TAILS = {key[-4:] for key in _WRITTEN}
+_DECORATION = " \t#*-=_.>()[]0123456789"
+
+
+def plausible(raw: str) -> bool:
+    """Whether it is worth to look closer; one slip cannot change both ends.
+
+    Examples
+    --------
+    >>> plausible("Breif Hospital Course"), plausible("WBC"), plausible("___ Exam")
+    (True, False, True)
+    """
+    key = raw.strip(_DECORATION).lower()
+    if key[:4] in HEADS or key[-4:] in TAILS:
+        return True
+    return "__" in raw and key.isalpha()
+
+
+@lru_cache(maxsize=1 << 16)
+def classify(raw: str) -> Header | None:
+    """Say what a header as written stands for, or None.
+
+    Examples
+    --------
+    >>> classify("Past Medical History").names, classify("hpi").kind
+    (('past_medical_history',), 'weak')
+    >>> classify("___ History").names
+    ('past_medical_history', 'social_history', 'family_history')
+    >>> classify("Breif Hospital Course").kind, classify("ischarge Diagnosis").names
+    ('misspelt', ('discharge_diagnosis',))
+    >>> classify("GENERAL") is None
+    True
+    """
+    key = words(raw)
+    if not key or len(key) > 60:
+        return None
+    exact = EXACT.get(key)
+    if exact:
+        return exact
+    if "*" in key or "__" in key:
+        return _with_gap(key)
+    return _misspelt(key)
+
+
+def _with_gap(key: str) -> Header | None:
+    bare = key.strip("* ")
+    if not key.startswith("*"):
+        trimmed = EXACT.get(bare)
+        if trimmed and trimmed.kind == "full":
+            return trimmed
+    whole = key.replace("_", "")
+    if "*" not in key:
+        slip = EXACT.get(whole) or _misspelt(whole)
+        if slip:
+            return slip
+    tokens = ["*" if "__" in token else token for token in key.split()]
+    joined = " ".join(tokens)
+    found = joined if joined in GAPS else _gap_slip(joined)
+    if found is None:
+        return None if key.startswith("*") else _misspelt(bare)
+    return _header(GAPS[found], "gap", "admission" in found.split())
+
+
+def _gap_slip(key: str) -> str | None:
+    flat = key.replace(" ", "")
+    if not 8 <= len(flat) <= 40:
+        return None
+    slips = (flat, *(slip for slip in _without_one(flat) if "*" in slip))
+    return next((GAP_SLIPS[slip] for slip in slips if slip in GAP_SLIPS), None)
+
+
+def _misspelt(key: str) -> Header | None:
+    flat = key.replace(" ", "")
+    if not 8 <= len(flat) <= 45 or not flat.isalpha():
+        return None
+    for slip in (flat, *_without_one(flat)):
+        spelling = SLIPS.get(slip)
+        if spelling:
+            header = EXACT[spelling]
+            return _header(header.names, "misspelt", header.admission)
+    return None

@@ -1,0 +1,120 @@
+"""One door to every data source; behind it all sources give the same raw tables.
+
+Nothing after this room knows where a note came from. A source is a module with
+`read(data_dir, options) -> RawTables`; `open_source` chooses it by name.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+from deepicd.common.errors import UserError
+from deepicd.data.sources.raw_tables import RawTables
+
+SOURCES = ("synthetic", "mimic", "eicu", "table")
+
+
+def open_source(
+    name: str,
+    data_dir: str | Path = "",
+    work_dir: str | Path = "",
+    seed: int = 0,
+    options: dict | None = None,
+) -> RawTables:
+    """Open a data source and give its raw tables.
+
+    Parameters
+    ----------
+    name : {"synthetic", "mimic", "eicu", "table"}
+        The source.
+    data_dir : path-like
+        Folder (mimic, eicu) or file or folder (table); unused by synthetic.
+    work_dir : path-like
+        Where synthetic writes its corpus.
+    seed : int
+        Seed of the synthetic corpus.
+    options : dict, optional
+        What the source understands: synthetic `notes`, `length`; eicu
+        `include_admission_dx`; table `text_column`, `code_column`,
+        `patient_column`, `split_column`, `id_column`, `skip_invalid`.
+
+    Returns
+    -------
+    RawTables
+
+    Raises
+    ------
+    UserError
+        For an unknown name, and for data that cannot be used.
+
+    Examples
+    --------
+    >>> open_source("mimc")
+    Traceback (most recent call last):
+        ...
+    deepicd.common.errors.UserError: found data source 'mimc'; expected one of \
+synthetic, mimic, eicu, table; do: --data mimic
+    """
+    options = dict(options or {})
+    if name not in SOURCES:
+        close = get_close_matches(name, SOURCES, n=1) or ["synthetic"]
+        raise UserError(
+            found=f"data source {name!r}",
+            expected=f"one of {', '.join(SOURCES)}",
+            do=f"--data {close[0]}",
+        )
+    if name == "synthetic":
+        return _synthetic(work_dir, seed, options)
+    return _reader(name)(_given(name, data_dir), options)
+
+
+def _reader(name: str) -> Callable[[Path, dict], RawTables]:
+    if name == "mimic":
+        from deepicd.data.sources.mimic import read
+    elif name == "eicu":
+        from deepicd.data.sources.eicu import read
+    else:
+        from deepicd.data.sources.table import read
+    return read
+
+
+def _given(name: str, data_dir: str | Path) -> Path:
+    if not str(data_dir).strip():
+        raise UserError(
+            found=f"no data folder for the source {name!r}",
+            expected="the folder (or, for table, the file) with the data",
+            do=f"--data {name} --data-dir PATH",
+        )
+    path = Path(data_dir).expanduser()
+    if not path.exists():
+        parent = path.parent
+        hint = "" if parent.exists() else f" ({parent} does not exist either)"
+        raise UserError(
+            found=f"nothing at {path}{hint}",
+            expected=f"the data of the source {name!r}",
+            do="check the path after --data-dir",
+        )
+    if path.is_dir() and not any(path.iterdir()):
+        raise UserError(
+            found=f"the empty folder {path}",
+            expected=f"the data of the source {name!r}",
+            do="finish the download or give another folder after --data-dir",
+        )
+    return path
+
+
+def _synthetic(work_dir: str | Path, seed: int, options: dict) -> RawTables:
+    """Write the synthetic corpus and read it as if it were MIMIC-IV."""
+    from deepicd.data.sources import mimic
+    from deepicd.data.synthetic import corpus
+
+    arguments = {k: options[k] for k in ("notes", "length") if k in options}
+    folder = corpus.write_corpus(Path(work_dir) / "synthetic", seed=seed, **arguments)
+    raw = mimic.read(Path(folder), {})
+    raw.private = False
+    oracle = Path(folder) / "oracle.parquet"
+    raw.oracle = oracle if oracle.exists() else None
+    raw.description = (
+        f"Synthetic discharge summaries in the MIMIC-IV layout (seed {seed})."
+    )
+    return raw

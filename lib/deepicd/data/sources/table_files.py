@@ -1,0 +1,199 @@
+"""Reading tables so that a broken file ends in one sentence, not in a traceback."""
+
+import gzip
+import zlib
+from difflib import get_close_matches
+from pathlib import Path
+
+import polars as pl
+
+from deepicd.common.errors import UserError
+
+SUFFIXES = (".parquet", ".csv.gz", ".csv")
+
+
+def find_table(folder: Path, name: str) -> Path | None:
+    """Give the file of a table, whichever of the known formats it has.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "patients.csv").write_text("subject_id\\n1\\n")
+    >>> find_table(folder, "patients").name
+    'patients.csv'
+    >>> find_table(folder, "admissions") is None
+    True
+    """
+    for suffix in SUFFIXES:
+        path = folder / f"{name}{suffix}"
+        if path.is_file():
+            return path
+    return None
+
+
+def need_table(folder: Path, name: str) -> Path:
+    """Give the file of a table; UserError names the folder's tables if missing."""
+    path = find_table(folder, name)
+    if path is None:
+        present = sorted(p.name for p in folder.iterdir() if p.is_file())
+        listed = ", ".join(present[:8]) or "no files"
+        raise UserError(
+            found=f"{listed} in {folder}",
+            expected=f"the table {name} ({' or '.join(name + s for s in SUFFIXES)})",
+            do=f"download {name}.csv.gz into this folder",
+        )
+    return path
+
+
+def read_table(
+    path: Path, columns: list[str], optional: tuple[str, ...] | list[str] = ()
+) -> pl.DataFrame:
+    """Read columns of a CSV or Parquet file as text, nothing guessed.
+
+    Parameters
+    ----------
+    path : Path
+        `.csv`, `.csv.gz` or `.parquet`.
+    columns : list of str
+        Must be there.
+    optional : list of str
+        Read where there; filled with nulls where not.
+
+    Returns
+    -------
+    polars.DataFrame
+        All columns text; empty fields are null.
+
+    Raises
+    ------
+    UserError
+        For a missing column, a truncated or foreign file, text that is not UTF-8,
+        an empty file, an ICD column that was stored as a number.
+    """
+    names = column_names(path)
+    need_columns(path, names, columns)
+    wanted = [*columns, *[c for c in optional if c in names]]
+    frame = _read_parquet(path, wanted) if is_parquet(path) else _read_csv(path, wanted)
+    if frame.is_empty():
+        raise UserError(
+            found=f"{path} with a header and no rows",
+            expected="at least one row",
+            do="download the file again",
+        )
+    blank = [pl.lit(None, pl.String).alias(c) for c in optional if c not in names]
+    return frame.with_columns(blank).select([*columns, *optional])
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the name says Parquet."""
+    return path.suffix == ".parquet"
+
+
+def column_names(path: Path) -> list[str]:
+    """Give the column names of a CSV or Parquet file."""
+    try:
+        if is_parquet(path):
+            return list(pl.read_parquet_schema(path))
+        with _open_bytes(path) as handle:
+            head = handle.readline(1_000_000)
+        line = head.decode("utf-8-sig").strip("\r\n")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise broken(path, error) from None
+    except pl.exceptions.PolarsError as error:
+        raise broken(path, error) from None
+    if not line:
+        raise UserError(
+            found=f"the empty file {path}",
+            expected="a table with a header line",
+            do="download the file again",
+        )
+    return [name.strip().strip('"') for name in line.split(",")]
+
+
+def need_columns(path: Path, names: list[str], columns: list[str]) -> None:
+    """Raise a UserError that names the close match if a column is missing."""
+    for column in columns:
+        if column in names:
+            continue
+        close = get_close_matches(column, names, n=1, cutoff=0.5)
+        hint = f" (closest: {close[0]!r})" if close else ""
+        raise UserError(
+            found=f"columns {', '.join(map(repr, names[:20]))} in {path}{hint}",
+            expected=f"the column {column!r}",
+            do=f"rename the column, or check that {path.name} is the right table",
+        )
+
+
+def _open_bytes(path: Path):
+    with open(path, "rb") as handle:
+        zipped = handle.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else open(path, "rb")
+
+
+def _read_csv(path: Path, wanted: list[str]) -> pl.DataFrame:
+    try:
+        return pl.read_csv(
+            path, columns=wanted, infer_schema=False, null_values=[""]
+        ).select(wanted)
+    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        raise broken(path, error) from None
+
+
+def _read_parquet(path: Path, wanted: list[str]) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(path, columns=wanted)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise broken(path, error) from None
+    if "icd_code" in wanted and frame.schema["icd_code"].is_numeric():
+        raise UserError(
+            found=f"the column icd_code of {path} stored as a number",
+            expected="text (leading zeros and letters belong to the code)",
+            do="write the Parquet file again with icd_code read as text",
+        )
+    text = frame.with_columns(pl.all().cast(pl.String))
+    return text.with_columns(pl.all().replace("", None))
+
+
+def broken(path: Path, error: Exception) -> UserError:
+    """Find out why a file could not be read and say it in one sentence.
+
+    The library's own message is not passed on: it may quote a row, and rows may
+    hold note text.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        what = f"the empty file {path}"
+    elif path.name.endswith(".gz"):
+        what = _broken_gzip(path) or _not_utf8(path)
+    else:
+        what = _not_utf8(path)
+    return UserError(
+        found=what or f"{path}, which does not parse ({type(error).__name__})",
+        expected="a complete UTF-8 CSV, CSV.GZ or Parquet file",
+        do="download the file again and compare its SHA256 with the publisher's list",
+    )
+
+
+def _broken_gzip(path: Path) -> str | None:
+    size = 0
+    try:
+        with gzip.open(path, "rb") as handle:
+            while chunk := handle.read(1 << 22):
+                size += len(chunk)
+    except EOFError:
+        return f"{path}, a gzip file that ends early (after {size:,} bytes of text)"
+    except (OSError, zlib.error):
+        return f"{path}, which is not a valid gzip file"
+    return None
+
+
+def _not_utf8(path: Path) -> str | None:
+    if is_parquet(path):
+        return f"{path}, which is not a valid Parquet file"
+    with _open_bytes(path) as handle:
+        for number, line in enumerate(handle, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return f"{path}, whose line {number} is not UTF-8"
+    return None

@@ -1,0 +1,1 @@
+"""The synthetic corpus: patients, codes, findings and text from one model."""

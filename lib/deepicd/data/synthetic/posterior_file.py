@@ -1,0 +1,100 @@
+"""The best possible answers: `oracle.parquet`, one row per usable summary."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepicd.data.synthetic.model import Model
+
+TOP = 5
+ROWS = 10_000  # rows of one row group
+LEVELS = ("chapter", "block", "category")
+_FINE = 2.0**40
+
+
+def best_codes(probability: np.ndarray, top: int = TOP) -> np.ndarray:
+    """Give the columns of the most probable codes, best first.
+
+    Ties go to the first code: whole numbers without ties are sorted, so that the
+    order is the same on every platform.
+
+    Examples
+    --------
+    >>> best_codes(np.array([[0.2, 0.5, 0.2, 0.1]]), 3).tolist()
+    [[1, 0, 2]]
+    """
+    count = probability.shape[1]
+    key = np.floor(probability * _FINE).astype(np.int64) * count
+    key += np.arange(count - 1, -1, -1)
+    top = min(top, count)
+    found = np.argpartition(-key, top - 1, axis=1)[:, :top]
+    order = np.argsort(-np.take_along_axis(key, found, axis=1), axis=1)
+    return np.take_along_axis(found, order, axis=1)
+
+
+def level_shares(model: Model, probability: np.ndarray, level: str):
+    """Add up the probabilities within a level; gives the names and the sums.
+
+    Entries are sorted by code, so the codes of a chapter, block or category stand
+    side by side.
+    """
+    names = np.array([getattr(entry, level) for entry in model.knowledge.entries])
+    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
+    return names[starts], np.add.reduceat(probability, starts, axis=1)
+
+
+def answers_of(model: Model, ids: list[str], code, probability) -> pa.Table:
+    """The oracle's answers: best at each level, and the most probable codes."""
+    codes = np.array(model.codes)
+    best = best_codes(probability)
+    rounded = np.round(probability, 6)
+    rows = np.arange(len(ids))
+    columns = {
+        "note_id": ids,
+        "icd_code": codes[code],
+        "p_gold": rounded[rows, code],
+    }
+    for level in LEVELS:
+        names, share = level_shares(model, probability, level)
+        columns[level] = names[share.argmax(axis=1)]
+        columns[f"p_{level}"] = np.round(share.max(axis=1), 6)
+    columns["full"], columns["p_full"] = codes[best[:, 0]], rounded[rows, best[:, 0]]
+    ends = np.arange(len(ids) + 1) * best.shape[1]
+    for name, values in (
+        ("top_codes", codes[best]),
+        ("top_probabilities", np.take_along_axis(rounded, best, axis=1)),
+    ):
+        columns[name] = pa.ListArray.from_arrays(
+            pa.array(ends, pa.int32()), pa.array(values.ravel())
+        )
+    return pa.table(columns)
+
+
+class OracleWriter:
+    """Append the answers of each chunk to `oracle.parquet`."""
+
+    def __init__(self, folder: Path):
+        self.path, self.file, self.waiting = folder / "oracle.parquet", None, []
+
+    def __enter__(self):
+        return self
+
+    def add(self, answers: pa.Table) -> None:
+        self.waiting.append(answers)
+        if sum(map(len, self.waiting)) >= ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self.waiting:
+            return
+        if self.file is None:
+            self.file = pq.ParquetWriter(self.path, self.waiting[0].schema)
+        self.file.write_table(pa.concat_tables(self.waiting))
+        self.waiting = []
+
+    def __exit__(self, *_):
+        self._flush()
+        if self.file is not None:
+            self.file.close()

@@ -1,0 +1,192 @@
+"""Run the baselines: settings chosen on validation alone, every one recorded."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from deepicd.common.errors import UserError
+from deepicd.evaluation.baselines import counting_words
+from deepicd.evaluation.baselines.embeddings import frozen_embeddings
+from deepicd.evaluation.baselines.encoder import fine_tuned_encoder
+from deepicd.evaluation.baselines.material import Material, splits
+from deepicd.evaluation.metrics import evaluate
+
+SYSTEMS = {
+    "prior": counting_words.prior,
+    "nearest_case": counting_words.nearest_case,
+    "tfidf_lr": counting_words.logistic_regression,
+    "embed_mlp": frozen_embeddings,
+    "encoder": fine_tuned_encoder,
+}
+CHOSEN_BY = "macro_f1_full"
+PREDICTION_COLUMNS = [
+    "system",
+    "seed",
+    "note_id",
+    "split",
+    "sample",
+    "completion",
+    "code",
+    "well_formed",
+    "in_catalogue",
+]
+
+
+def run_baselines(
+    admissions: pd.DataFrame,
+    tree,
+    seed: int = 0,
+    systems: Sequence[str] = tuple(SYSTEMS),
+    *,
+    strengths: Sequence[float] = (10.0, 100.0, 300.0),
+    neighbours: Sequence[int] = (1, 5, 15),
+    max_features: int = 10_000,
+    max_iter: int = 60,
+    encoder: str = "scratch",
+    encoder_shape: Sequence[int] = (96, 1),
+    encoder_heads: Sequence[str] = ("label_attention",),
+    encoder_losses: Sequence[str] = ("cross_entropy",),
+    encoder_epochs: int = 6,
+    encoder_learning_rate: float = 2e-3,
+    encoder_length: int = 512,
+    embedder: str = "svd",
+    report: Callable[[int, int, str], None] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fit the baselines on train, choose settings on validation, answer val and test.
+
+    Parameters
+    ----------
+    admissions : pandas.DataFrame
+        Columns note_id, note, icd_code, split (train, val, test).
+    tree : deepicd.icd.IcdTree
+    seed : int
+        Of the networks' weights and order of notes; the others are deterministic.
+    systems : sequence of str
+        Of `SYSTEMS`.
+    strengths : sequence of float
+        Inverse regularisation C of the logistic regression to try.
+    neighbours : sequence of int
+        Numbers of similar notes to try.
+    max_features, max_iter : int
+        Word n-grams kept; L-BFGS iterations.
+    encoder : str
+        "scratch" for a small network made here, else a hub name or folder.
+    encoder_shape : two ints
+        Width and layers of the network made here.
+    encoder_heads, encoder_losses : sequences of str
+        Of mean, label_attention, and of cross_entropy, ldam; all pairs are tried.
+    encoder_epochs, encoder_length : int
+        Passes over train, each judged on validation; tokens of a note that are read.
+    encoder_learning_rate : float
+        Peak; 2e-3 suits the small network, 3e-5 a pretrained one.
+    embedder : str
+        "svd" for truncated SVD of TF-IDF, else a hub name or folder whose hidden
+        states are averaged over the note.
+    report : callable, optional
+        Called with settings done, systems done and all, and what is at work.
+
+    Returns
+    -------
+    predictions : pandas.DataFrame
+        One row per system and note of val and test, columns as in
+        `PREDICTION_COLUMNS`.
+    search : pandas.DataFrame
+        One row per setting tried: system, setting, validation scores, seconds,
+        chosen.
+
+    Raises
+    ------
+    UserError
+        Where a split is empty, a system, head or loss is unknown, or there is no
+        such encoder.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> notes = pd.DataFrame({
+    ...     "note_id": list("abcd"), "split": ["train", "train", "val", "test"],
+    ...     "note": ["crushing chest pain", "fever and cough"] * 2,
+    ...     "icd_code": ["I21.9", "J18.9"] * 2})
+    >>> predictions, search = run_baselines(
+    ...     notes, load_tree(), systems=["prior", "nearest_case"], neighbours=[1])
+    >>> predictions.query("split == 'test'")[["system", "code"]].values.tolist()
+    [['prior', 'I21.9'], ['nearest_case', 'J18.9']]
+    """
+    unknown = sorted(set(systems) - set(SYSTEMS))
+    if unknown:
+        raise UserError(f"baselines {unknown}", ", ".join(SYSTEMS), "correct the list")
+    options = {
+        name: value
+        for name, value in locals().items()
+        if name not in ("admissions", "tree", "seed", "systems", "unknown")
+    }
+    material = Material(splits(admissions), seed, options)
+    predictions, search = [], []
+    for done, system in enumerate(systems):
+        if report:
+            report(done, len(systems), f"fitting {system}")
+        answers, tried = _tune(system, material, tree)
+        search += tried
+        predictions.append(_table(system, material, answers, tree))
+    return pd.concat(predictions, ignore_index=True), pd.DataFrame(search)
+
+
+def _tune(system: str, material: Material, tree):
+    """Answers for (val, test) of the setting that is best on val, and the record.
+
+    A trial is drawn, answered on val, and answers the test split only where it is
+    the best so far: a network goes on training from there.
+    """
+    best, kept, record, place = -1.0, None, [], 0
+    start = time.perf_counter()
+    for setting, answer in SYSTEMS[system](material):
+        validated = answer(1)
+        scores = _validation_scores(material.parts[1]["icd_code"], validated, tree)
+        if scores[CHOSEN_BY] > best:
+            best, place = scores[CHOSEN_BY], len(record)
+            kept = [validated, answer(2)]
+        record.append(
+            {
+                "system": system,
+                "setting": setting,
+                **scores,
+                "seconds": round(time.perf_counter() - start, 2),
+                "chosen": False,
+            }
+        )
+        start = time.perf_counter()
+    record[place]["chosen"] = True
+    return kept, record
+
+
+def _validation_scores(gold, answers, tree) -> dict[str, float]:
+    table = evaluate(
+        gold,
+        answers,
+        ("chapter", "category", "full"),
+        tree,
+        n_boot=0,
+        metrics=("accuracy", "macro_f1"),
+    )
+    return {f"{row.metric}_{row.level}": row.value for row in table.itertuples()}
+
+
+def _table(system: str, material: Material, answers, tree) -> pd.DataFrame:
+    notes = pd.concat(material.parts[1:], ignore_index=True)
+    codes = [tree.normalise(code) for code in np.concatenate(answers)]
+    table = pd.DataFrame(
+        {
+            "system": system,
+            "seed": material.seed,
+            "note_id": notes["note_id"],
+            "split": notes["split"],
+            "sample": 0,
+            "completion": "",
+            "code": codes,
+            "well_formed": True,
+            "in_catalogue": [code is not None for code in codes],
+        }
+    )
+    return table[PREDICTION_COLUMNS]

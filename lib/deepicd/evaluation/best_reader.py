@@ -1,0 +1,117 @@
+"""The best possible reader, where the corpus knows the probability of every code."""
+
+import pandas as pd
+
+from deepicd.evaluation.intervals import paired_bootstrap
+from deepicd.evaluation.metrics import evaluate
+from deepicd.evaluation.systems import OVERALL, Cases
+from deepicd.icd.tree import LEVELS
+
+
+def answers_at(cases: Cases, oracle: pd.DataFrame, level: str, tree) -> list:
+    """A code of the most probable label of each note at a level, or None.
+
+    The most probable chapter need not be that of the most probable code.
+    """
+    best = oracle.set_index("note_id").reindex(cases.notes["note_id"])
+    known = sorted({*cases.gold, *best["full"].dropna()})
+    speaks = {tree.at(code, level): code for code in known}
+    return [speaks.get(label) for label in best[level]]
+
+
+def oracle_metrics(
+    cases: Cases, oracle: pd.DataFrame, tree, n_boot: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Scores of the best possible answer, where the corpus knows it.
+
+    Parameters
+    ----------
+    oracle : pandas.DataFrame
+        Columns note_id, chapter, block, category, full: the most probable label of
+        each note at each level, given everything the note says.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of system "oracle", columns as of `tables.metrics_table`. At each level
+        the label of that level is scored, not the roll-up of the full code.
+    """
+    tables = []
+    for level in LEVELS:
+        answers = answers_at(cases, oracle, level, tree)
+        table = evaluate(
+            cases.gold, answers, [level], tree, cases.patients, None, n_boot, seed
+        )
+        tables.append(table[table["level"] == level])
+    table = pd.concat(tables).assign(system="oracle", seed="-", stratum=OVERALL)
+    return table[
+        [
+            "system",
+            "seed",
+            "level",
+            "stratum",
+            "metric",
+            "value",
+            "low",
+            "high",
+            "n",
+            "label_set",
+        ]
+    ].reset_index(drop=True)
+
+
+def oracle_gap(
+    cases: Cases,
+    oracle: pd.DataFrame,
+    tree,
+    n: int = 1000,
+    seed: int = 0,
+    levels=("chapter", "category", "full"),
+) -> pd.DataFrame:
+    """Accuracy of the oracle minus that of each system, on the same resamples.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns system, level, value, low, high, n, patients, resamples.
+    """
+    rows = []
+    for level in levels:
+        best = answers_at(cases, oracle, level, tree)
+        for system in cases.answers:
+            one = paired_bootstrap(
+                cases.gold,
+                best,
+                cases.seeds(system),
+                cases.patients,
+                level,
+                n,
+                seed,
+                "accuracy",
+                tree,
+            )
+            rows.append(
+                (
+                    system,
+                    level,
+                    one.value,
+                    one.low,
+                    one.high,
+                    one.n,
+                    one.groups,
+                    one.resamples,
+                )
+            )
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "system",
+            "level",
+            "value",
+            "low",
+            "high",
+            "n",
+            "patients",
+            "resamples",
+        ],
+    )

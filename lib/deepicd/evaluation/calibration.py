@@ -1,0 +1,220 @@
+"""Scores and calibration of several samples a note."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from deepicd.evaluation.abstaining import (
+    KEYS,
+    SHOWN,
+    drawn_samples,
+    judged,
+    patients_of,
+    percentiles,
+)
+from deepicd.evaluation.counts import ratios, roll_up
+from deepicd.evaluation.intervals import bootstrap, group_numbers, interval_of
+
+BINS = 10
+
+
+def reliability(
+    samples: pd.DataFrame,
+    admissions: pd.DataFrame,
+    tree,
+    levels: Sequence[str] = SHOWN,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How often the majority answer is right where so many samples agree.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns system, level, agreement (mean of the bin), value (share right),
+        low, high, n; one row a bin of width 0.1, pooled over seeds.
+    """
+    columns = ["system", "level", "agreement", "value", "low", "high", "n"]
+    drawn, rows = drawn_samples(samples), []
+    for level in levels if len(drawn) else ():
+        table = judged(drawn, admissions, level, tree)
+        for (system, _), part in table.groupby(
+            ["system", _bins(table["agreement"])], sort=True
+        ):
+            found = _mean(part["right"], part["patient"], n_boot, seed)
+            rows.append(
+                (
+                    system,
+                    level,
+                    part["agreement"].mean(),
+                    found.value,
+                    found.low,
+                    found.high,
+                    len(part),
+                )
+            )
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _bins(agreement) -> np.ndarray:
+    return np.minimum((np.asarray(agreement) * BINS + 1e-9).astype(int), BINS - 1)
+
+
+def expected_calibration_error(
+    agreement: Sequence[float], right: Sequence[bool]
+) -> float:
+    """Mean gap between confidence and accuracy over ten bins (Naeini et al. 2015).
+
+    Examples
+    --------
+    >>> round(expected_calibration_error([0.8] * 5 + [0.2] * 5, [1] * 5 + [0] * 5), 3)
+    0.2
+    """
+    agreement, right = np.asarray(agreement, float), np.asarray(right, float)
+    gaps = np.bincount(_bins(agreement), right - agreement, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def sample_scores(
+    samples: pd.DataFrame,
+    admissions: pd.DataFrame,
+    tree,
+    levels: Sequence[str] = SHOWN,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Scores that need several samples, with 95 % intervals over patients.
+
+    `one_sample`: a drawn sample is right, on average. `pass_at_k`: at least one of
+    the k samples is. `majority`: the label that most samples give is. `ece`: mean
+    gap between agreement and accuracy.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns system, level, metric, value, low, high, n, samples.
+    """
+    columns = ["system", "level", "metric", "value", "low", "high", "n", "samples"]
+    drawn, rows = drawn_samples(samples), []
+    notes = admissions.set_index("note_id")
+    for level in levels if len(drawn) else ():
+        own = _with_right(drawn, notes, level, tree)
+        passed = own.groupby(KEYS, sort=False)["right"].agg(["mean", "max", "size"])
+        table = judged(drawn, admissions, level, tree).merge(passed, on=KEYS)
+        for system, part in table.groupby("system", sort=False):
+            k = int(part["size"].max())
+            found = {
+                name: _mean(part[column], part["patient"], n_boot, seed)
+                for name, column in (
+                    ("one_sample", "mean"),
+                    ("pass_at_k", "max"),
+                    ("majority", "right"),
+                )
+            }
+            rows += [
+                (system, level, name, x.value, x.low, x.high, len(part), k)
+                for name, x in found.items()
+            ]
+            rows.append((system, level, "ece", *_ece(part, n_boot, seed), len(part), k))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def sample_differences(
+    samples: pd.DataFrame,
+    admissions: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    tree,
+    levels: Sequence[str] = SHOWN,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How much oftener a drawn answer of a is right than one of b, note by note.
+
+    A greedy answer hides what training does to the rest of the distribution: a
+    policy that is sure of itself answers alike with and without a temperature.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        Predictions; rows with sample 0 (greedy) are left out.
+    pairs : sequence of (str, str)
+        Systems a and b; pairs without drawn answers on both sides are left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns a, b, level, metric (one_sample), value, low, high, n, patients,
+        resamples; 95 % intervals over patients, samples and seeds averaged.
+    """
+    columns = [
+        "a",
+        "b",
+        "level",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "n",
+        "patients",
+        "resamples",
+    ]
+    drawn, rows = drawn_samples(samples), []
+    notes = admissions.set_index("note_id")
+    known = set(drawn["system"])
+    for level in levels:
+        right = _with_right(drawn, notes, level, tree)
+        share = right.pivot_table(index="note_id", columns="system", values="right")
+        for a, b in pairs:
+            if not {a, b} <= known:
+                continue
+            gap = (share[a] - share[b]).dropna()
+            patients = patients_of(gap.index, notes)
+            found = _mean(gap, patients, n_boot, seed, bounds=(-1.0, 1.0))
+            rows.append(
+                (
+                    a,
+                    b,
+                    level,
+                    "one_sample",
+                    found.value,
+                    found.low,
+                    found.high,
+                    len(gap),
+                    found.groups,
+                    n_boot,
+                )
+            )
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _with_right(drawn: pd.DataFrame, notes: pd.DataFrame, level: str, tree):
+    """Each drawn answer with whether it is right at a level."""
+    truth = roll_up(notes["icd_code"].reindex(drawn["note_id"]), level, tree)
+    return drawn.assign(right=roll_up(drawn["code"], level, tree) == truth)
+
+
+def _mean(values, patients, n_boot: int, seed: int, bounds=(0.0, 1.0)):
+    values, groups = np.asarray(values, float), group_numbers(patients, len(values))
+    counts = ratios({"mean": (values, np.ones(len(values)))}, groups)
+    points, draws, shifts = bootstrap([counts], ["mean"], n_boot, seed)
+    return interval_of(
+        points[0, 0],
+        draws[0, 0],
+        shifts[0, 0],
+        len(values),
+        int(groups.max()) + 1,
+        bounds,
+    )
+
+
+def _ece(part: pd.DataFrame, n_boot: int, seed: int) -> tuple[float, float, float]:
+    """ECE with the percentiles of its bootstrap; it is biased upwards by noise."""
+    return percentiles(
+        part,
+        _bins(part["agreement"]),
+        [part["right"] - part["agreement"], np.ones(len(part))],
+        n_boot,
+        seed,
+        lambda gaps, cases: np.abs(gaps).sum(0) / cases.sum(0),
+    )

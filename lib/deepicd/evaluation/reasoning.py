@@ -1,0 +1,157 @@
+"""Scores of the reasoning itself: is its evidence in the note, is it any use?"""
+
+import numpy as np
+import pandas as pd
+
+from deepicd.evaluation.counts import ratios
+from deepicd.evaluation.intervals import bootstrap, group_numbers, interval_of
+from deepicd.tasks import quotes as reading
+from deepicd.tasks.prompts import read_thought
+from deepicd.traces.corpus_checks import recovery_ranks
+
+METRICS = ("words", "quotes", "evidence_found", "all_found", "recovered")
+
+
+def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.DataFrame:
+    """Measure the reasoning of each completion.
+
+    Parameters
+    ----------
+    completions : pandas.DataFrame
+        Columns note_id, completion.
+    admissions : pandas.DataFrame
+        Columns note_id, note, icd_code, and subject_id where there are patients.
+    tree : deepicd.icd.IcdTree
+
+    Returns
+    -------
+    pandas.DataFrame
+        Same rows; columns note_id, patient, words, quotes, found (quotes that stand
+        in the note), recovered (1 where a reader who sees nothing but the reasoning,
+        conclusion and codes removed, puts the ANSWERED code among its first three;
+        nan where the reader cannot know the code or there is no answer).
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> notes = pd.DataFrame({"note_id": ["a"], "note": ["Crushing chest pain."],
+    ...                       "icd_code": ["I21.9"]})
+    >>> said = '<think>"Chest pain" and "fever".</think><diagnosis>I21.9</diagnosis>'
+    >>> table = describe(pd.DataFrame({"note_id": ["a"], "completion": [said],
+    ...                                "code": ["I21.9"]}), notes, load_tree())
+    >>> table[["words", "quotes", "found"]].values.tolist()
+    [[4, 2, 1]]
+    """
+    notes = admissions.set_index("note_id")
+    texts = notes["note"].reindex(completions["note_id"]).tolist()
+    thoughts = [read_thought(text) for text in completions["completion"]]
+    quoted = [[q.text for q in reading.quotes(thought)] for thought in thoughts]
+    found = [
+        sum(reading.stands_in(q, note) for q in quotes)
+        for quotes, note in zip(quoted, texts, strict=True)
+    ]
+    patients = (
+        notes["subject_id"]
+        if "subject_id" in notes
+        else pd.Series(notes.index, notes.index)
+    )
+    return pd.DataFrame(
+        {
+            "note_id": completions["note_id"].to_numpy(),
+            "patient": patients.reindex(completions["note_id"]).to_numpy(),
+            "words": [len(reading.words(thought)) for thought in thoughts],
+            "quotes": [len(quotes) for quotes in quoted],
+            "found": found,
+            "recovered": _recovered(thoughts, completions["code"], tree),
+        }
+    )
+
+
+def _recovered(thoughts: list[str], codes, tree, first: int = 3) -> np.ndarray:
+    """Whether the answer can be told from the reasoning without its conclusion."""
+    known = [
+        i
+        for i, (thought, code) in enumerate(zip(thoughts, codes, strict=True))
+        if thought and isinstance(code, str)
+    ]
+    values = np.full(len(thoughts), np.nan)
+    if known:
+        ranks = np.array(
+            recovery_ranks(
+                [thoughts[i] for i in known], [list(codes)[i] for i in known], tree
+            )
+        )
+        values[known] = np.where(np.isnan(ranks), np.nan, ranks <= first)
+    return values
+
+
+def reasoning_table(
+    predictions: pd.DataFrame,
+    admissions: pd.DataFrame,
+    tree,
+    n_boot: int = 1000,
+    seed: int = 0,
+    split: str = "test",
+) -> pd.DataFrame:
+    """Scores of every system's greedy reasoning, with 95 % intervals over patients.
+
+    words, quotes: mean of each. evidence_found: share of all quotes that stand in
+    the note. all_found: share of notes with a quote and none invented. recovered:
+    share of answers that the reasoning alone gives away (of those that can be told).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns system, metric, value, low, high, n (notes behind the value: those
+        with a quote for evidence_found, those that can be told for recovered);
+        systems that write no reasoning are left out.
+    """
+    rows = []
+    greedy = predictions[(predictions["sample"] == 0) & (predictions["split"] == split)]
+    for system, part in greedy.groupby("system", sort=False):
+        table = describe(part, admissions, tree)
+        if not table["words"].any():
+            continue
+        groups = group_numbers(table["patient"], len(table))
+        counts = ratios(_parts(table), groups)
+        points, draws, shifts = bootstrap([counts], METRICS, n_boot, seed)
+        behind = {
+            "evidence_found": int((table["quotes"] > 0).sum()),
+            "recovered": int(table["recovered"].notna().sum()),
+        }
+        for j, metric in enumerate(METRICS):
+            one = interval_of(
+                points[0, j],
+                draws[0, j],
+                shifts[0, j],
+                len(table),
+                int(groups.max()) + 1,
+                (0.0, _most(metric)),
+            )
+            rows.append(
+                (
+                    system,
+                    metric,
+                    one.value,
+                    one.low,
+                    one.high,
+                    behind.get(metric, len(table)),
+                )
+            )
+    return pd.DataFrame(rows, columns=["system", "metric", "value", "low", "high", "n"])
+
+
+def _most(metric: str) -> float:
+    return np.inf if metric in ("words", "quotes") else 1.0
+
+
+def _parts(table: pd.DataFrame) -> dict:
+    one, known = np.ones(len(table)), table["recovered"].notna()
+    whole = (table["quotes"] > 0) & (table["found"] == table["quotes"])
+    return {
+        "words": (table["words"], one),
+        "quotes": (table["quotes"], one),
+        "evidence_found": (table["found"], table["quotes"]),
+        "all_found": (whole, one),
+        "recovered": (table["recovered"].fillna(0), known),
+    }

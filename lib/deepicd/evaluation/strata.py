@@ -1,0 +1,183 @@
+"""Scores in parts of the test split: strata, subgroups, note length, single codes."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from deepicd.evaluation.counts import label_set_of, roll_up, tally
+from deepicd.evaluation.systems import Cases, metrics_table
+
+AGES = ("≤44", "45–64", "65–79", "≥80")
+SHOWN = ("chapter", "category", "full")
+
+
+def frequency_band(
+    codes: Sequence[str], train_codes: Sequence[str], rare: int = 10, frequent: int = 50
+) -> np.ndarray:
+    """Band of each code by its notes in training: tail < rare ≤ body < frequent ≤ head.
+
+    >>> frequency_band(["I10", "J18.9"], ["I10"] * 12, rare=10, frequent=50).tolist()
+    ['body (10–49)', 'tail (<10)']
+    """
+    counts = pd.Series(list(codes)).map(pd.Series(list(train_codes)).value_counts())
+    counts = counts.fillna(0).to_numpy()
+    names = [f"tail (<{rare})", f"body ({rare}–{frequent - 1})", f"head (≥{frequent})"]
+    return np.array(names)[np.digitize(counts, [rare, frequent])]
+
+
+def strata_of(
+    notes: pd.DataFrame, train_codes: Sequence[str], minimum: int = 30, tree=None
+) -> dict[str, np.ndarray]:
+    """Masks of strata and subgroups that hold at least `minimum` notes.
+
+    Parameters
+    ----------
+    notes : pandas.DataFrame
+        Evaluated admissions; columns sex, age, race, insurance, language and
+        admission_type are used where they are there.
+    train_codes : sequence of str
+        Codes of the training notes.
+    minimum : int
+        Smaller strata say nothing and may identify patients.
+    tree : deepicd.icd.IcdTree, optional
+        With it, every chapter of the gold codes is a stratum too.
+
+    Returns
+    -------
+    dict of "kind: value" to boolean array
+    """
+    kinds = {"frequency": frequency_band(notes["icd_code"], train_codes)}
+    if "note" in notes:
+        words = notes["note"].str.count(r"\S+")
+        kinds["note length"] = _thirds(words, "words")
+    if "age" in notes:
+        age = pd.to_numeric(notes["age"], errors="coerce")
+        kinds["age"] = pd.cut(age, [-1, 44, 64, 79, 200], labels=AGES).astype(object)
+    for kind in ("sex", "race", "insurance", "language", "admission_type"):
+        if kind in notes:
+            kinds[kind.replace("_", " ")] = notes[kind]
+    if tree is not None:
+        kinds["chapter"] = roll_up(notes["icd_code"], "chapter", tree)
+    masks = {}
+    for kind, values in kinds.items():
+        values = pd.Series(np.asarray(values, dtype=object)).replace("", None)
+        sizes = values.value_counts()
+        names = sizes[sizes >= minimum].index
+        names = sorted(names, key=_place)
+        if len(names) > 1:
+            masks |= {f"{kind}: {n}": (values == n).to_numpy() for n in names}
+    return masks
+
+
+def _place(name) -> tuple[int, str]:
+    """Order of strata: by size where the name says one, else by name."""
+    order = ("head", "body", "tail", "short", "medium", "long", *AGES)
+    first = str(name).split(" ")[0]
+    place = order.index(first) if first in order else len(order)
+    return place, first.zfill(3) if first.isdigit() else str(name)
+
+
+def _thirds(values: pd.Series, unit: str) -> np.ndarray:
+    low, high = np.quantile(values, [1 / 3, 2 / 3])
+    names = [
+        f"short (<{low:.0f} {unit})",
+        f"medium ({low:.0f}–{high:.0f})",
+        f"long (>{high:.0f})",
+    ]
+    return np.array(names)[np.digitize(values, [low, np.nextafter(high, np.inf)])]
+
+
+def strata_table(
+    cases: Cases,
+    train_codes: Sequence[str],
+    tree,
+    n_boot: int = 500,
+    seed: int = 0,
+    minimum: int = 30,
+    systems=None,
+) -> pd.DataFrame:
+    """Accuracy and macro F1 of every system in every stratum, chapters included."""
+    cases = _only(cases, systems)
+    make = partial(
+        metrics_table,
+        tree=tree,
+        n_boot=n_boot,
+        seed=seed,
+        levels=("chapter", "category", "full"),
+        metrics=("accuracy", "macro_f1"),
+    )
+    masks = strata_of(cases.notes, train_codes, minimum, tree)
+    tables = [make(cases.where(mask), stratum=name) for name, mask in masks.items()]
+    return pd.concat(tables, ignore_index=True) if tables else make(cases).head(0)
+
+
+def _only(cases: Cases, systems) -> Cases:
+    if systems is None:
+        return cases
+    return Cases(
+        cases.notes,
+        *(
+            {s: part[s] for s in systems if s in part}
+            for part in (cases.answers, cases.well_formed)
+        ),
+    )
+
+
+def length_table(
+    cases: Cases, tree, groups: int = 5, n_boot: int = 500, seed: int = 0, systems=None
+) -> pd.DataFrame:
+    """Accuracy in groups of equally many notes, from the shortest to the longest.
+
+    Columns as of `tables.metrics_table`, and words: the mean length of the group.
+    """
+    cases = _only(cases, systems)
+    words = cases.notes["note"].str.count(r"\S+")
+    places = pd.qcut(words.rank(method="first"), min(groups, len(words)), labels=False)
+    tables = []
+    for place in sorted(set(places)):
+        own = (places == place).to_numpy()
+        table = metrics_table(
+            cases.where(own),
+            tree,
+            n_boot,
+            seed,
+            f"note length: group {place + 1}",
+            SHOWN,
+            ("accuracy",),
+        )
+        tables.append(table.assign(words=words[own].mean()))
+    return pd.concat(tables, ignore_index=True)
+
+
+def frequency_table(cases: Cases, train_codes: Sequence[str], tree) -> pd.DataFrame:
+    """F1 of each full code beside its training notes: one row a system and code."""
+    labels = label_set_of(cases.gold, "full", tree)
+    gold, n = roll_up(cases.gold, "full", tree), len(labels)
+    train_n = pd.Series(list(train_codes)).value_counts().reindex(labels).fillna(0)
+    rows = []
+    for system in cases.answers:
+        sums = sum(
+            tally(
+                gold,
+                roll_up(codes, "full", tree),
+                labels,
+                np.zeros(len(gold), dtype=int),
+            ).totals[:, 0]
+            for codes in cases.seeds(system)
+        )
+        f1 = 2 * sums[:n] / (sums[n : 2 * n] + sums[2 * n : 3 * n])
+        seeds = len(cases.seeds(system))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "system": system,
+                    "code": labels,
+                    "train_n": train_n.to_numpy(int),
+                    "test_n": (sums[2 * n : 3 * n] / seeds).astype(int),
+                    "f1": f1,
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)

@@ -1,0 +1,1 @@
+"""What runs the rest: notebooks, grids, benchmarks, the reference."""

@@ -1,0 +1,113 @@
+"""What all runs of a study share: notes, traces, the model of notebook 04."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.errors import UserError
+from deepicd.common.files import read_json
+from deepicd.icd.load import load_tree
+from deepicd.study.runner.fingerprint import digest
+from deepicd.study.runner.graph import ABLATIONS, DISTILL, EXTRACT, SFT
+from deepicd.study.runner.run_folder import open_run
+from deepicd.training import encoding
+
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Material:
+    """Files of a run folder, read once.
+
+    Attributes
+    ----------
+    folder : Path
+        Where runs are kept.
+    model : str
+        Folder of the model of notebook 04; its tokenizer is that of every run.
+    taught : dict
+        ``arguments.json`` of notebook 04.
+    """
+
+    folder: Path
+    admissions: pd.DataFrame
+    traces: pd.DataFrame
+    model: str
+    taught: dict
+    tree: object
+    answers: pd.DataFrame
+    hashes: dict = field(default_factory=dict)
+
+    def examples(self, share: float = 1.0) -> pd.DataFrame:
+        """The first traces of notebook 04, this share of them."""
+        train = (self.admissions["split"] == "train").sum()
+        used = min(self.taught["sft_ranks"] / train, 1.0)
+        found, _ = encoding.training_examples(self.admissions, self.traces, used)
+        return found.head(max(round(share * len(found)), 2))
+
+    def new_notes(self) -> pd.DataFrame:
+        """Notes for reinforcement learning: the same for every number of traces."""
+        from deepicd.training.grpo.grpo import training_notes
+
+        return training_notes(self.admissions, "new", self.taught["sft_ranks"])
+
+    def test(self, notes: int = 0) -> pd.DataFrame:
+        """The first test notes, or all."""
+        found = self.admissions[self.admissions["split"] == "test"]
+        return found.head(notes) if notes else found
+
+
+@lru_cache(maxsize=2)
+def load_material(run_dir: str) -> Material:
+    """Read what runs need from the folder of a run.
+
+    Raises
+    ------
+    UserError
+        Where an earlier notebook has not run.
+    """
+    run = open_run(run_dir, ABLATIONS)
+    admissions = pd.read_parquet(run.path(EXTRACT, "admissions.parquet"))
+    traces = pd.read_parquet(run.path(DISTILL, "traces.parquet"))
+    catalogue = run.root / EXTRACT / "catalogue.json"
+    model, taught = run.path(SFT, "model"), read_json(run.path(SFT, "arguments.json"))
+    missing = {"max_length", "max_new_tokens", "sft_ranks"} - set(taught)
+    if missing:
+        raise UserError(
+            f"arguments.json of {SFT} without {', '.join(sorted(missing))}",
+            "a model trained by this version",
+            "./run_all.sh --from 04",
+        )
+    answers = pd.read_parquet(run.path(SFT, "predictions.parquet"))
+    hashes = {
+        "admissions": _frame_hash(admissions),
+        "traces": _frame_hash(traces[["note_id", "trace", "accepted"]]),
+        "model": _folder_hash(model, "*.safetensors"),
+        "tokenizer": _folder_hash(model, "tokenizer.json"),
+    }
+    return Material(
+        run.dir / RUNS,
+        admissions,
+        traces,
+        str(model),
+        taught,
+        load_tree(read_json(catalogue) if catalogue.exists() else None),
+        answers[answers["system"] == "sft"],
+        hashes,
+    )
+
+
+def _frame_hash(frame: pd.DataFrame) -> str:
+    rows = pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()
+    return hashlib.sha256(rows).hexdigest()
+
+
+def _folder_hash(folder: Path, pattern: str) -> str:
+    found = []
+    for file in sorted(folder.glob(pattern)):
+        with open(file, "rb") as stream:
+            found.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return digest(found)

@@ -1,0 +1,164 @@
+"""The reference run of the ablations: kept small, shown where nothing was run."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.errors import UserError
+from deepicd.common.files import read_json, write_csv, write_json, write_text
+from deepicd.study.ablations.comparison import law_table
+from deepicd.study.ablations.in_words import Answer
+from deepicd.study.ablations.kept_runs import DETAILS, REFERENCE, Kept
+from deepicd.study.ablations.study import run_table
+
+FOLDER, TABLE, MANIFEST = REFERENCE, "ablations.csv", "manifest.json"
+NONE = "No reference run is kept in outputs/reference/cpu."
+STRATA = "Accuracy in points by training frequency of the code; * excludes zero:"
+MARK = "REFERENCE RUN, not this one"
+
+
+def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
+    """Keep finished sections: runs with their answers, tables, text, figures.
+
+    Parameters
+    ----------
+    questions : sequence of Question
+        Those that were run are kept; other sections of the reference stay.
+    folder : path-like
+        Such as ``outputs/reference/cpu``, which `deepicd.study.reference` fills too.
+
+    Raises
+    ------
+    UserError
+        For private data, or when no section was run.
+    """
+    done = [q for q in questions if q.differences is not None]
+    if not done or done[0].study.private:
+        raise UserError(
+            "runs on private data" if done else "no section with finished runs",
+            "finished runs on public data for a reference that is handed on",
+            "make it from --data synthetic, with --ablation full",
+        )
+    folder, study = Path(folder), done[0].study
+    details = folder / DETAILS
+    kept = Kept(details)
+    kept.add([job for q in done for job in study.all_jobs(q.givens)])
+    table = run_table(kept.runs.values())
+    write_csv(_small(table), folder / TABLE)
+    for question in done:
+        _save_section(question, details)
+    run, before = Path(study.run_dir) / MANIFEST, details / MANIFEST
+    whole = read_json(run) if run.exists() else {}
+    sections = read_json(before)["sections"] if before.exists() else {}
+    sections |= {q.section.name: [q.section.scope, list(q.section.seeds)] for q in done}
+    said = {
+        k: whole.get(k)
+        for k in (
+            "profile",
+            "data",
+            "seed",
+            "set",
+            "model",
+            "device",
+            "git",
+            "versions",
+        )
+    }
+    said |= {
+        "runs": len(table),
+        "hours": round(table["seconds"].sum() / 3600, 2),
+        "sections": sections,
+    }
+    write_json(said, before)
+    return folder
+
+
+def _small(table: pd.DataFrame) -> pd.DataFrame:
+    numbers = table.select_dtypes("number").columns
+    return table.assign(
+        **{
+            name: table[name].astype(float).round(5)
+            for name in numbers
+            if name != "seed"
+        }
+    )
+
+
+def _save_section(question, details: Path) -> None:
+    from deepicd.views.in_words import wide_table
+
+    name = question.section.name
+    scores = wide_table(question.metrics)
+    write_csv(scores.reset_index(), details / f"{name}_scores.csv")
+    write_csv(question.differences.round(5), details / f"{name}_differences.csv")
+    if question.section.law:
+        write_csv(law_table(question.points).round(5), details / f"{name}_laws.csv")
+    answer = question.answer()
+    write_json(
+        {
+            "seeds": list(question.section.seeds),
+            "scope": question.section.scope,
+            "answer": asdict(answer),
+        },
+        details / f"{name}.json",
+    )
+    lines = [f"## {question.section.title}", "", question.section.question, ""]
+    lines += [_markdown(scores), "", answer.markdown(), ""]
+    strata = question.strata()
+    if len(strata):
+        lines += [STRATA, "", _markdown(strata.droplevel("section"))]
+    write_text("\n".join(lines) + "\n", details / f"{name}.md")
+    shutil.rmtree(details / "figures" / name, ignore_errors=True)
+    question.draw(details / "figures" / name)
+    for file in (details / "figures" / name).glob("*.pdf"):
+        file.unlink()  # PNG and CSV are enough to compare with
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown, index first."""
+    head = [table.index.name or "", *table.columns]
+    rows = [
+        [index, *values]
+        for index, values in zip(table.index, table.to_numpy().tolist(), strict=True)
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
+
+
+def scores(name: str) -> pd.DataFrame | None:
+    """Scores of a section in the reference run, if it is kept."""
+    file = FOLDER / DETAILS / f"{name}_scores.csv"
+    if not file.exists():
+        return None
+    table = pd.read_csv(file, index_col=0)
+    table.index.name = f"system ({MARK})"
+    return table
+
+
+def answer(name: str) -> list[tuple[str, Answer]]:
+    """Answer of a section in the reference run behind its mark; none if not kept."""
+    file = FOLDER / DETAILS / f"{name}.json"
+    if not file.exists():
+        return []
+    kept = read_json(file)
+    seeds = ", ".join(map(str, kept["seeds"]))
+    return [(f"{MARK} ({kept['scope']}, seeds {seeds}). ", Answer(**kept["answer"]))]
+
+
+def show_figures(name: str) -> None:
+    """Show the figures of a section of the reference run."""
+    found = sorted((FOLDER / DETAILS / "figures" / name).glob("*.png"))
+    if not found:
+        print(NONE)
+        return
+    from IPython import get_ipython
+
+    for file in found:
+        print(f"{MARK}: {file.name}")
+        if get_ipython() is not None:
+            from IPython.display import Image, display
+
+            display(Image(filename=str(file), width=770))

@@ -1,0 +1,109 @@
+"""Run a benchmark: `python -m deepicd.study.bench icd`, with `--json` for machines."""
+
+import argparse
+import importlib
+import inspect
+import json
+import pkgutil
+import sys
+import warnings
+
+import deepicd.study.bench
+from deepicd.common.errors import UserError
+from deepicd.study.bench.measure import Result
+
+
+def names() -> list[str]:
+    """Benchmarks that exist: modules of the package that can `run`.
+
+    Examples
+    --------
+    >>> {"icd", "rewards"} <= set(names())
+    True
+    """
+    modules = pkgutil.iter_modules(deepicd.study.bench.__path__)
+    found = (m.name for m in modules if m.name not in ("measure", "__main__"))
+    return sorted(found)
+
+
+def run(name: str, **options) -> list[Result]:
+    """Run one benchmark by name, with the options it knows.
+
+    Raises
+    ------
+    UserError
+        For a name that does not exist, and an option that the benchmark lacks.
+    """
+    if name not in names():
+        raise UserError(
+            found=f"benchmark {name!r}",
+            expected=", ".join(names()),
+            do="python -m deepicd.study.bench " + names()[0],
+        )
+    work = importlib.import_module(f"deepicd.study.bench.{name}").run
+    unknown = sorted(options.keys() - inspect.signature(work).parameters.keys())
+    if unknown:
+        raise UserError(
+            found=f"the option --{unknown[0]} for {name}",
+            expected="an option that this benchmark has",
+            do=f"python -m deepicd.study.bench {name}",
+        )
+    return work(**options)
+
+
+def table(results: list[Result]) -> str:
+    """Lay results out for a terminal.
+
+    Examples
+    --------
+    >>> print(table([Result("load", 20.04, "ms", goal=50.0)]))
+    load           20.04 ms  goal <= 50: met
+    """
+    width = max(len(result.name) for result in results) + 2
+    return "\n".join(_line(result, width) for result in results)
+
+
+def _line(result: Result, width: int) -> str:
+    text = f"{result.name:{width}}{_number(result.value):>14} {result.unit}"
+    if result.goal is None:
+        return text
+    sign = ">=" if result.at_least else "<="
+    verdict = "met" if result.met else "NOT met"
+    return f"{text}  goal {sign} {_number(result.goal)}: {verdict}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; 0 on success, 2 for a wrong name."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deepicd.study.bench", description=__doc__
+    )
+    parser.add_argument("name", nargs="?", help=", ".join(names()))
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--notes", type=int, help="extract: summaries in the file")
+    parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
+    parser.add_argument("--steps", type=int, help="filtering: of every SFT run")
+    given = parser.parse_args(arguments)
+    if given.name is None:
+        parser.print_help()
+        return 0
+    warnings.simplefilter("ignore")
+    try:
+        own = {k: v for k, v in vars(given).items() if k not in ("name", "json")}
+        asked = {k: v for k, v in own.items() if v is not None}
+        results = run(given.name, **asked)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if given.json:
+        print(json.dumps([result.to_dict() for result in results], indent=2))
+    else:
+        print(table(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Tools for benchmarks: best-of timings, fresh processes, memory."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepicd.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured number, and the goal it is held against.
+
+    Attributes
+    ----------
+    name, unit : str
+    value : float
+    goal : float or None
+        None where there is none.
+    at_least : bool
+        Whether more is better.
+
+    Examples
+    --------
+    >>> Result("load", 20.0, "ms", goal=50.0).met
+    True
+    """
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None = None
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None without a goal."""
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.at_least else self.value <= self.goal
+
+    def to_dict(self) -> dict:
+        """Fields and verdict, for JSON."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "unit": self.unit,
+            "goal": self.goal,
+            "met": self.met,
+        }
+
+
+def best_seconds(
+    work: Callable[[], object],
+    repeats: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Shortest of some timings: the least disturbed by other work on the machine.
+
+    Parameters
+    ----------
+    work : callable
+        What to time.
+    repeats : int
+    clock : callable
+        `time.process_time` counts the seconds of this process only, for work on
+        one core of a machine that others use too.
+
+    Examples
+    --------
+    >>> best_seconds(lambda: sum(range(10))) < 1.0
+    True
+    """
+    best = float("inf")
+    for _ in range(repeats):
+        begin = clock()
+        work()
+        best = min(best, clock() - begin)
+    return best
+
+
+_PROBE = """
+import json, sys, time
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+def memory():
+    try:
+        return resident()
+    except OSError:
+        import resource
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+sys.path[:0] = json.loads(sys.argv[1])
+before, begin = memory(), time.perf_counter()
+exec(sys.argv[2])
+took, after = time.perf_counter() - begin, memory()
+print(json.dumps({"seconds": took, "bytes": after - before}))
+"""
+
+
+def fresh_process(code: str, repeats: int = 3) -> dict[str, float]:
+    """Seconds and bytes that some code takes in a new interpreter (best of some).
+
+    Parameters
+    ----------
+    code : str
+        Statements; imports they cause are part of the time.
+    repeats : int
+
+    Returns
+    -------
+    dict
+        `seconds` and `bytes` (growth of the resident memory).
+
+    Examples
+    --------
+    >>> sorted(fresh_process("x = 1", repeats=1))
+    ['bytes', 'seconds']
+    """
+    library = str(Path(__file__).parents[3])
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        _PROBE,
+        json.dumps([library]),
+        code,
+    ]
+    runs = []
+    for _ in range(repeats):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UserError(
+                found="a benchmark process that failed",
+                expected="the pinned requirements to be installed",
+                do="./run_all.sh test",
+            )
+        runs.append(json.loads(done.stdout))
+    return {key: min(run[key] for run in runs) for key in ("seconds", "bytes")}
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in bytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

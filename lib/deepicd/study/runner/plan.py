@@ -1,0 +1,202 @@
+"""From the command line to what will run: profile, data, folder, parameters."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import deepicd
+from deepicd.common.errors import UserError
+from deepicd.common.parameters import Parameter, notebook_parameters
+from deepicd.data.privacy import PRIVATE_FOLDER, PRIVATE_SOURCES
+from deepicd.study.runner.device import Device, find_device
+from deepicd.study.runner.graph import STAGES, Stage, select
+from deepicd.study.runner.profiles import Profile, load_profile, resolve
+from deepicd.study.runner.stamps import Sources
+
+PACKAGE = Path(deepicd.__file__).resolve().parent
+ROOT = PACKAGE.parents[1]
+DATA = ("synthetic", "eicu", "mimic", "table")
+GPU_PROFILES = ("gpu", "paper")
+DATA_NAMES = ("source", "data")  # how a notebook may call the data parameter
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line."""
+
+    profile: str | None = None
+    data: str = "synthetic"
+    data_dir: str | None = None
+    seed: int = 0
+    start: str | None = None
+    only: tuple[str, ...] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
+    force: bool = False
+    dry_run: bool = False
+    outputs: Path = ROOT / "outputs"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything decided before the first notebook runs."""
+
+    options: Options
+    profile: Profile
+    device: Device
+    why_profile: str
+    private: bool
+    run_dir: Path
+    sources: Sources
+    stages: tuple[Stage, ...]
+    parameters: Mapping[str, dict]
+    model: str
+
+
+def default_sources() -> Sources:
+    """The notebooks, the package and the pinned requirements of this repository."""
+    return Sources(ROOT / "notebooks", PACKAGE, ROOT / "requirements.txt", STAGES)
+
+
+def make_plan(options: Options, sources: Sources, device: Device | None = None) -> Plan:
+    """Check a command line against the notebooks; nothing is written.
+
+    Raises
+    ------
+    UserError
+        For an unknown profile, data set, stage or parameter, a value of another
+        type, a missing or empty data folder, or a GPU profile without a GPU.
+    """
+    device = device or find_device()
+    name, why = _profile_name(options.profile, device)
+    profile = load_profile(name, sources.notebooks / "profiles")
+    data_dir = _data_folder(options)
+    stages = tuple(select(sources.stages, options.start, options.only))
+    _require_gpu(name, device)
+    _not_for_set(options.sets)
+    declared = declarations(sources, stages)
+    values = resolve(profile, declared, options.sets)
+    private = options.data in PRIVATE_SOURCES
+    parent = options.outputs / PRIVATE_FOLDER if private else options.outputs
+    run_dir = parent.resolve() / f"{name}-{options.data}-seed{options.seed}"
+    fixed = {"run_dir": str(run_dir), "seed": options.seed, "data_dir": data_dir}
+    fixed |= dict.fromkeys(DATA_NAMES, options.data)
+    for stage, parameters in values.items():
+        parameters |= {k: v for k, v in fixed.items() if k in declared[stage]}
+    return Plan(
+        options=options,
+        profile=profile,
+        device=device,
+        why_profile=why,
+        private=private,
+        run_dir=run_dir,
+        sources=sources,
+        stages=stages,
+        parameters=values,
+        model=_model(values),
+    )
+
+
+def declarations(
+    sources: Sources, needed: tuple[Stage, ...] = ()
+) -> dict[str, dict[str, Parameter]]:
+    """Declared parameters of every notebook that exists.
+
+    Raises
+    ------
+    UserError
+        When the notebook of a stage in `needed` is not there.
+    """
+    found = {}
+    for stage in sources.stages:
+        file = sources.notebook(stage)
+        if not file.exists() and stage in needed:
+            raise UserError(
+                found=f"no notebook {file.name} in {sources.notebooks}",
+                expected="every notebook of the study",
+                do="restore it with git checkout",
+            )
+        if file.exists():
+            found[stage.name] = notebook_parameters(file)
+    return found
+
+
+def _profile_name(given: str | None, device: Device) -> tuple[str, str]:
+    if given:
+        return given, "as asked"
+    if device.kind == "cuda":
+        return "gpu", device.why
+    return "cpu", device.why
+
+
+def _require_gpu(profile: str, device: Device) -> None:
+    if profile in GPU_PROFILES and device.kind != "cuda":
+        raise UserError(
+            found=device.why,
+            expected=f"an NVIDIA GPU that computes, for profile {profile}",
+            do="--profile cpu, or repair the driver (nvidia-smi shows its state)",
+        )
+
+
+def _not_for_set(sets: Mapping[str, str]) -> None:
+    options = {"seed": "--seed", "data_dir": "--data-dir", "run_dir": "--profile"}
+    options |= dict.fromkeys(DATA_NAMES, "--data")
+    for name in sets:
+        if name in options:
+            raise UserError(
+                found=f"--set {name}",
+                expected=f"{options[name]}, which also names the folder of the run",
+                do=f"write {options[name]} {sets[name]}",
+            )
+
+
+def _data_folder(options: Options) -> str:
+    if options.data not in DATA:
+        raise UserError(
+            found=f"data {options.data!r}",
+            expected=f"one of {', '.join(DATA)}",
+            do="--data synthetic needs no access to anything",
+        )
+    if options.data == "synthetic":
+        return _no_folder(options)
+    if not options.data_dir:
+        raise UserError(
+            found=f"--data {options.data} without --data-dir",
+            expected="the folder (or, for table, the file) that holds the data",
+            do=f"--data {options.data} --data-dir DIR",
+        )
+    return _existing_folder(options)
+
+
+def _no_folder(options: Options) -> str:
+    if options.data_dir:
+        raise UserError(
+            found="--data-dir with --data synthetic",
+            expected="--data eicu, mimic or table with a folder of your own",
+            do=f"--data mimic --data-dir {options.data_dir}",
+        )
+    return ""
+
+
+def _existing_folder(options: Options) -> str:
+    path = Path(os.path.abspath(Path(options.data_dir).expanduser()))
+    if not path.exists():
+        state = "does not exist"
+    elif path.is_dir() and not any(path.iterdir()):
+        state = "is an empty folder"
+    elif path.is_file() and options.data != "table":
+        state = "is a file"
+    else:
+        return str(path)
+    raise UserError(
+        found=f"--data-dir {path}, which {state}",
+        expected=f"the folder with the {options.data} files",
+        do="check the path; README.md says what the folder must hold",
+    )
+
+
+def _model(values: Mapping[str, dict]) -> str:
+    for parameters in values.values():
+        if "model" in parameters:
+            return str(parameters["model"])
+    return "none"

@@ -1,0 +1,243 @@
+"""The HTML report of a run: results, an example, figures, executed notebooks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.files import read_json, write_text
+from deepicd.study.runner.display import about, clock
+from deepicd.study.runner.fast_imports import skip_slow_imports
+from deepicd.study.runner.graph import EVALUATE, GRPO, SFT
+from deepicd.study.runner.manifest import MANIFEST
+
+INDEX = "index.html"
+DATA_FILES = ("report.html.j2",)
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+LEVELS = ("chapter", "category", "full")
+METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+SAMPLE_CHARACTERS = 4000
+#: nbconvert breaks printed lines in the middle of words; here they break between them.
+WORDS = ".jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and the caption that was written with its numbers, if any."""
+
+    name: str
+    image: str
+    caption: str
+    others: tuple[tuple[str, str], ...]
+
+
+def write_report(plan, refresh: bool = True) -> Path:
+    """Write ``index.html`` and the HTML of every executed notebook.
+
+    Parameters
+    ----------
+    plan : deepicd.study.runner.plan.Plan
+    refresh : bool
+        Write even if there is a report already.
+
+    Returns
+    -------
+    Path
+        The report; links in it are relative, so the folder can be moved.
+    """
+    index = plan.run_dir / INDEX
+    if index.exists() and not refresh:
+        return index
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    manifest = read_json(plan.run_dir / MANIFEST)
+    page = template.render(
+        run=plan.run_dir.name,
+        manifest=manifest,
+        notebooks=[_notebook(plan, stage, manifest) for stage in _written(plan)],
+        results=_results(plan.run_dir),
+        before_after=None if plan.private else _before_after(plan.run_dir),
+        private=plan.private,
+        clock=clock,
+    )
+    write_text(page, index)
+    return index
+
+
+def _written(plan) -> list:
+    return [s for s in plan.sources.stages if plan.sources.notebook(s).exists()]
+
+
+def _notebook(plan, stage, manifest: dict) -> dict:
+    """What the report says of one stage."""
+    executed = plan.run_dir / "notebooks" / f"{stage.name}.ipynb"
+    state = manifest["stages"].get(stage.name, {})
+    notebook = about(plan.sources.notebook(stage))
+    return {
+        "name": stage.name,
+        "number": stage.number,
+        "title": notebook.title,
+        "purpose": notebook.purpose,
+        "seconds": state.get("seconds"),
+        "status": state.get("status", "not run"),
+        "html": _to_html(executed, plan.private) if executed.exists() else None,
+        "figures": _pictures(plan.run_dir, stage.name),
+        "parameters": _parameters(plan, stage),
+    }
+
+
+def _parameters(plan, stage) -> dict:
+    """Parameters a stage was last run with; the plan may not have selected it."""
+    manifest = plan.run_dir / stage.name / MANIFEST
+    if manifest.exists():
+        return read_json(manifest)["parameters"]
+    return plan.parameters[stage.name]
+
+
+def _to_html(executed: Path, private: bool) -> str:
+    """Convert an executed notebook unless that was done; its relative link."""
+    page = executed.with_suffix(".html")
+    if not page.exists() or page.stat().st_mtime < executed.stat().st_mtime:
+        skip_slow_imports()
+        from nbconvert import HTMLExporter
+
+        exporter = HTMLExporter(template_name="lab")
+        exporter.require_js_url = exporter.jquery_url = ""
+        if private:  # a private page asks nothing of other machines
+            exporter.mathjax_url = exporter.mermaid_js_url = ""
+        body, _ = exporter.from_filename(str(executed))
+        write_text(body.replace("</head>", f"<style>{WORDS}</style></head>", 1), page)
+    return f"notebooks/{page.name}"
+
+
+def _pictures(run_dir: Path, stage: str) -> list[Picture]:
+    folder = run_dir / stage / "figures"
+    pictures = []
+    for image in sorted(folder.glob("*.png")):
+        others = [image.with_suffix(suffix) for suffix in (".pdf", ".csv")]
+        links = [
+            (f.suffix[1:].upper(), _link(f, run_dir)) for f in others if f.exists()
+        ]
+        link, said = _link(image, run_dir), _caption(image)
+        pictures.append(Picture(image.stem, link, said, tuple(links)))
+    return pictures
+
+
+def _caption(image: Path) -> str:
+    """Read the caption that `figures.save` stored in the file."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(image) as opened:
+            return opened.info.get("Description", "")
+    except UnidentifiedImageError:  # a broken figure is shown as such, by the browser
+        return ""
+
+
+def _link(path: Path, run_dir: Path) -> str:
+    return path.relative_to(run_dir).as_posix()
+
+
+def _results(run_dir: Path) -> dict | None:
+    """Accuracy and macro F1 of every system at three levels, with intervals."""
+    file = run_dir / EVALUATE / "metrics.parquet"
+    if not file.exists():
+        return None
+    from deepicd.views.figures.palette import in_order, look  # brings matplotlib
+
+    frame = whole_set(pd.read_parquet(file))
+    columns = [(level, metric) for level in LEVELS for metric in METRICS]
+    answering = frame[frame["system"] != "oracle"]  # a limit, not a competitor
+    best = {
+        (level, metric): _cells(answering, level, metric)["value"].max()
+        for level, metric in columns
+    }
+    rows = []
+    for system in in_order(frame["system"]):
+        own = frame[frame["system"] == system]
+        cells = [_cell(own, level, metric, best) for level, metric in columns]
+        rows.append({"system": look(system).name, "cells": cells})
+    cases = _cells(frame, "full", "accuracy")["n"]
+    return {
+        "levels": LEVELS,
+        "metrics": list(METRICS.values()),
+        "rows": rows,
+        "n": int(cases.max()) if len(cases) else 0,
+    }
+
+
+def whole_set(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows over all cases, not over a part of them.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"stratum": ["all", "sex=F"], "value": [0.5, 0.4]})
+    >>> whole_set(rows)["value"].tolist()
+    [0.5]
+    """
+    stratum = frame["stratum"].fillna("all")
+    return frame[stratum.isin(["all", "overall", ""])]
+
+
+def _cells(frame: pd.DataFrame, level: str, metric: str) -> pd.DataFrame:
+    return frame[(frame["level"] == level) & (frame["metric"] == metric)]
+
+
+def _cell(own: pd.DataFrame, level: str, metric: str, best: dict) -> dict | None:
+    rows = _cells(own, level, metric)
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    bounds = None
+    if pd.notna(row["low"]) and pd.notna(row["high"]):
+        bounds = f"{row['low']:.3f}–{row['high']:.3f}"
+    top = row["value"] == best[level, metric]
+    return {"value": f"{row['value']:.3f}", "bounds": bounds, "best": bool(top)}
+
+
+def _readable(completion: str) -> str:
+    text = completion.strip()[:SAMPLE_CHARACTERS]
+    return text or "(nothing but white space)"
+
+
+def _before_after(run_dir: Path) -> dict | None:
+    """One note with the completions of every system, from 04's and 05's samples."""
+    files = [run_dir / stage / "samples.parquet" for stage in (SFT, GRPO)]
+    frames = [pd.read_parquet(file) for file in files if file.exists()]
+    if not frames:
+        return None
+    from deepicd.views.figures.palette import look
+
+    samples = pd.concat(frames, ignore_index=True)
+    systems = samples.groupby("note_id")["system"].nunique()
+    samples = samples[samples["note_id"].isin(systems[systems == systems.max()].index)]
+    samples = samples.drop_duplicates(["note_id", "system"])
+    rows = samples[samples["note_id"] == _most_telling(samples)]
+    answers = [
+        {
+            "system": look(row.system).name,
+            "completion": _readable(str(row.completion)),
+            "code": row.code if pd.notna(row.code) else "no code",
+            "right": row.code == row.gold,
+        }
+        for row in rows.itertuples()
+    ]
+    first = rows.iloc[0]
+    return {
+        "note": str(first["note"])[:SAMPLE_CHARACTERS],
+        "gold": first["gold"],
+        "answers": answers,
+    }
+
+
+def _most_telling(samples: pd.DataFrame) -> str:
+    """Of the notes that the last system gets right, the one that most others do not.
+
+    The first note where there is none.
+    """
+    right = samples.assign(right=samples["code"] == samples["gold"])
+    notes = right.groupby("note_id", sort=False)["right"]
+    told = notes.last() * (notes.size() - notes.sum())
+    return told.idxmax()

@@ -1,0 +1,178 @@
+"""The handle through which a notebook reads and writes the folder of a run."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.errors import UserError
+from deepicd.common.files import read_json, write_json
+from deepicd.data import privacy
+
+END_MARKER = "DEEPICD-END"
+RUNNING_FILE = ".stamp-running.json"
+PROGRESS_FILE = ".progress.json"
+PROGRESS_EVERY = 0.5  # seconds between two writes of the progress file
+
+
+@dataclass
+class Run:
+    """The folders of one run, seen from one stage.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the whole run.
+    stage : str
+        Name of the stage, such as ``"04_train_sft"``.
+    """
+
+    root: Path
+    stage: str
+    _last_progress: float = field(default=0.0, repr=False)
+
+    @property
+    def dir(self) -> Path:
+        """Folder this stage writes into."""
+        return self.root / self.stage
+
+    @property
+    def figures(self) -> Path:
+        """Folder for the figures of this stage."""
+        return self.dir / "figures"
+
+    @property
+    def private(self) -> bool:
+        """Whether the notes of this run must not be shown anywhere."""
+        return privacy.is_private_run(self.root)
+
+    @property
+    def headless(self) -> bool:
+        """Whether the stage runner, and not a person, executes the notebook."""
+        file = self.dir / RUNNING_FILE
+        return file.exists() and read_json(file).get("pid") == os.getppid()
+
+    def path(self, stage: str, file: str) -> Path:
+        """Path of a file that an earlier stage wrote.
+
+        Parameters
+        ----------
+        stage : str
+            Stage that writes the file.
+        file : str
+            Its name inside the folder of that stage.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        UserError
+            When the file is not there; names the stage to run.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> run = open_run(tempfile.mkdtemp(), "04_train_sft")
+        >>> run.path("04_train_sft", "figures").name
+        'figures'
+        """
+        path = self.root / stage / file
+        if path.exists():
+            return path
+        number = stage.split("_")[0]
+        raise UserError(
+            found=f"no file {file} of stage {stage} in {self.root}",
+            expected=f"the output of {stage}, which {self.stage} reads",
+            do=f"run notebook {stage} first, or ./run_all.sh --only {number}",
+        )
+
+    def examples(self, frame: pd.DataFrame, n: int = 1) -> pd.DataFrame:
+        """First `n` rows that may be displayed.
+
+        Rows of `frame` where the data may be shown; for private data rows of a
+        small built-in synthetic set with the same columns.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> run = open_run(tempfile.mkdtemp(), "01_extract_admission_notes")
+        >>> run.examples(pd.DataFrame({"note": ["a", "b"]}))["note"].tolist()
+        ['a']
+        """
+        return privacy.displayable(frame, self.private).head(n)
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """Tell the runner how far the stage is; cheap enough for every step.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> run = open_run(tempfile.mkdtemp(), "04_train_sft")
+        >>> run.progress(3, 10, "training")
+        >>> read_json(run.dir / PROGRESS_FILE)["done"]
+        3
+        """
+        now = time.monotonic()
+        if done < total and now - self._last_progress < PROGRESS_EVERY:
+            return
+        self._last_progress = now
+        state = {"done": int(done), "total": int(total), "text": text}
+        write_json(state, self.dir / PROGRESS_FILE)
+
+    def finish(self) -> None:
+        """Print the end marker, by which the runner knows the notebook ended well.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> open_run(tempfile.mkdtemp(), "04_train_sft").finish()
+        DEEPICD-END 04_train_sft
+        """
+        (self.dir / PROGRESS_FILE).unlink(missing_ok=True)
+        print(f"{END_MARKER} {self.stage}")
+
+
+def open_run(run_dir: str | os.PathLike, stage: str) -> Run:
+    """Open the folder of a run for one stage, making what is missing.
+
+    Parameters
+    ----------
+    run_dir : path-like
+        Folder of the run. Relative paths start at the working directory, which
+        for notebooks is ``notebooks/``.
+    stage : str
+        Name of the stage that asks, such as ``"04_train_sft"``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    UserError
+        When the folder cannot be made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> run = open_run(tempfile.mkdtemp(), "04_train_sft")
+    >>> run.dir.is_dir(), run.figures.is_dir(), run.private, run.headless
+    (True, True, False, False)
+    """
+    root = Path(run_dir).expanduser().resolve()
+    run = Run(root, stage)
+    if privacy.in_private_folder(root):
+        os.umask(0o077)
+    try:
+        run.figures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            found=f"run folder {root} cannot be made ({error.strerror})",
+            expected="a folder that can be written",
+            do="choose another run_dir, or change the folder's permissions",
+        ) from error
+    return run

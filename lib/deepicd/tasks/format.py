@@ -1,0 +1,211 @@
+"""Read the structure of a completion, strictly and in linear time.
+
+A policy that is paid for answers will look for every gap in the format: two
+answers, an answer inside the reasoning, text after the answer. The structure is
+therefore all or nothing, and the first problem is named.
+"""
+
+import re
+from itertools import islice
+from typing import NamedTuple
+
+from deepicd.common.errors import UserError
+
+STYLES = ("reasoning", "code_only", "answer_first")
+THINK, END_THINK = "<think>", "</think>"
+ANSWER, END_ANSWER = "<diagnosis>", "</diagnosis>"
+_THINK_PAIR, _ANSWER_PAIR = (THINK, END_THINK), (ANSWER, END_ANSWER)
+_HEAD, _TAIL = len(THINK), len(END_THINK)
+_ORDER = {
+    "reasoning": (_THINK_PAIR, _ANSWER_PAIR),
+    "code_only": (_ANSWER_PAIR, None),
+    "answer_first": (_ANSWER_PAIR, _THINK_PAIR),
+}
+
+# Possessive quantifiers: a run of blanks is crossed once, whatever follows it.
+_TAG_LIKE = re.compile(r"<(?=\s*+/?+\s*+(?:think|diagnosis))", re.IGNORECASE)
+
+
+class Parsed(NamedTuple):
+    """What a completion says.
+
+    Attributes
+    ----------
+    think : str or None
+        The reasoning, trimmed; None where there is none or the structure fails.
+    answer : str or None
+        Raw text of the answer, trimmed; None where the structure fails.
+    well_formed : bool
+        Whether the structure is exactly the asked one.
+    problem : str or None
+        What is wrong with the structure, in a few words. Never text of the
+        completion.
+    """
+
+    think: str | None
+    answer: str | None
+    well_formed: bool
+    problem: str | None
+
+
+def check_choice(what: str, value: str, known: tuple[str, ...]) -> str:
+    """Give `value` back where it is a known one.
+
+    Raises
+    ------
+    UserError
+        Where it is not.
+    """
+    if value not in known:
+        raise UserError(
+            found=f"{what} {value!r}",
+            expected=", ".join(known),
+            do=f"choose one of them as {what}",
+        )
+    return value
+
+
+def escape_tags(text: str) -> str:
+    """Disarm answer tags, in any case and spacing, inside text that is only read.
+
+    Examples
+    --------
+    >>> escape_tags("BP < 90, said < / THINK > and <diagnosis>I10")
+    'BP < 90, said &lt; / THINK > and &lt;diagnosis>I10'
+    """
+    return _TAG_LIKE.sub("&lt;", text)
+
+
+def parse_completion(text: str, style: str = "reasoning") -> Parsed:
+    """Read a completion: strict about structure, in time linear in its length.
+
+    Parameters
+    ----------
+    text : str
+        What the model wrote. Anything that is no string counts as empty.
+    style : {"reasoning", "code_only", "answer_first"}
+        `reasoning`: exactly one non-empty think, then exactly one diagnosis, and
+        only white space around them. `code_only`: the diagnosis alone.
+        `answer_first`: the diagnosis, then the think.
+
+    Returns
+    -------
+    Parsed
+
+    Examples
+    --------
+    >>> parse_completion("<think>STEMI</think><diagnosis> i2111 </diagnosis>")
+    Parsed(think='STEMI', answer='i2111', well_formed=True, problem=None)
+    >>> parse_completion("<think>STEMI</think> I21.11").problem
+    'no diagnosis'
+    >>> parse_completion("<diagnosis>I21.11</diagnosis>", style="code_only").answer
+    'I21.11'
+    """
+    text = text.strip() if isinstance(text, str) else ""
+    first, second = _ORDER[check_choice("style", style, STYLES)]
+    start, middle = len(first[0]), text.find(first[1])
+    if not text.startswith(first[0]) or middle < 0:
+        return _broken(text, style)
+    head = text[start:middle].strip()
+    rest = text[middle + len(first[1]) :].lstrip()
+    if second is None:
+        tail = None if rest else ""
+    elif rest.startswith(second[0]) and rest.endswith(second[1]):
+        tail = rest[len(second[0]) : -len(second[1])].strip()
+    else:
+        tail = None
+    if tail is None or not head or (second and not tail):
+        return _broken(text, style)
+    tags = 2 if second is None else 4
+    if text.count("<") > tags and _more_tags(text, tags):
+        return _broken(text, style)
+    think, answer = (head, tail) if first is _THINK_PAIR else (tail or None, head)
+    return Parsed(think, answer, True, None)
+
+
+def quick_answer(text: str) -> str | None:
+    """Answer of a plainly well-formed reasoning completion; None means: parse it.
+
+    Looks at the ends and crosses the reasoning once without copying it, for
+    rewards, where the reasoning itself is rarely needed.
+
+    Examples
+    --------
+    >>> quick_answer("<think>STEMI</think><diagnosis>I21.11</diagnosis>")
+    'I21.11'
+    >>> quick_answer("<think>BP < 90</think><diagnosis>I21.11</diagnosis>") is None
+    True
+    """
+    text = text.strip()
+    if not text.startswith(THINK) or not text.endswith(END_ANSWER):
+        return None
+    close, start = text.find("<", _HEAD), text.rfind(ANSWER)
+    if start < close or not text.startswith(END_THINK, close):
+        return None
+    gap, head = text[close + _TAIL : start], text[_HEAD : min(close, 64)]
+    if (gap and not gap.isspace()) or not head or head.isspace():
+        return None
+    answer = text[start + len(ANSWER) : -len(END_ANSWER)].strip()
+    return answer if answer and "<" not in answer else None
+
+
+def _more_tags(text: str, allowed: int) -> bool:
+    """Whether more than so many things in a text look like a tag."""
+    found = _TAG_LIKE.finditer(text)
+    return next(islice(found, allowed, None), None) is not None
+
+
+def count_pairs(text: str) -> tuple[int, int]:
+    """Number of think and of diagnosis openings in a text, exact tags only.
+
+    Examples
+    --------
+    >>> count_pairs("<think>a</think><diagnosis>I10</diagnosis><diagnosis>")
+    (1, 2)
+    """
+    return text.count(THINK), text.count(ANSWER)
+
+
+def _broken(text: str, style: str) -> Parsed:
+    return Parsed(None, None, False, _problem(text, style))
+
+
+def _problem(text: str, style: str) -> str:
+    """Name the first thing that is wrong with a text known to be malformed."""
+    if not text:
+        return "empty completion"
+    counts = {tag: text.count(tag) for tag in (*_THINK_PAIR, *_ANSWER_PAIR)}
+    wanted = [tag for pair in _ORDER[style] if pair for tag in pair]
+    for pair, name in ((_THINK_PAIR, "think"), (_ANSWER_PAIR, "diagnosis")):
+        problem = _pair_problem(counts[pair[0]], counts[pair[1]], pair[0] in wanted)
+        if problem:
+            return problem.format(name)
+    if _more_tags(text, len(wanted)):
+        return "text that looks like a tag"
+    places = [text.find(tag) for tag in wanted]
+    if places != sorted(places):
+        return "tags out of order"
+    return _text_problem(text, wanted, places)
+
+
+def _pair_problem(opened: int, closed: int, wanted: bool) -> str | None:
+    if not wanted:
+        return "a {} where none belongs" if opened + closed else None
+    if not opened and not closed:
+        return "no {}"
+    if opened > 1 or closed > 1:
+        return "more than one {}"
+    return None if opened and closed else ("{} not opened", "{} not closed")[opened]
+
+
+def _text_problem(text: str, tags: list[str], places: list[int]) -> str:
+    if places[0] > 0:
+        return "text before the first tag"
+    if text[places[-1] + len(tags[-1]) :]:
+        return "text after the last tag"
+    if len(tags) == 4 and text[places[1] + len(tags[1]) : places[2]].strip():
+        return "text between the parts"
+    for i in range(0, len(tags), 2):
+        if not text[places[i] + len(tags[i]) : places[i + 1]].strip():
+            return "empty think" if tags[i] == THINK else "empty diagnosis"
+    return "tags inside one another"

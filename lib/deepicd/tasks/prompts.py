@@ -1,0 +1,165 @@
+"""Chat messages in, answers out: the one place that knows the answer format.
+
+A completion is `<think>` reasoning `</think>` and then
+`<diagnosis>` one code `</diagnosis>`. Its structure is read strictly
+(`parse_completion`); the code inside is read generously (`read_code`), because
+how a code is typed is not what is being learnt.
+"""
+
+from collections.abc import Sequence
+
+from deepicd.common.errors import UserError
+from deepicd.tasks.answers import read_code
+from deepicd.tasks.format import (
+    ANSWER,
+    END_ANSWER,
+    END_THINK,
+    STYLES,
+    THINK,
+    Parsed,
+    check_choice,
+    count_pairs,
+    escape_tags,
+    parse_completion,
+    quick_answer,
+)
+
+__all__ = [
+    "INSTRUCTIONS",
+    "STYLES",
+    "Parsed",
+    "build_messages",
+    "count_pairs",
+    "escape_tags",
+    "format_completion",
+    "parse_completion",
+    "quick_answer",
+    "read_code",
+    "read_thought",
+]
+
+_FULL = {
+    "reasoning": (
+        "You are an experienced clinical coder. Read the admission note and predict "
+        "the principal diagnosis of the hospital stay. First reason step by step "
+        "between <think> and </think>: quote the findings that matter, go from the "
+        "ICD-10-CM chapter to the category, and say what separates the code from its "
+        "siblings. Then give exactly one ICD-10-CM code between <diagnosis> and "
+        "</diagnosis>, and nothing after it."
+    ),
+    "code_only": (
+        "You are an experienced clinical coder. Read the admission note and predict "
+        "the principal diagnosis of the hospital stay. Give exactly one ICD-10-CM "
+        "code between <diagnosis> and </diagnosis>, and nothing else."
+    ),
+    "answer_first": (
+        "You are an experienced clinical coder. Read the admission note and predict "
+        "the principal diagnosis of the hospital stay. First give exactly one "
+        "ICD-10-CM code between <diagnosis> and </diagnosis>. Then justify it "
+        "between <think> and </think>, quoting the findings that matter."
+    ),
+}
+_BRIEF = {
+    "reasoning": "Think, then give the ICD-10-CM code.",
+    "code_only": "Give the ICD-10-CM code.",
+    "answer_first": "Give the ICD-10-CM code, then explain.",
+}
+INSTRUCTIONS = {"full": _FULL, "brief": _BRIEF}
+
+
+def build_messages(
+    note: str,
+    style: str = "reasoning",
+    instruction: str = "full",
+    shots: Sequence[tuple[str, str]] = (),
+) -> list[dict[str, str]]:
+    """Make the chat messages that ask for a diagnosis.
+
+    The instruction comes first and is the same for every note, so that an
+    inference engine can share its prefix; the note comes last.
+
+    Parameters
+    ----------
+    note : str
+        Admission note. Answer tags inside it are escaped.
+    style : {"reasoning", "code_only", "answer_first"}
+        Format of the answer.
+    instruction : {"full", "brief"}
+        `brief` spends a dozen tokens, for small models trained from scratch.
+    shots : sequence of (note, completion)
+        Worked examples: each is a turn of the user and one of the assistant, before
+        the note that is asked about.
+
+    Returns
+    -------
+    list of dict
+        Turns with "role" and "content"; without examples, one of the user.
+
+    Raises
+    ------
+    UserError
+        For an unknown style or instruction.
+
+    Examples
+    --------
+    >>> message, = build_messages("Chest pain.", instruction="brief")
+    >>> message["role"], message["content"].split("\\n\\n")
+    ('user', ['Think, then give the ICD-10-CM code.', 'Chest pain.'])
+    """
+    check_choice("style", style, STYLES)
+    check_choice("instruction", instruction, tuple(INSTRUCTIONS))
+    turns = []
+    for read, said in shots:
+        turns += [("user", escape_tags(read)), ("assistant", said)]
+    turns.append(("user", escape_tags(note)))
+    turns[0] = ("user", f"{INSTRUCTIONS[instruction][style]}\n\n{turns[0][1]}")
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
+    """Write a completion the way the model is asked to.
+
+    Parameters
+    ----------
+    trace : str
+        Reasoning; ignored for `code_only`. Answer tags inside it are escaped.
+    code : str
+        The code, dotted.
+    style : {"reasoning", "code_only", "answer_first"}
+
+    Raises
+    ------
+    UserError
+        For an unknown style, or an empty trace where the style asks for one.
+
+    Examples
+    --------
+    >>> print(format_completion("ST elevation in II, III.", "I21.11"))
+    <think>
+    ST elevation in II, III.
+    </think>
+    <diagnosis>I21.11</diagnosis>
+    """
+    check_choice("style", style, STYLES)
+    answer = f"{ANSWER}{code}{END_ANSWER}"
+    if style == "code_only":
+        return answer
+    if not trace.strip():
+        raise UserError("an empty trace", "reasoning text", "use style='code_only'")
+    think = f"{THINK}\n{escape_tags(trace.strip())}\n{END_THINK}"
+    return f"{think}\n{answer}" if style == "reasoning" else f"{answer}\n{think}"
+
+
+def read_thought(text: str) -> str:
+    """Reasoning of a well-formed completion of any style; else an empty text.
+
+    Examples
+    --------
+    >>> read_thought("<diagnosis>I10</diagnosis><think>BP 190/110</think>")
+    'BP 190/110'
+    """
+    for style in STYLES:
+        thought = parse_completion(text, style).think
+        if thought:
+            return thought
+    return ""

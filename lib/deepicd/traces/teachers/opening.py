@@ -1,0 +1,95 @@
+"""Teachers: who writes the reasoning that the student learns from."""
+
+from deepicd.common.errors import UserError
+from deepicd.traces.teachers.openai import OpenAITeacher
+from deepicd.traces.teachers.prompt import oracle_messages, tabular_entry
+from deepicd.traces.teachers.records import Answer, Request, Teacher
+from deepicd.traces.teachers.replay import ReplayTeacher
+from deepicd.traces.teachers.rule import RuleTeacher
+from deepicd.traces.teachers.student import StudentTeacher
+from deepicd.traces.teachers.vllm import VllmTeacher
+
+TEACHERS = ("rule", "openai", "vllm", "student", "replay")
+
+
+def open_teacher(
+    name: str,
+    tree,
+    train=None,
+    model: str = "",
+    base_url: str = "",
+    acknowledge_remote: bool = False,
+    api_key_variable: str = "",
+    mode: str = "oracle",
+    length: str = "short",
+    replay_from: str = "",
+    instruction: str = "full",
+) -> Teacher:
+    """Make a teacher by its name, with what that teacher needs of the settings.
+
+    Parameters
+    ----------
+    name : {"rule", "openai", "vllm", "student", "replay"}
+    tree : deepicd.icd.IcdTree
+    train : pandas.DataFrame
+        Notes and codes that the rule teacher learns phrases from.
+    model, base_url, acknowledge_remote, api_key_variable, mode
+        Of the language-model teachers.
+    length : {"short", "long"}
+        Of the rule teacher's traces.
+    replay_from : str
+        File with stored answers.
+    instruction : {"full", "brief"}
+        Of the prompt of "student" and of mode "plain".
+
+    Raises
+    ------
+    UserError
+        For an unknown name, or a setting that the teacher cannot use.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> open_teacher("openai", load_tree(), model="m",
+    ...              base_url="http://127.0.0.1:8000/v1").name
+    'openai'
+    """
+    if name == "rule":
+        return RuleTeacher(tree, length=length).fit(train)
+    if name == "openai":
+        return OpenAITeacher(
+            tree,
+            model,
+            base_url,
+            acknowledge_remote,
+            api_key_variable,
+            mode,
+            instruction,
+        )
+    if name == "vllm":
+        return VllmTeacher(tree, model, mode, instruction)
+    if name == "student":
+        return StudentTeacher(tree, model, instruction)
+    if name == "replay":
+        return ReplayTeacher.from_file(replay_from)
+    raise UserError(
+        found=f"teacher {name!r}",
+        expected=", ".join(TEACHERS),
+        do="set teacher",
+    )
+
+
+__all__ = [
+    "TEACHERS",
+    "Answer",
+    "OpenAITeacher",
+    "ReplayTeacher",
+    "Request",
+    "RuleTeacher",
+    "StudentTeacher",
+    "Teacher",
+    "VllmTeacher",
+    "open_teacher",
+    "oracle_messages",
+    "tabular_entry",
+]

@@ -1,0 +1,46 @@
+"""Before the traces: questions and answers from the ICD-10-CM tables."""
+
+import dataclasses
+
+import pandas as pd
+
+from deepicd.training import catalogue, encoding, sft
+
+
+def learn_catalogue(
+    model, tokenizer, tree, codes, settings: sft.SftSettings, folder, style, report=None
+):
+    """First stage: questions and answers from the ICD-10-CM tables.
+
+    Parameters
+    ----------
+    model, tokenizer
+        From `deepicd.training.models`; changed in place.
+    tree : IcdTree
+    codes : iterable of str
+        Codes of the training split; their neighbours are asked about too.
+    settings : SftSettings
+        ``catalogue_steps`` of them; 0 gives the model back.
+    folder : path-like
+        Checkpoints.
+    style : str
+        Of the answers that are a code.
+
+    Returns
+    -------
+    (model, DataFrame, dict)
+        Model, curves named ``catalogue_…``, counts kept and dropped.
+    """
+    steps = settings.catalogue_steps
+    if steps == 0:
+        return model, pd.DataFrame(columns=["step", "name", "value"]), {}
+    asked = catalogue.neighbourhood(codes, tree)
+    questions = catalogue.build_questions(tree, asked, settings.seed, style=style)
+    data, counts = encoding.encode_questions(questions, tokenizer, settings.max_length)
+    own = dataclasses.replace(
+        settings, steps=steps, validate_every=0, catalogue_steps=0
+    )
+    model, curves, _ = sft.train(
+        model, tokenizer, data, None, own, folder, report=report
+    )
+    return model, curves.assign(name="catalogue_" + curves["name"]), counts

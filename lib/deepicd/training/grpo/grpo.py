@@ -1,0 +1,227 @@
+"""Group-relative policy optimisation with the hierarchical reward.
+
+Shao et al. 2024, "DeepSeekMath": the advantage of a completion is its reward
+minus the mean of the completions drawn for the same prompt.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd import rewards
+from deepicd.common.errors import UserError
+from deepicd.tasks.correct import Judge
+from deepicd.training import trainer as training
+from deepicd.training.encoding import prompt_text
+from deepicd.training.grpo.guard import CollapseGuard
+from deepicd.training.grpo.plan import Plan
+from deepicd.training.grpo.prompt_order import order_of_run, pass_rates, prompt_weights
+from deepicd.training.grpo.rollout_log import RolloutLog
+from deepicd.training.grpo.settings import GrpoSettings, arguments, rows_a_pass
+from deepicd.training.sft import seed_everything
+
+__all__ = [
+    "Judge",
+    "GrpoSettings",
+    "make_trainer",
+    "arguments",
+    "pass_rates",
+    "prompt_set",
+    "rows_a_pass",
+    "train",
+    "training_notes",
+]
+
+NAMES = {
+    "loss": "train_loss",
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "frac_reward_zero_std": "frac_zero_std",
+    "useless_groups": "useless_groups",
+    "useless_first_draw": "useless_first_draw",
+    "extra_completions": "extra_completions",
+    "entropy": "entropy",
+    "kl": "kl",
+    "beta": "beta",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "completions/mean_length": "completion_length",
+    "completions/clipped_ratio": "clipped_ratio",
+    "clip_ratio/region_mean": "clip_ratio",
+    "cispo_clip_ratio": "clip_ratio",
+}
+
+
+def training_notes(admissions, which: str, sft_ranks: int) -> pd.DataFrame:
+    """Training admissions for GRPO.
+
+    Parameters
+    ----------
+    admissions : DataFrame
+        Contract of stage 01.
+    which : str
+        ``new`` for notes that SFT has not seen, ``all`` for the whole training
+        split; ``new`` gives all where SFT has seen every note.
+    sft_ranks : int
+        SFT used the notes with an `sft_rank` below this.
+
+    Raises
+    ------
+    UserError
+        For another word.
+    """
+    if which not in ("new", "all"):
+        raise UserError(
+            found=f"grpo_notes {which!r}", expected="new or all", do="choose one"
+        )
+    train = admissions[admissions["split"] == "train"].sort_values("sft_rank")
+    new = train[train["sft_rank"] >= sft_ranks]
+    return train if which == "all" or new.empty else new
+
+
+def prompt_set(frame, tokenizer, style: str, instruction: str, limit: int):
+    """Encode admissions as prompts with the columns that rewards read.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns note_id, note, icd_code.
+    limit : int
+        Longest prompt in tokens; longer ones are dropped, never cut, because TRL
+        has no limit of its own.
+
+    Returns
+    -------
+    (datasets.Dataset, dict)
+        Columns prompt, note_id, note, icd_code; counts kept and dropped.
+
+    Raises
+    ------
+    UserError
+        When no prompt fits.
+    """
+    from datasets import Dataset
+
+    texts = [prompt_text(n, tokenizer, style, instruction) for n in frame["note"]]
+    lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else []
+    kept = [i for i, length in enumerate(lengths) if length <= limit]
+    if not kept:
+        raise UserError(
+            found=f"no prompt within {limit} tokens among {len(texts)}",
+            expected="max_prompt above the usual note",
+            do=f"raise max_prompt; the shortest has {min(lengths, default=0)} tokens",
+        )
+    chosen = frame.iloc[kept]
+    rows = {"prompt": [texts[i] for i in kept]}
+    rows |= {name: chosen[name].tolist() for name in ("note_id", "note", "icd_code")}
+    return Dataset.from_dict(rows), {
+        "kept": len(kept),
+        "dropped": len(texts) - len(kept),
+    }
+
+
+def train(
+    model,
+    tokenizer,
+    prompts,
+    spec,
+    settings: GrpoSettings,
+    folder: str | Path,
+    tree=None,
+    measure: Callable[[object], dict] | None = None,
+    report: Callable[[int, int, str], None] | None = None,
+    rates: pd.DataFrame | None = None,
+):
+    """Train a model with GRPO; continues a killed run.
+
+    Parameters
+    ----------
+    model, tokenizer
+        From `deepicd.training.models`; changed in place.
+    prompts : datasets.Dataset
+        From `prompt_set`.
+    spec : str or RewardSpec
+    settings : GrpoSettings
+    folder : path-like
+        Checkpoints and the rollout log.
+    measure, report : callable, optional
+        As in `deepicd.training.sft.train`.
+    rates : DataFrame, optional
+        From `pass_rates`; for the orders ``useful`` and ``easy_first``.
+
+    Returns
+    -------
+    (model, DataFrame, DataFrame, dict)
+        Trained model, curves (step, name, value), rollouts (one row a
+        completion), arguments as resolved.
+
+    Raises
+    ------
+    UserError
+        When the run collapses, with a diagnosis; the last checkpoint is kept.
+    """
+    seed_everything(settings.seed)
+    spec = rewards.get_spec(spec) if isinstance(spec, str) else spec
+    functions, names, weights = rewards.trl_reward_functions(spec, tree)
+    log = RolloutLog(
+        Path(folder) / "rollouts.jsonl",
+        dict(zip(names, weights, strict=True)),
+        Judge(tree, spec.style),
+        settings.group_size,
+    )
+    trainer = make_trainer(
+        model,
+        tokenizer,
+        prompts,
+        rates,
+        settings,
+        log,
+        (functions, names, weights),
+        folder,
+        report is not None,
+    )
+    callbacks = training.watchers("GRPO", settings.validate_every, measure, report)
+    callbacks.insert(1, CollapseGuard(settings))
+    training.attach(trainer, callbacks)
+    checkpoint = training.last_checkpoint(folder)
+    log.rewind(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.accelerator.wait_for_everyone()
+    curves = training.history(trainer.state.log_history, NAMES)
+    return trainer.model, curves, log.frame(), training.resolved(trainer.args)
+
+
+def make_trainer(
+    model, tokenizer, prompts, rates, settings, log, rewards_, folder, headless
+):
+    """Make the trainer of a run, with its prompts in order.
+
+    Parameters
+    ----------
+    model, tokenizer, prompts, rates, settings, folder
+        See `train`.
+    log : RolloutLog
+    rewards_ : tuple
+        Functions, names and weights, from `deepicd.rewards.trl_reward_functions`.
+    headless : bool
+        No progress bar.
+    """
+    from trl import GRPOConfig
+
+    from deepicd.training.grpo.trl_trainer import HouseTrainer
+
+    functions, names, weights = rewards_
+    given = arguments(settings, weights, str(folder), headless)
+    trainer = HouseTrainer(
+        model=model,
+        args=training.make_config(GRPOConfig, given),
+        reward_funcs=[log.watch(n, f) for n, f in zip(names, functions, strict=True)],
+        train_dataset=prompts.select(order_of_run(prompts, settings, rates)),
+        processing_class=tokenizer,
+    )
+    # Spare prompts are drawn by the same weights as the order of the run.
+    trainer.plan = Plan(
+        settings, prompts, prompt_weights(prompts, settings, rates), log
+    )
+    return trainer

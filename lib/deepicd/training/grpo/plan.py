@@ -1,0 +1,72 @@
+"""What a GRPO run adds to TRL: its prompts, its random numbers, its KL schedule."""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from deepicd.training.grpo.prompt_order import draw_rows
+from deepicd.training.grpo.rollout_log import RolloutLog
+from deepicd.training.grpo.settings import GrpoSettings
+
+
+@dataclass
+class Plan:
+    """What the trainer needs beyond TRL's arguments.
+
+    Attributes
+    ----------
+    settings : GrpoSettings
+    prompts : datasets.Dataset
+        Every prompt once: where other prompts are drawn from.
+    weights : ndarray
+        Probability of each of them.
+    log : RolloutLog
+    """
+
+    settings: GrpoSettings
+    prompts: object
+    weights: np.ndarray
+    log: RolloutLog
+
+    @functools.cached_property
+    def places(self) -> dict[str, int]:
+        """Row of each note among the prompts."""
+        return {note: i for i, note in enumerate(self.prompts["note_id"])}
+
+    def spare(self, n: int, step: int, number: int, rank: int, used: list) -> list:
+        """Draw `n` prompts that are not in use, the same at every call."""
+        draw = np.random.default_rng([self.settings.seed, step, number, rank])
+        without = {self.places[row["note_id"]] for row in used}
+        rows = draw_rows(self.weights, n, draw, without)
+        return [self.prompts[row] for row in rows]
+
+
+def uniform(seed: int, step: int, number: int, rows: int, length: int) -> torch.Tensor:
+    """Uniform numbers that decide the tokens of one draw, for all processes alike.
+
+    Parameters
+    ----------
+    seed, step, number : int
+        Of the run, the optimiser step, the draw within it.
+    rows, length : int
+        Completions and their most tokens.
+    """
+    draw = np.random.default_rng([seed, step, number])
+    return torch.from_numpy(draw.random((rows, length), dtype=np.float32))
+
+
+def kl_weight(settings: GrpoSettings, step: int) -> float:
+    """Weight of the KL penalty at a step.
+
+    Examples
+    --------
+    >>> given = GrpoSettings(beta=0.1, beta_schedule="cosine", steps=100)
+    >>> [round(kl_weight(given, step), 3) for step in (0, 50, 99)]
+    [0.1, 0.05, 0.0]
+    """
+    if settings.beta_schedule == "constant":
+        return settings.beta
+    return settings.beta * 0.5 * (1 + math.cos(math.pi * step / settings.steps))

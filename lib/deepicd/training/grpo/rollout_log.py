@@ -1,0 +1,122 @@
+"""Every completion that GRPO drew, right or wrong, with each part of its reward."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.tasks.correct import Judge, useless
+from deepicd.training.trainer import processes, rank
+
+
+class RolloutLog:
+    """Keeps every completion with each part of its reward, one JSON line each.
+
+    The parts arrive one reward function after another; a step is written when
+    the last part is there. A resumed run first drops the lines of steps that it
+    is going to repeat. Each process writes its own file.
+
+    Parameters
+    ----------
+    path : path-like
+        Of the first process.
+    weights : dict of str to float
+        Weight of every part.
+    judge : Judge, optional
+    group_size : int
+        Completions of one prompt, which stand together.
+    """
+
+    def __init__(self, path, weights: dict, judge=None, group_size: int = 1):
+        self.path, self.weights = _own_path(Path(path), rank()), weights
+        self.judge, self.group_size = judge or Judge(), group_size
+        self.parts: dict[str, list[float]] = {}
+
+    def rewind(self, step: int) -> None:
+        """Drop lines of `step` and later ones, and a torn last line."""
+        kept = []
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                row = _parse_line(line)
+                if row and row["step"] < step:
+                    kept.append(line + "\n")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("".join(kept), encoding="utf-8")
+
+    def watch(self, name: str, function: Callable) -> Callable:
+        """Wrap one reward function so that its values are recorded."""
+
+        def watched(prompts, completions, **columns):
+            values = function(prompts=prompts, completions=completions, **columns)
+            self.parts[name] = values
+            if len(self.parts) == len(self.weights):
+                self._finish(completions, columns)
+            return values
+
+        watched.__name__ = name
+        return watched
+
+    def _finish(self, completions, columns) -> None:
+        """Write the step, and its shares into the curves."""
+        golds, parts = columns["icd_code"], self.parts
+        self.parts = {}
+        right = self.judge.right(completions, golds)
+        rows = []
+        for i in range(len(completions)):
+            own = {f"reward_{name}": parts[name][i] for name in self.weights}
+            total = sum(w * parts[n][i] for n, w in self.weights.items())
+            rows.append({"reward": total, **own})
+        step = columns["trainer_state"].global_step
+        self.write(step, columns["note_id"], golds, completions, right, rows)
+        if "log_metric" in columns:
+            shares = self.judge.shares(completions, golds)
+            flags = useless(right, self.group_size)
+            shares["useless_groups"] = sum(flags) / len(flags)
+            for name, value in shares.items():
+                columns["log_metric"](name, value)
+
+    def write(self, step, note_ids, golds, completions, right, rewards=None) -> None:
+        """Append completions; without rewards they were drawn but not trained on."""
+        with self.path.open("a", encoding="utf-8") as file:
+            for i, completion in enumerate(completions):
+                row = {
+                    "step": step,
+                    "note_id": note_ids[i],
+                    "icd_code": golds[i],
+                    "completion": completion,
+                    "right": right[i],
+                    "used": rewards is not None,
+                }
+                row |= rewards[i] if rewards else {"reward": None}
+                file.write(json.dumps(row) + "\n")
+
+    def frame(self) -> pd.DataFrame:
+        """All lines of all processes as a table, in the order of the steps."""
+        rows = []
+        first = self.path.parent / _first_name(self.path.name)
+        for number in range(processes()):
+            path = _own_path(first, number)
+            if path.exists():
+                text = path.read_text(encoding="utf-8")
+                rows += [json.loads(line) for line in text.splitlines()]
+        rows.sort(key=lambda row: row["step"])
+        table = pd.DataFrame(rows)
+        parts = [f"reward_{name}" for name in self.weights]
+        return table.astype({"reward": float} | {p: float for p in parts if p in table})
+
+
+def _own_path(path: Path, number: int) -> Path:
+    return path.with_name(f"{number}.{path.name}") if number else path
+
+
+def _first_name(name: str) -> str:
+    number, _, rest = name.partition(".")
+    return rest if number.isdigit() else name
+
+
+def _parse_line(line: str) -> dict | None:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None

@@ -1,0 +1,175 @@
+"""TRL's GRPOTrainer with shared prompts, resampled groups and a KL schedule.
+
+To be imported where a run begins: Unsloth has to be imported before trl.
+"""
+
+import torch
+from trl import GRPOTrainer
+from trl.models.utils import _ForwardRedirection
+from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
+
+from deepicd.training.grpo.plan import Plan, kl_weight, uniform
+from deepicd.training.grpo.resampling import refill
+from deepicd.training.models.sampling import logits_by_length, sample
+
+
+class HouseTrainer(GRPOTrainer):
+    """GRPOTrainer that wastes no prompt; its `plan` is set before training.
+
+    Differs from its parent in how completions are drawn (each prompt once, groups
+    that teach nothing replaced), in how their log-probabilities are computed (each
+    prompt once, completions of like length together) and in the weight of the KL
+    penalty. The loss is TRL's.
+    """
+
+    plan: Plan
+    _ready: list | None = None
+    _live: torch.Tensor | None = None
+
+    @property
+    def _shares(self) -> bool:
+        return self.plan.settings.share_prompts and not self.use_vllm
+
+    def training_step(self, *args, **kwargs):
+        settings, step = self.plan.settings, self.state.global_step
+        if settings.beta:
+            self.beta = kl_weight(settings, step)
+            self._metrics["train"]["beta"].append(self.beta)
+        return super().training_step(*args, **kwargs)
+
+    def _generate_and_score_completions(self, inputs):
+        settings = self.plan.settings
+        if settings.resample_rounds and self.model.training:
+            inputs = self._refilled(inputs)
+        return super()._generate_and_score_completions(inputs)
+
+    def _refilled(self, inputs: list[dict]) -> list[dict]:
+        settings, log = self.plan.settings, self.plan.log
+        rank, step = self.accelerator.process_index, self.state.global_step
+
+        def spare(n, number, used):
+            return self.plan.spare(n, step, number, rank, used)
+
+        batch = refill(
+            inputs,
+            settings.group_size,
+            settings.resample_rounds,
+            self._judged,
+            spare,
+        )
+        self._log_metric("useless_first_draw", batch.useless_first)
+        self._log_metric("extra_completions", batch.extra / len(inputs))
+        for old in batch.discarded:
+            notes, golds = ([r[k] for r in old.rows] for k in ("note_id", "icd_code"))
+            texts = self._texts([ids for ids, _ in old.drawn])
+            log.write(step, notes, golds, texts, old.right)
+        self._ready = batch.drawn
+        return batch.rows
+
+    def _judged(self, rows: list[dict], number: int) -> tuple[list, list[bool]]:
+        asked = self._tokenize_prompts([row["prompt"] for row in rows])
+        ids, logprobs = self._draw(number, *asked)
+        golds = [row["icd_code"] for row in rows]
+        right = self.plan.log.judge.right(self._texts(ids), golds)
+        empty = logprobs or [None] * len(ids)
+        return list(zip(ids, empty, strict=True)), right
+
+    def _texts(self, ids: list) -> list[str]:
+        return self.processing_class.batch_decode(ids, skip_special_tokens=True)
+
+    def _generate_single_turn(self, prompt_ids, *args, **kwargs):
+        if self._ready is None:
+            return self._draw(0, prompt_ids, *args, **kwargs)
+        drawn, self._ready = self._ready, None
+        ids, logprobs = (list(values) for values in zip(*drawn, strict=True))
+        return ids, None if logprobs[0] is None else logprobs
+
+    def _draw(self, number: int, prompt_ids, *args, **kwargs):
+        if not self._shares:
+            return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        self.model.eval()
+        drawn = sample(
+            self.model,
+            prompt_ids,
+            self.processing_class,
+            self.max_completion_length,
+            self.temperature,
+            self.args.top_p,
+            self._numbers(number, len(prompt_ids)),
+        )
+        self.model.train()
+        return drawn, None
+
+    def _numbers(self, number: int, rows: int) -> torch.Tensor:
+        """Uniform numbers of this process's rows, among those of all."""
+        rank, parts = self.accelerator.process_index, self.accelerator.num_processes
+        settings, step = self.plan.settings, self.state.global_step
+        key = (settings.seed, step, number)
+        if number:  # each process replaces as many groups as it has to
+            key, rank, parts = (*key[:2], number * parts + rank), 0, 1
+        numbers = uniform(*key, rows * parts, self.max_completion_length)
+        return numbers[rank * rows : (rank + 1) * rows]
+
+    def _compute_loss(self, model, inputs):
+        live = inputs["advantages"] != 0
+        if self.beta or self._entropy_bonus_enabled:
+            live = torch.ones_like(live)
+        live[0] |= not live.any()  # something has to carry a gradient
+        self._live = live
+        loss = super()._compute_loss(model, inputs)
+        self._live = None
+        return loss
+
+    def _full_logits_logps(
+        self, model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
+    ):
+        given = (input_ids, attention_mask, logits_to_keep)
+        if not self._shares:
+            return super()._full_logits_logps(model, *given, *args, **kwargs)
+        entropy = kwargs.get("compute_entropy", False)
+        inner = self.accelerator.unwrap_model(model)
+        if inner is model:
+            return self._shared_logps(model, *given, entropy)
+        # A distributed wrapper counts its calls: enter it once.
+        return _ForwardRedirection()(
+            model, inner, self._shared_logps, inner, *given, entropy
+        )
+
+    def _shared_logps(self, model, ids, mask, width: int, entropy: bool):
+        """Log-probabilities, and entropies where asked for, of completions.
+
+        Rows without an advantage add nothing to the gradient: only their
+        entropy is measured.
+        """
+        logps = torch.zeros(len(ids), width, device=ids.device)
+        entropies = torch.zeros(len(ids), width, device=ids.device)
+        learning, found = torch.is_grad_enabled(), []
+        live = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+        if learning and self._live is not None:
+            live = self._live
+        for chosen, gradient in ((live, learning), (~live, False)):
+            rows = chosen.nonzero()[:, 0]
+            if len(rows):
+                with torch.set_grad_enabled(gradient):
+                    found += self._parts(model, ids, mask, width, rows, entropy)
+        for rows, said, spread in found:
+            logps[rows, : said.shape[1]] = said
+            if entropy:
+                entropies[rows, : said.shape[1]] = spread
+        return logps, entropies if entropy else None, None
+
+    def _parts(self, model, ids, mask, width, rows, entropy) -> list:
+        start, parts = ids.shape[1] - width, []
+        for part, logits in logits_by_length(model, ids, mask, width, rows):
+            end = start + logits.shape[1]
+            said, seen = ids[part, start:end], mask[part, start:end]
+            given = {"temperature": self.temperature, "row_mask": seen}
+            if not entropy:
+                parts.append((part, selective_log_softmax(logits, said, **given), None))
+                continue
+            bonus = self._entropy_bonus_enabled
+            chosen, spread = selective_log_softmax_and_entropy(
+                logits, said, entropy_requires_grad=bonus, **given
+            )
+            parts.append((part, chosen, spread))
+        return parts

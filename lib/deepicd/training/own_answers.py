@@ -1,0 +1,184 @@
+"""Answers of the policy to training notes, for pass rates, RFT and DPO."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd import rewards
+from deepicd.common.files import write_parquet
+from deepicd.tasks.correct import Judge
+from deepicd.training.grpo.plan import uniform
+from deepicd.training.grpo.prompt_order import pass_rates
+from deepicd.training.grpo.rollout_log import RolloutLog
+from deepicd.training.grpo.settings import GrpoSettings
+from deepicd.training.models.sampling import sample
+
+
+def draw_answers(
+    model,
+    tokenizer,
+    rows,
+    samples: int,
+    settings: GrpoSettings,
+    judge: Judge,
+    number: int = 0,
+    report: Callable[[int, int, str], None] | None = None,
+) -> pd.DataFrame:
+    """Draw `samples` completions for each prompt and judge them.
+
+    Parameters
+    ----------
+    model, tokenizer
+        From `deepicd.training.models`.
+    rows : datasets.Dataset
+        Columns prompt, note_id, note, icd_code.
+    samples : int
+        Completions a prompt.
+    settings : GrpoSettings
+        Temperature, top_p, longest completion, seed, prompts at once.
+    number : int
+        Of this drawing, so that another one differs.
+
+    Returns
+    -------
+    DataFrame
+        Columns prompt, note_id, note, icd_code, completion, right; the completions
+        of a prompt stand together. Drawn again, the same.
+    """
+    training = model.training
+    model.eval()
+    found, size = [], settings.prompts
+    for start in range(0, len(rows), size):
+        part = rows.select(range(start, min(start + size, len(rows)))).to_pandas()
+        part = part.loc[part.index.repeat(samples)].reset_index(drop=True)
+        asked = tokenizer(part["prompt"].tolist(), add_special_tokens=False)
+        length = settings.max_completion
+        draws = uniform(settings.seed, start, number + 1_000_000, len(part), length)
+        ids = sample(
+            model,
+            asked["input_ids"],
+            tokenizer,
+            length,
+            settings.temperature,
+            settings.top_p,
+            draws,
+        )
+        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        right = judge.right(texts, part["icd_code"].tolist())
+        found.append(part.assign(completion=texts, right=right))
+        if report:
+            report(min(start + size, len(rows)), len(rows), "drawing answers")
+    model.train(training)
+    return pd.concat(found, ignore_index=True)
+
+
+def measured_rates(
+    model, tokenizer, rows, settings: GrpoSettings, judge: Judge, path, report=None
+) -> pd.DataFrame | None:
+    """Pass rates of prompts, drawn once and kept; None where no order needs them.
+
+    Parameters
+    ----------
+    path : path-like
+        Parquet file that keeps them, so that a resumed run orders prompts alike.
+
+    Returns
+    -------
+    DataFrame or None
+        See `deepicd.training.grpo.prompt_order.pass_rates`.
+    """
+    if settings.order == "shuffled":
+        return None
+    if not Path(path).exists():
+        answers = draw_answers(
+            model,
+            tokenizer,
+            rows,
+            settings.difficulty_samples,
+            settings,
+            judge,
+            number=999,
+            report=report,
+        )
+        write_parquet(pass_rates(answers), path)
+    return pd.read_parquet(path)
+
+
+class Drawn:
+    """Answers of the policy to training notes: paid, logged, and kept in a folder.
+
+    Parameters
+    ----------
+    tokenizer, data, settings, tree
+        See `deepicd.training.grpo.train`.
+    spec : RewardSpec or str
+    samples : int
+        Answers to a prompt.
+    folder : Path
+        Keeps them, so that a resumed run does not draw them again.
+    """
+
+    def __init__(self, tokenizer, data, spec, settings, samples: int, folder, tree):
+        self.tokenizer, self.data, self.settings = tokenizer, data, settings
+        self.samples, self.folder = samples, folder
+        self.spec = rewards.get_spec(spec) if isinstance(spec, str) else spec
+        functions, names, weights = rewards.trl_reward_functions(self.spec, tree)
+        self.parts = dict(zip(names, zip(functions, weights, strict=True), strict=True))
+        self.judge = Judge(tree, self.spec.style)
+        self.log = RolloutLog(
+            folder / "rollouts.jsonl",
+            dict(zip(names, weights, strict=True)),
+            self.judge,
+            samples,
+        )
+        self.log.rewind(0)
+
+    def draw(self, model, rows, step: int, number: int, report) -> pd.DataFrame:
+        """Answer the rows of drawing `number`, logged as of `step`."""
+        path = self.folder / f"answers-{number}.parquet"
+        if not path.exists():
+            answers = draw_answers(
+                model,
+                self.tokenizer,
+                self.data.select(rows),
+                self.samples,
+                self.settings,
+                self.judge,
+                number,
+                report,
+            )
+            write_parquet(answers, path)
+        answers = pd.read_parquet(path)
+        texts, columns = answers["completion"].tolist(), answers.to_dict("list")
+        paid = {
+            f"reward_{name}": function(completions=texts, **columns)
+            for name, (function, _) in self.parts.items()
+        }
+        answers = answers.assign(**paid, reward=0.0)
+        for name, (_, weight) in self.parts.items():
+            answers["reward"] += weight * answers[f"reward_{name}"]
+        shown = answers[["reward", *paid]].to_dict("records")
+        self.log.write(
+            step,
+            answers["note_id"],
+            answers["icd_code"],
+            texts,
+            answers["right"].tolist(),
+            shown,
+        )
+        return answers
+
+    def curves(self, curves, answers, start: int) -> pd.DataFrame:
+        """Curves of a round at the steps of the run, with those of its answers."""
+        texts, golds = answers["completion"].tolist(), answers["icd_code"].tolist()
+        groups = answers.groupby(answers.index // self.samples)
+        shares = self.judge.shares(texts, golds) | {
+            "reward": answers["reward"].mean(),
+            "reward_std": answers["reward"].std(),
+            "useless_groups": groups["right"].agg(lambda r: r.nunique() == 1).mean(),
+        }
+        own = pd.DataFrame(
+            {"step": start, "name": list(shares), "value": shares.values()}
+        )
+        return pd.concat([own, curves.assign(step=curves["step"] + start)])

@@ -1,0 +1,253 @@
+"""Captions written from the numbers a figure draws."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
+
+BARS = "95 % intervals by bootstrap over patients"
+
+
+def caption(kind: str, frame: pd.DataFrame, **more) -> str:
+    """Say in a sentence or two what a figure shows, with its numbers.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the figure's plot function without "plot_".
+    frame : pandas.DataFrame
+        What that function draws.
+    more : dict
+        Systems a and b for chapters; system for icicle and confusion.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"system": ["sft", "sft"], "outcome": ["exact", "wrong"],
+    ...                       "share": [0.75, 0.25], "n": [3, 1]})
+    >>> caption("outcomes", frame)
+    'What became of 4 notes. Exact code: SFT 75.0 %. Malformed: SFT 0.0 %.'
+    """
+    return _WRITERS[kind](frame, **more)
+
+
+def _cent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _bounds(row) -> str:
+    return f"{_cent(row.value)} % ({_cent(row.low)} to {_cent(row.high)})"
+
+
+def _names(frame) -> list[tuple[str, str]]:
+    systems = in_order(frame["system"])
+    return [(s, look(s, systems).name) for s in systems]
+
+
+def _levels(frame) -> str:
+    rows = frame[(frame["level"] == "category") & (frame["metric"] == "accuracy")]
+    said = [
+        f"{name} {_bounds(row)}"
+        for s, name in _names(rows)
+        for row in rows[rows["system"] == s].head(1).itertuples()
+    ]
+    return (
+        f"Accuracy (full marks) and macro F1 (hollow) on {frame['n'].max():,} "
+        f"notes with {BARS}. Accuracy of the category: {'; '.join(said)}."
+    )
+
+
+def _outcomes(frame) -> str:
+    total = frame.groupby("system")["n"].sum().max()
+    shares = (
+        frame.pivot_table(
+            index="system", columns="outcome", values="share", aggfunc="sum"
+        )
+        .reindex(columns=["exact", "malformed"])
+        .fillna(0.0)
+    )
+    said = [
+        "; ".join(
+            f"{name} {_cent(shares.loc[s, outcome])} %" for s, name in _names(frame)
+        )
+        for outcome in shares.columns
+    ]
+    return (
+        f"What became of {total:,.0f} notes. Exact code: {said[0]}. "
+        f"Malformed: {said[1]}."
+    )
+
+
+def _differences(frame) -> str:
+    clear = frame[(frame["low"] > 0) | (frame["high"] < 0)]
+    said = [
+        f"{look(r.a).name} minus {look(r.b).name}, {LEVEL_NAMES[r.level].lower()} "
+        f"{METRIC_NAMES.get(r.metric, r.metric)}: {100 * r.value:+.1f} points "
+        f"({100 * r.low:+.1f} to {100 * r.high:+.1f})"
+        for r in frame[frame["level"] == "full"].itertuples()
+    ]
+    return (
+        f"Paired differences on {frame['n'].max():,} notes, {BARS}; {len(clear)} "
+        f"of {len(frame)} intervals exclude zero. {'; '.join(said)}."
+    )
+
+
+def _frequency(frame) -> str:
+    rare = frame[frame["train_n"] < 10]
+    said = [
+        f"{name} {rare.loc[rare['system'] == s, 'f1'].mean():.2f}"
+        for s, name in _names(rare)
+    ]
+    codes = frame["code"].nunique()
+    text = (
+        f"F1 of each of {codes:,} codes against its training notes; shading: "
+        "number of codes, lines: means of groups of equally many codes with 95 % "
+        "intervals."
+    )
+    if not len(rare):
+        return f"{text} No code has fewer than 10."
+    return (
+        f"{text} Mean F1 of the {rare['code'].nunique()} codes with fewer than 10 "
+        f"training notes: {'; '.join(said)}."
+    )
+
+
+def _subgroups(frame) -> str:
+    rows = frame[(frame["metric"] == "accuracy") & (frame["level"] == "category")]
+    groups = rows[~rows["stratum"].str.match("frequency|chapter|note length")]
+    said = []
+    for s, name in _names(groups):
+        own = groups[groups["system"] == s].reset_index()
+        low, high = own.loc[own["value"].idxmin()], own.loc[own["value"].idxmax()]
+        said.append(
+            f"{name} {_cent(low['value'])} % ({low['stratum']}) to "
+            f"{_cent(high['value'])} % ({high['stratum']})"
+        )
+    return (
+        f"Category accuracy by stratum, {rows['n'].min():,} notes or more in each, "
+        f"{BARS}. Lowest and highest subgroup of patients: {'; '.join(said)}. Not "
+        "corrected for the number of subgroups."
+    )
+
+
+def _note_length(frame) -> str:
+    rows = frame[frame["level"] == "full"]
+    said = []
+    for s, name in _names(rows):
+        own = rows[rows["system"] == s].sort_values("words")
+        said.append(
+            f"{name} {_cent(own['value'].iloc[0])} % to "
+            f"{_cent(own['value'].iloc[-1])} %"
+        )
+    return (
+        f"Accuracy from the shortest notes ({rows['words'].min():.0f} words) to "
+        f"the longest ({rows['words'].max():.0f}), {BARS}. Full code, first to "
+        f"last group: {'; '.join(said)}."
+    )
+
+
+def _confusion(frame, system: str) -> str:
+    off = frame[(frame["gold"] != frame["predicted"]) & (frame["predicted"] != "none")]
+    text = (
+        f"Chapters answered by {look(system).name} against gold chapters, per cent "
+        f"of the gold chapter, {frame['n'].sum():,} answers."
+    )
+    if not len(off):
+        return f"{text} No answer is in another chapter."
+    top = off.loc[off["n"].idxmax()]
+    return (
+        f"{text} Commonest confusion: chapter {top['gold']} answered as "
+        f"{top['predicted']}, {top['n']:,} times ({_cent(top['share'])} %)."
+    )
+
+
+def _icicle(frame, system: str) -> str:
+    rows = frame[(frame["level"] == "category") & (frame["n"] >= 10)]
+    total = frame.loc[frame["level"] == frame["level"].iloc[0], "n"].sum()
+    text = (
+        f"Share right of {look(system).name} at every node of the tree; nodes are "
+        f"as wide as their test notes, {total:,} in all."
+    )
+    if not len(rows):
+        return text
+    low = rows.loc[rows["value"].idxmin()]
+    return (
+        f"{text} Lowest category with 10 notes or more: {low['label']} "
+        f"({low['title']}), {_cent(low['value'])} % of {low['n']:,}."
+    )
+
+
+def _chapters(frame, a: str, b: str) -> str:
+    rows = frame[
+        (frame["metric"] == "accuracy")
+        & (frame["level"] == "category")
+        & frame["stratum"].str.startswith("chapter: ")
+    ]
+    wide = rows.pivot_table(index="stratum", columns="system", values="value")
+    up, down = int((wide[a] > wide[b]).sum()), int((wide[a] < wide[b]).sum())
+    return (
+        f"Category accuracy of {len(wide)} chapters with {rows['n'].min():,} "
+        f"notes or more, {BARS}: {look(a).name} is above {look(b).name} in {up}, "
+        f"below in {down}."
+    )
+
+
+def _oracle_gap(frame) -> str:
+    rows = frame[frame["level"] == "full"]
+    said = [
+        f"{name} {_bounds(row)}"
+        for s, name in _names(rows)
+        for row in rows[rows["system"] == s].itertuples()
+    ]
+    return (
+        "What each system lacks of the best possible accuracy, "
+        f"{frame['n'].max():,} notes, {BARS}. Full code, in points of "
+        f"per cent: {'; '.join(said)}."
+    )
+
+
+def _reliability(frame) -> str:
+    said = []
+    for s, name in _names(frame):
+        for level, own in frame[frame["system"] == s].groupby("level", sort=False):
+            top = own.sort_values("agreement").iloc[-1]
+            said.append(
+                f"{name}, {LEVEL_NAMES[level].lower()}: "
+                f"{_cent(top['value'])} % of {top['n']:,}"
+            )
+    return (
+        f"Share of majority answers that are right, by agreement of the samples, "
+        f"{BARS}. Where agreement is highest: {'; '.join(said)}."
+    )
+
+
+def _risk_coverage(frame) -> str:
+    said = []
+    for s, name in _names(frame):
+        for level, own in frame[frame["system"] == s].groupby("level", sort=False):
+            first, last = own.iloc[0], own.iloc[-1]
+            said.append(
+                f"{name}, {LEVEL_NAMES[level].lower()}: "
+                f"{_cent(first['risk'])} % of the surest "
+                f"{_cent(first['coverage'])} %, {_cent(last['risk'])} % of all"
+            )
+    return (
+        f"Error among answered notes, {frame['n'].max():,} notes, answered from "
+        f"the highest agreement of samples down. {'; '.join(said)}."
+    )
+
+
+_WRITERS: dict[str, Callable] = {
+    "levels": _levels,
+    "outcomes": _outcomes,
+    "differences": _differences,
+    "frequency": _frequency,
+    "subgroups": _subgroups,
+    "note_length": _note_length,
+    "confusion": _confusion,
+    "icicle": _icicle,
+    "chapters": _chapters,
+    "oracle_gap": _oracle_gap,
+    "reliability": _reliability,
+    "risk_coverage": _risk_coverage,
+}

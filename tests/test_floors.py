@@ -1,0 +1,66 @@
+"""The order of the floors: imports go only downward, and never in a circle."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from deepicd.study.runner.plan import PACKAGE
+
+FLOORS = (
+    "common",
+    "icd",
+    "tasks",
+    "rewards",
+    "data",
+    "training",
+    "traces",
+    "evaluation",
+    "views",
+    "study",
+)
+BESIDE = ("__init__.py", "predict.py")  # the command stands beside the floors
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+FILES = {module_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(file: Path) -> set[str]:
+    """Modules of the package that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in FILES else node.module for name in whole}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name in FILES}
+
+
+def test_every_room_has_its_floor():
+    rooms = {p.name for p in PACKAGE.iterdir() if not p.name.startswith("__py")}
+    assert rooms == {*FLOORS, *BESIDE}
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_a_room_imports_nothing_from_above(room):
+    above = FLOORS[FLOORS.index(room) + 1 :]
+    wrong = [
+        f"{name} imports {other}"
+        for name, file in FILES.items()
+        if name.split(".")[1:2] == [room]
+        for other in imports(file)
+        if other.split(".")[1:2] and other.split(".")[1] in above
+    ]
+    assert not wrong
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {name: imports(file) - {name} for name, file in FILES.items()}
+    assert list(TopologicalSorter(graph).static_order())
