@@ -78,7 +78,7 @@ def test_every_exclusion_is_counted():
         "empty admission note": 1,
     }
     assert list(frame.columns) == COLUMNS
-    assert frame["icd_code"].tolist() == ["I21.11", "J18.9"]
+    assert frame["label"].tolist() == ["I21.11", "J18.9"]
     whole = flow[flow["unit"] == "admissions"]
     before = whole["remaining"].shift().fillna(len(ROWS))
     assert (before - whole["excluded"] == whole["remaining"]).all()
@@ -91,7 +91,7 @@ def test_codes_of_the_data_join_the_tree():
         build_cohort(raw_tables(rows))
     own = {"V270XXA": "Unspecified motorcycle rider injured"}
     cohort, _ = build_cohort(raw_tables(rows, catalogue=own))
-    assert cohort["icd_code"].tolist() == ["V27.0XXA"]
+    assert cohort["label"].tolist() == ["V27.0XXA"]
 
 
 def test_last_summary_counts_and_addenda_are_joined():
@@ -154,12 +154,12 @@ def many(patients=400, seed=0):
         {
             "subject_id": str(i // 2 if i % 3 else i),
             "note_id": f"n{i}",
-            "icd_code": codes[(i * i + seed) % 7] if i % 41 else f"S06.{i % 7}",
+            "label": codes[(i * i + seed) % 7] if i % 41 else f"S06.{i % 7}",
         }
         for i in range(patients)
     ]
     frame = pd.DataFrame(rows)
-    return frame.assign(category=frame["icd_code"].str[:3])
+    return frame.assign(category=frame["label"].str[:3])
 
 
 def test_split_is_by_patient_stratified_and_reproducible():
@@ -183,11 +183,11 @@ def test_split_is_by_patient_stratified_and_reproducible():
 )
 def test_no_patient_in_two_splits_and_every_code_is_learnable(pairs, seed):
     frame = pd.DataFrame(pairs, columns=["subject_id", "code"]).astype(str)
-    frame = frame.assign(icd_code="C" + frame["code"], category="C")
+    frame = frame.assign(label="C" + frame["code"], category="C")
     frame["split"] = splits.assign(frame, seed)
     assert splits.overlap(frame) == 0
-    train = set(frame.loc[frame["split"] == "train", "icd_code"])
-    assert set(frame["icd_code"]) == train
+    train = set(frame.loc[frame["split"] == "train", "label"])
+    assert set(frame["label"]) == train
 
 
 def test_sft_rank_numbers_the_training_rows():
@@ -271,7 +271,7 @@ def test_split_table_counts_what_training_never_shows():
     frame = pd.DataFrame(
         {
             "subject_id": ["1", "2"],
-            "icd_code": ["I10", "J18.9"],
+            "label": ["I10", "J18.9"],
             "split": ["train", "test"],
         }
     )

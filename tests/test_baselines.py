@@ -45,7 +45,7 @@ def admissions():
         {
             "note_id": [f"n{i}" for i in range(300)],
             "note": notes,
-            "icd_code": codes,
+            "label": codes,
             "split": np.repeat(["train", "val", "test"], [180, 60, 60]),
         }
     )
@@ -60,7 +60,7 @@ def accuracy(predictions, admissions, system):
     rows = predictions[
         (predictions["system"] == system) & (predictions["split"] == "test")
     ]
-    gold = admissions.set_index("note_id")["icd_code"]
+    gold = admissions.set_index("note_id")["label"]
     return (rows["code"].to_numpy() == gold.reindex(rows["note_id"]).to_numpy()).mean()
 
 
@@ -214,7 +214,7 @@ def test_labels_of_the_test_split_change_nothing(admissions):
     systems = [*COUNTING, "embed_mlp", "encoder"]
     changed = admissions.copy()
     test = changed["split"] == "test"
-    changed.loc[test, "icd_code"] = changed.loc[test, "icd_code"].to_numpy()[::-1]
+    changed.loc[test, "label"] = changed.loc[test, "label"].to_numpy()[::-1]
     one, two = (
         run_baselines(frame, TREE, systems=systems, encoder_epochs=1)[0]
         for frame in (admissions, changed)
@@ -243,7 +243,7 @@ def test_the_most_similar_note_wins_and_several_vote():
 
 
 def test_one_code_in_training_is_answered_by_all(admissions):
-    admissions.loc[admissions["split"] == "train", "icd_code"] = "I10"
+    admissions.loc[admissions["split"] == "train", "label"] = "I10"
     predictions, _ = run_baselines(
         admissions, TREE, systems=baselines.SYSTEMS, encoder_epochs=1
     )

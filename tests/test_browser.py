@@ -21,7 +21,7 @@ def study():
             "subject_id": [1],
             "split": "test",
             "note": ["Chest\npain & sweat < canary"],
-            "icd_code": ["I21.11"],
+            "label": ["I21.11"],
         }
     )
     rows = [("sft", 0, "I21.19"), ("sft", 1, "I21.11"), ("sft", 2, None)]

@@ -11,7 +11,7 @@ TREE = load_tree()
 NOTES = pd.DataFrame(
     {
         "note_id": ["a", "b"],
-        "icd_code": ["I10", "J18.9"],
+        "label": ["I10", "J18.9"],
         "subject_id": [1, 2],
         "note": ["High blood pressure.", "Cough and fever."],
     }
@@ -82,7 +82,7 @@ def test_an_unreadable_sample_counts_against_agreement():
 
 def test_reliability_of_an_honest_model_lies_on_the_diagonal():
     generator = np.random.default_rng(0)
-    notes = pd.DataFrame({"note_id": range(600), "icd_code": "I10"})
+    notes = pd.DataFrame({"note_id": range(600), "label": "I10"})
     answers = {}
     for i in range(600):  # right as often as the samples agree: 60 or 100 per cent
         sure = i % 2 == 0

@@ -198,7 +198,7 @@ def test_resampled_rows_are_paid_by_their_own_code(run):
         resample_rounds=2, prompts=4, group_size=2, steps=2, spec=get_spec("flat")
     )
     used = log[log["used"]]
-    again = Judge().right(used["completion"].tolist(), used["icd_code"].tolist())
+    again = Judge().right(used["completion"].tolist(), used["label"].tolist())
     assert used["right"].tolist() == again
     assert (used["reward"] > 0.5).tolist() == again
 
@@ -233,7 +233,7 @@ def test_the_plain_order_is_that_of_trls_own_sampler(prompt_set):
 
 def test_balance_draws_codes_equally_often_and_no_prompt_twice_a_step(table, tokenizer):
     codes = ["I21.11"] * 30 + ["J18.9"] * 6
-    rows = {"note_id": [f"n{i}" for i in range(36)], "icd_code": codes}
+    rows = {"note_id": [f"n{i}" for i in range(36)], "label": codes}
     from datasets import Dataset
 
     given = {"steps": 400, "prompts": 2, "seed": 0}

@@ -114,7 +114,7 @@ def test_hierarchical_scores_worked_by_hand():
 def test_the_icicle_worked_by_hand():
     # Two codes of one category, one of another chapter; the answers are right at
     # 9 > I20-I25 > I21 for two notes, and nowhere for the third.
-    notes = pd.DataFrame({"icd_code": ["J18.9", "I21.11", "I21.9"], "subject_id": 0})
+    notes = pd.DataFrame({"label": ["J18.9", "I21.11", "I21.9"], "subject_id": 0})
     cases = systems.Cases(notes, {"sft": {0: ["I10", "I21.19", "I21.9"]}}, {})
     frame = systems.icicle_table(cases, "sft", TREE)
     rows = {(r.level, r.label): (r.start, r.n, r.value) for r in frame.itertuples()}
@@ -237,7 +237,7 @@ def study():
             "note_id": [f"n{i}" for i in range(n)],
             "note": "fever and cough " * 5,
             "subject_id": [f"p{i // 2}" for i in range(n)],
-            "icd_code": generator.choice(CODES, n),
+            "label": generator.choice(CODES, n),
             "split": np.where(np.arange(n) % 3 == 0, "train", "test"),
             "sex": generator.choice(["F", "M"], n),
             "age": generator.integers(18, 95, n),
@@ -247,7 +247,7 @@ def study():
     for system, seed, skill in (("sft", 0, 0.4), ("sft", 1, 0.5), ("sft_grpo", 0, 0.8)):
         said = [
             g if u < skill else None
-            for g, u in zip(notes["icd_code"], generator.random(n), strict=True)
+            for g, u in zip(notes["label"], generator.random(n), strict=True)
         ]
         frames.append(
             notes[["note_id", "split"]].assign(
@@ -322,7 +322,7 @@ def test_outcomes_and_confusion_add_up(study):
 def test_code_scores_average_to_macro_f1(study):
     notes, predictions = study
     cases = systems.gather(predictions[predictions["seed"] == 0], notes)
-    train = notes.loc[notes["split"] == "train", "icd_code"]
+    train = notes.loc[notes["split"] == "train", "label"]
     frame = strata.frequency_table(cases, train, TREE)
     table = systems.metrics_table(cases, TREE, n_boot=0)
     for system, rows in frame.groupby("system"):
@@ -334,7 +334,7 @@ def test_code_scores_average_to_macro_f1(study):
 def test_strata_below_the_minimum_are_left_out(study):
     notes, predictions = study
     cases = systems.gather(predictions, notes)
-    train = notes.loc[notes["split"] == "train", "icd_code"]
+    train = notes.loc[notes["split"] == "train", "label"]
     table = strata.strata_table(cases, train, TREE, n_boot=20, minimum=60)
     assert {"sex: F", "sex: M"} <= set(table["stratum"])
     assert (table["n"] >= 60).all()
@@ -393,7 +393,7 @@ def test_oracle_is_scored_level_by_level(study):
     best = pd.DataFrame(
         {"note_id": notes["note_id"], "full": "I10"}
         | {
-            level: [TREE.at(code, level) for code in notes["icd_code"]]
+            level: [TREE.at(code, level) for code in notes["label"]]
             for level in ("chapter", "block", "category")
         }
     )

@@ -92,7 +92,7 @@ def test_each_way_is_read_with_its_own_reader(
 def test_examples_stand_in_the_prompt_before_the_note(examples, tokenizer):
     shown = by_prompt.choose_shots(examples, examples.head(0), TREE, 2, seed=0)
     pairs = [
-        (r.note, prompts.format_completion(r.trace, r.icd_code))
+        (r.note, prompts.format_completion(r.trace, r.label))
         for r in shown.itertuples()
     ]
     text = encoding.prompt_text("THE NOTE", tokenizer, **ASKED, shots=pairs)
@@ -142,7 +142,7 @@ def test_examples_are_reproducible_short_and_of_different_chapters(examples):
     assert one["note_id"].tolist() == two["note_id"].tolist()
     assert one["note_id"].tolist() != other["note_id"].tolist()
     for shown in (one, other):
-        assert len({TREE.at(code, "chapter") for code in shown["icd_code"]}) == 3
+        assert len({TREE.at(code, "chapter") for code in shown["label"]}) == 3
         assert shown["note"].str.len().max() < many["note"].str.len().median()
 
 

@@ -15,7 +15,7 @@ NOTES = pd.DataFrame(
         "note_id": [f"n{i}" for i in range(40)],
         "subject_id": range(40),
         "note": "Crushing chest pain.",
-        "icd_code": "I21.4",
+        "label": "I21.4",
     }
 )
 

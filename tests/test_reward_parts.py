@@ -86,7 +86,7 @@ def test_parts_of_a_breakdown():
 def columns(size: int) -> dict:
     return {
         "prompts": [[{"role": "user", "content": "note"}]] * size,
-        "icd_code": ["I21.11"] * size,
+        "label": ["I21.11"] * size,
         "note": [NOTE] * size,
         "completion_ids": [[1]] * size,
         "trainer_state": None,
@@ -130,10 +130,10 @@ def test_trl_functions_score_a_batch_once(monkeypatch):
 def test_trl_functions_say_which_column_is_missing():
     functions, _, _ = trl_reward_functions(get_spec("tree", weight_evidence=0.1), TREE)
     with pytest.raises(UserError, match="no column 'note'"):
-        functions[0](completions=["a"], icd_code=["I10"])
+        functions[0](completions=["a"], label=["I10"])
     (function,), _, _ = trl_reward_functions("tree", TREE, gold_column="label")
     with pytest.raises(UserError, match="no column 'label'"):
-        function(completions=["a"], icd_code=["I10"])
+        function(completions=["a"], label=["I10"])
     assert function(completions=[TEXT.format("I10")], label=["I10"]) == [1.0]
 
 

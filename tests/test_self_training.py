@@ -75,7 +75,7 @@ def test_pairs_prefer_the_trace_to_a_wrong_answer():
             ("p2", "b", "J18.9", "good", True),
             ("p3", "c", "J18.9", "bad", False),
         ],
-        columns=["prompt", "note_id", "icd_code", "completion", "right"],
+        columns=["prompt", "note_id", "label", "completion", "right"],
     )
     traces = pd.DataFrame(
         {"note_id": ["a", "b", "c"], "trace": "T.", "accepted": [True, True, False]}

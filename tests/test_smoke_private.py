@@ -25,7 +25,7 @@ def private(study, tmp_path_factory):
     rows = build_admissions(made)[0].head(250)
     notes = [f"{CANARY} {note} {CANARY}" for note in rows["note"]]
     table = pd.DataFrame(
-        {"text": notes, "icd_code": rows["icd_code"], "patient": rows["subject_id"]}
+        {"text": notes, "icd_code": rows["label"], "patient": rows["subject_id"]}
     )
     study.table = study.root / "table.csv"
     table.to_csv(study.table, index=False)

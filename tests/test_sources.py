@@ -87,7 +87,7 @@ def test_mimic_layouts_give_the_same(tmp_path, suffix, hosp, note):
     assert list(raw.notes) == NOTE_COLUMNS
     frame, flow = build_admissions(raw)
     assert frame["note"].tolist() == ['CHIEF COMPLAINT: qxpain, "sharp"']
-    assert frame["icd_code"].tolist() == ["I21.11"]
+    assert frame["label"].tolist() == ["I21.11"]
     assert (
         dict(zip(flow["step"], flow["excluded"], strict=True))[
             "first-listed diagnosis not ICD-10"
@@ -210,7 +210,7 @@ def test_table_formats_give_the_same(tmp_path, kind):
     raw = open_source("table", path, options=options)
     frame, _ = build_admissions(raw)
     assert raw.private and frame["note"].tolist() == ["qxone pain", "qxtwo cough"]
-    assert frame["icd_code"].tolist() == ["I21.11", "J18.9"]
+    assert frame["label"].tolist() == ["I21.11", "J18.9"]
     assert frame["split"].tolist() == ["train", "test"]
 
 
@@ -286,7 +286,7 @@ def test_eicu_note_holds_the_first_day_and_no_diagnosis(tmp_path):
     assert "qx" not in note
     assert "asthma" in note and "rash" in note and "90 years or older" in note
     frame, flow = build_admissions(raw)
-    assert frame["icd_code"].tolist() == ["J18.9"]
+    assert frame["label"].tolist() == ["J18.9"]
     left = dict(zip(flow["step"], flow["excluded"], strict=True))
     assert left["first-listed diagnosis not ICD-10"] == 1
     asked = eicu.read(tmp_path, {"include_admission_dx": True}).notes
@@ -308,7 +308,7 @@ def test_eicu_demo_counts_and_table_gives_the_same(tmp_path):
         "id_column": "note_id",
     }
     again, _ = build_admissions(open_source("table", tmp_path, options=options))
-    same = ["note_id", "subject_id", "hadm_id", "note", "icd_code", "split", "sft_rank"]
+    same = ["note_id", "subject_id", "hadm_id", "note", "label", "split", "sft_rank"]
     pd.testing.assert_frame_equal(frame[same], again[same], check_dtype=False)
 
 

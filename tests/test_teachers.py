@@ -66,9 +66,7 @@ def corpus(n: int = 150) -> pd.DataFrame:
         rows.append(
             (f"n{i}", note, code, "train" if i % 5 != i // 5 % 5 else "test", i)
         )
-    return pd.DataFrame(
-        rows, columns=["note_id", "note", "icd_code", "split", "sft_rank"]
-    )
+    return pd.DataFrame(rows, columns=["note_id", "note", "label", "split", "sft_rank"])
 
 
 TREE = load_tree()
@@ -82,7 +80,7 @@ TEACHER = RuleTeacher(TREE).fit(FRAME)
 def test_every_quote_stands_in_the_note_and_the_code_comes_last(length, attempt):
     teacher = RuleTeacher(TREE, length=length).fit(FRAME)
     traces = teacher.write(FRAME, seed=3, attempt=attempt)
-    for note, code, trace in zip(FRAME["note"], FRAME["icd_code"], traces, strict=True):
+    for note, code, trace in zip(FRAME["note"], FRAME["label"], traces, strict=True):
         quoted = [q.text for q in quotes.quotes(trace)]
         assert quoted and all(q in " ".join(note.split()) for q in quoted)
         named = [span.text for span in quotes.codes(trace, TREE)]
@@ -98,7 +96,7 @@ def test_every_quote_stands_in_the_note_and_the_code_comes_last(length, attempt)
 )
 def test_quotes_stand_in_any_note(said, glue, code, strange):
     note = glue.join([*said, strange])
-    trace = TEACHER.write(pd.DataFrame({"note": [note], "icd_code": [code]}))[0]
+    trace = TEACHER.write(pd.DataFrame({"note": [note], "label": [code]}))[0]
     assert all(quotes.stands_in(q.text, note) for q in quotes.quotes(trace))
     assert trace.endswith(f"{code}.")
 
@@ -117,7 +115,7 @@ def test_only_the_train_split_is_learned_from():
 
 
 def test_sibling_evidence_is_what_siblings_do_not_share():
-    rows = TRAIN[TRAIN["icd_code"] == "I21.11"]
+    rows = TRAIN[TRAIN["label"] == "I21.11"]
     rows = rows[rows["note"].str.contains("inferior ST elevations")]
     for items in TEACHER.finder.find(rows):
         best = max(items, key=lambda e: e.sibling)
@@ -224,7 +222,7 @@ def test_a_run_over_a_bad_server_goes_on_after_it_died(server, tmp_path):
     table = build_traces(frame, TREE, teacher, attempts=1, log_path=log)
     tried = table[table["attempt"] == 0]
     assert sorted(tried["note_id"]) == sorted(frame["note_id"])
-    assert (tried["answer"] == tried["icd_code"]).all()
+    assert (tried["answer"] == tried["label"]).all()
     lines = [json.loads(line)["note_id"] for line in log.read_text().splitlines()]
     assert sorted(lines) == sorted(frame["note_id"])
 
@@ -385,7 +383,7 @@ def test_the_student_samples_anew_at_each_attempt(student):
     table, folder = student
     teacher = open_teacher("student", TREE, model=folder, instruction="brief")
     teacher.max_new_tokens = 8
-    rows = table[["note_id", "note", "icd_code"]].head(3)
+    rows = table[["note_id", "note", "label"]].head(3)
     asked = [
         Request(*row, attempt)
         for attempt in (0, 1, 2)
@@ -413,8 +411,8 @@ def test_a_students_right_answers_are_kept_and_counted(student, monkeypatch):
     monkeypatch.setattr(
         teacher, "_complete", lambda requests, *_: [next(said) for _ in requests]
     )
-    pair = table[table["icd_code"].isin(["I21.11", "I21.4"])]
-    pair = pair[pair["split"] == "train"].drop_duplicates("icd_code")
+    pair = table[table["label"].isin(["I21.11", "I21.4"])]
+    pair = pair[pair["split"] == "train"].drop_duplicates("label")
     limits = Limits(words=(4, 600))
     found = build_traces(pair, TREE, teacher, attempts=3, limits=limits)
     counts = round_table(found, TREE).set_index("attempt")

@@ -242,7 +242,7 @@ def test_a_teacher_that_writes_nothing_of_use_ends_in_labels_only(said):
 
 
 def test_codes_outside_the_tree_are_refused():
-    wrong = FRAME.assign(icd_code="Q00.0Q")
+    wrong = FRAME.assign(label="Q00.0Q")
     with pytest.raises(UserError, match="outside the tree"):
         build_traces(wrong, TREE, ReplayTeacher([]))
 
@@ -346,7 +346,7 @@ def test_the_exported_folder_loads(built, tmp_path):
     row = rows[0]
     assert row["prompt"][0]["role"] == "user" and "CHIEF" in row["prompt"][0]["content"]
     text = row["completion"][0]["content"]
-    assert parse_completion(text).answer == row["icd_code"]
+    assert parse_completion(text).answer == row["label"]
     tried = load_dataset(str(folder), "attempts", cache_dir=str(tmp_path / "cache"))
     assert len(tried["train"]) == (built["reasons"] != LABEL_ONLY).sum()
     card = (folder / "README.md").read_text()
@@ -375,13 +375,13 @@ def questions():
 
 
 def test_answers_that_are_codes_have_the_format_of_every_completion(questions):
-    coded = questions[questions["icd_code"].notna()]
+    coded = questions[questions["label"].notna()]
     assert {"title_to_code", "inclusion_to_code", "parent"} <= set(coded["kind"])
     for row in coded.itertuples():
         parsed = parse_completion(row.completion)
-        assert parsed.well_formed and parsed.answer == row.icd_code
+        assert parsed.well_formed and parsed.answer == row.label
         assert parsed.think == row.trace
-    plain = questions[questions["icd_code"].isna()]
+    plain = questions[questions["label"].isna()]
     assert not plain["completion"].str.contains("<").any()
 
 

@@ -167,7 +167,7 @@ def test_the_catalogue_comes_first_and_resumes(table, tokenizer, tmp_path):
             kit.network(tokenizer),
             tokenizer,
             load_tree(),
-            table["icd_code"].unique(),
+            table["label"].unique(),
             settings,
             tmp_path / name,
             "reasoning",
@@ -255,7 +255,7 @@ def test_predictions_do_not_touch_the_global_random_state(table, tokenizer):
 def test_a_lesson_shows_a_group_with_differences():
     rows = [(0, "a", 0.0), (0, "a", 0.0), (1, "b", 1.0), (1, "b", 0.0)]
     log = pd.DataFrame(rows, columns=["step", "note_id", "reward"]).assign(
-        icd_code="I21.11", completion=prompts.format_completion("Pain.", "I21.11")
+        label="I21.11", completion=prompts.format_completion("Pain.", "I21.11")
     )
     lesson = showing.group_lesson(log, "reasoning")
     assert lesson["reward"].tolist() == [1.0, 0.0]

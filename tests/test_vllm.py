@@ -74,7 +74,7 @@ def teacher(model, tree):
 
 
 def asked() -> list[Request]:
-    rows = NOTES[["note_id", "note", "icd_code"]]
+    rows = NOTES[["note_id", "note", "label"]]
     return [Request(*row) for row in rows.itertuples(index=False, name=None)]
 
 
@@ -99,7 +99,7 @@ def test_the_engine_answers_every_request_once(request, teacher, model, tree):
     prompts = encoding.prompt_ids(NOTES["note"], tokenizer, "reasoning", "brief")
     assert [a.prompt_tokens for a in answers] == [len(ids) for ids in prompts]
     assert all(0 < a.completion_tokens <= TOKENS for a in answers)
-    right = sum(a.answer == r.icd_code for a, r in zip(answers, asked(), strict=True))
+    right = sum(a.answer == r.label for a, r in zip(answers, asked(), strict=True))
     written = sum(a.completion_tokens for a in answers)
     show(
         request,

@@ -17,7 +17,7 @@ def admissions(n: int = 24) -> pd.DataFrame:
         split = "train" if i % 3 else ("val" if i % 2 else "test")
         note = f"Patient {i}. Pain and {WORDS[k]}. Denies {WORDS[(k + 1) % 4]} <think>."
         rows.append((f"n{i}", i, i, note, CODES[k], split))
-    names = ["note_id", "subject_id", "hadm_id", "note", "icd_code", "split"]
+    names = ["note_id", "subject_id", "hadm_id", "note", "label", "split"]
     table = pd.DataFrame(rows, columns=names)
     train = table["split"] == "train"
     return table.assign(sft_rank=(train.cumsum() - 1).where(train, -1))
@@ -26,7 +26,7 @@ def admissions(n: int = 24) -> pd.DataFrame:
 def traces(table: pd.DataFrame) -> pd.DataFrame:
     """One accepted trace for every training note."""
     train = table[table["split"] == "train"]
-    return train[["note_id", "icd_code"]].assign(trace="Pain, so this.", accepted=True)
+    return train[["note_id", "label"]].assign(trace="Pain, so this.", accepted=True)
 
 
 def tokenizer_of(table: pd.DataFrame):

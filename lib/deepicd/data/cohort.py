@@ -20,7 +20,7 @@ COLUMNS = [
     "subject_id",
     "hadm_id",
     "note",
-    "icd_code",
+    "label",
     "split",
     "sft_rank",
     "sex",
@@ -85,7 +85,7 @@ def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]
     Returns
     -------
     cohort : DataFrame
-        `subject_id, hadm_id, icd_code` (normalised), metadata, `category`.
+        `subject_id, hadm_id, label` (the normalised code), metadata, `category`.
     flow : DataFrame
         `step, excluded, remaining, reason, unit`.
 
@@ -102,7 +102,7 @@ def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]
     ...              "icd_version": 10}
     >>> raw = RawTables(pd.DataFrame([admission]), pd.DataFrame([diagnosis]), None,
     ...                 "discharge", private=False)
-    >>> build_cohort(raw)[0]["icd_code"].tolist()
+    >>> build_cohort(raw)[0]["label"].tolist()
     ['I21.11']
     """
     tree = tree or load_tree(raw.catalogue)
@@ -132,17 +132,17 @@ def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]
     for mask, step, reason in steps:
         merged = flow.keep(merged, mask.reindex(merged.index), step, reason)
     codes = {c: tree.normalise(str(c)) for c in merged["icd_code"].unique()}
-    merged = merged.assign(icd_code=merged["icd_code"].map(codes))
+    merged = merged.assign(label=merged["icd_code"].map(codes))
     merged = flow.keep(
         merged,
-        merged["icd_code"].notna(),
+        merged["label"].notna(),
         "code outside ICD-10-CM",
         "neither in the catalogue nor in the data's own code table",
     )
     _someone_left(merged, flow)
-    levels = {c: tree.at(c, "category") for c in merged["icd_code"].unique()}
-    cohort = merged.assign(category=merged["icd_code"].map(levels))
-    keep = ["subject_id", "hadm_id", "icd_code", "category", *METADATA]
+    levels = {c: tree.at(c, "category") for c in merged["label"].unique()}
+    cohort = merged.assign(category=merged["label"].map(levels))
+    keep = ["subject_id", "hadm_id", "label", "category", *METADATA]
     return cohort[keep].reset_index(drop=True), flow.frame()
 
 
@@ -309,8 +309,8 @@ def _split(frame, given, flow: Flow, seed, fractions, min_train) -> pd.DataFrame
 
 
 def _flags(frame: pd.DataFrame, tree) -> pd.Series:
-    billable = {c: tree.is_billable(c) for c in frame["icd_code"].unique()}
-    extra = frame["icd_code"].map(lambda c: "" if billable[c] else "code_not_billable")
+    billable = {c: tree.is_billable(c) for c in frame["label"].unique()}
+    extra = frame["label"].map(lambda c: "" if billable[c] else "code_not_billable")
     pairs = zip(frame["flags"].fillna(""), extra, strict=True)
     return pd.Series([";".join(filter(None, p)) for p in pairs], index=frame.index)
 

@@ -36,7 +36,7 @@ def assign(
     Parameters
     ----------
     frame : DataFrame
-        `subject_id`, `icd_code`, `category`; one row per admission.
+        `subject_id`, `label`, `category`; one row per admission.
     seed : int
         Another seed gives another split.
     fractions : tuple of float
@@ -57,7 +57,7 @@ def assign(
     Examples
     --------
     >>> frame = pd.DataFrame({"subject_id": [str(i) for i in range(10)],
-    ...                       "icd_code": "I21.4", "category": "I21"})
+    ...                       "label": "I21.4", "category": "I21"})
     >>> assign(frame).value_counts().to_dict()
     {'train': 7, 'test': 2, 'val': 1}
     """
@@ -108,9 +108,7 @@ class _Patients:
         self.order = sorted(ids, key=lambda i: _hash(f"{seed}:split:{i}"))
         self.categories: dict[str, list[str]] = defaultdict(list)
         self.codes: dict[str, list[str]] = defaultdict(list)
-        rows = zip(
-            frame["subject_id"], frame["category"], frame["icd_code"], strict=True
-        )
+        rows = zip(frame["subject_id"], frame["category"], frame["label"], strict=True)
         for subject, category, code in rows:
             self.categories[subject].append(category)
             self.codes[subject].append(code)

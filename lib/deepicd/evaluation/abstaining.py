@@ -66,7 +66,7 @@ def judged(
     """`votes` with whether the majority label is right, and the patient."""
     table = votes(samples, level, tree)
     notes = admissions.set_index("note_id")
-    truth = roll_up(notes["icd_code"].reindex(table["note_id"]), level, tree)
+    truth = roll_up(notes["label"].reindex(table["note_id"]), level, tree)
     patients = patients_of(table["note_id"], notes)
     return table.assign(right=table["label"].to_numpy() == truth, patient=patients)
 
@@ -96,7 +96,7 @@ def risk_coverage(
         Predictions; rows with sample 0 (greedy) are left out. Systems with fewer
         than two drawn samples a note are left out.
     admissions : pandas.DataFrame
-        Columns note_id, icd_code.
+        Columns note_id, label.
 
     Returns
     -------

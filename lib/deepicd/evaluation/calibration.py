@@ -190,7 +190,7 @@ def sample_differences(
 
 def _with_right(drawn: pd.DataFrame, notes: pd.DataFrame, level: str, tree):
     """Each drawn answer with whether it is right at a level."""
-    truth = roll_up(notes["icd_code"].reindex(drawn["note_id"]), level, tree)
+    truth = roll_up(notes["label"].reindex(drawn["note_id"]), level, tree)
     return drawn.assign(right=roll_up(drawn["code"], level, tree) == truth)
 
 

@@ -20,7 +20,7 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
     completions : pandas.DataFrame
         Columns note_id, completion.
     admissions : pandas.DataFrame
-        Columns note_id, note, icd_code, and subject_id where there are patients.
+        Columns note_id, note, label, and subject_id where there are patients.
     tree : deepicd.icd.IcdTree
 
     Returns
@@ -35,7 +35,7 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
     --------
     >>> from deepicd.icd import load_tree
     >>> notes = pd.DataFrame({"note_id": ["a"], "note": ["Crushing chest pain."],
-    ...                       "icd_code": ["I21.9"]})
+    ...                       "label": ["I21.9"]})
     >>> said = '<think>"Chest pain" and "fever".</think><diagnosis>I21.9</diagnosis>'
     >>> table = describe(pd.DataFrame({"note_id": ["a"], "completion": [said],
     ...                                "code": ["I21.9"]}), notes, load_tree())

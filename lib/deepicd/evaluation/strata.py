@@ -48,7 +48,7 @@ def strata_of(
     -------
     dict of "kind: value" to boolean array
     """
-    kinds = {"frequency": frequency_band(notes["icd_code"], train_codes)}
+    kinds = {"frequency": frequency_band(notes["label"], train_codes)}
     if "note" in notes:
         words = notes["note"].str.count(r"\S+")
         kinds["note length"] = _thirds(words, "words")
@@ -59,7 +59,7 @@ def strata_of(
         if kind in notes:
             kinds[kind.replace("_", " ")] = notes[kind]
     if tree is not None:
-        kinds["chapter"] = roll_up(notes["icd_code"], "chapter", tree)
+        kinds["chapter"] = roll_up(notes["label"], "chapter", tree)
     masks = {}
     for kind, values in kinds.items():
         values = pd.Series(np.asarray(values, dtype=object)).replace("", None)

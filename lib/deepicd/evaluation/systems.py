@@ -39,7 +39,7 @@ class Cases:
 
     @property
     def gold(self) -> list[str]:
-        return self.notes["icd_code"].tolist()
+        return self.notes["label"].tolist()
 
     @property
     def patients(self) -> list:
@@ -89,7 +89,7 @@ def gather(
     Examples
     --------
     >>> notes = pd.DataFrame({"note_id": ["a", "b"], "subject_id": [1, 2],
-    ...                       "icd_code": ["I10", "I21.9"], "split": "test"})
+    ...                       "label": ["I10", "I21.9"], "split": "test"})
     >>> answers = notes[["note_id", "split"]].assign(
     ...     system="sft", seed=0, sample=0, code=["I10", None], well_formed=True)
     >>> gather(answers, notes).seeds("sft")

@@ -64,7 +64,7 @@ def completion_text(completion) -> str:
 def trl_reward_functions(
     spec: str | RewardSpec,
     tree: IcdTree | None = None,
-    gold_column: str = "icd_code",
+    gold_column: str = "label",
     note_column: str = "note",
 ) -> tuple[list[RewardFunction], list[str], list[float]]:
     """Make one TRL reward function a part, with its name and weight.
@@ -98,7 +98,7 @@ def trl_reward_functions(
     >>> names, weights
     (['outcome', 'format'], [1.0, 1.0])
     >>> text = "<think>tall T waves</think><diagnosis>I10</diagnosis>"
-    >>> functions[0](prompts=[""], completions=[text], icd_code=["I21.11"])
+    >>> functions[0](prompts=[""], completions=[text], label=["I21.11"])
     [3.0]
     """
     spec = get_spec(spec) if isinstance(spec, str) else spec

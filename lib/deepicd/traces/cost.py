@@ -22,7 +22,7 @@ def estimate_cost(
     Parameters
     ----------
     notes : pandas.DataFrame
-        Columns note, icd_code; up to 100 rows are measured.
+        Columns note, label; up to 100 rows are measured.
     tree : deepicd.icd.IcdTree
     sizes : list of int
         Numbers of notes to estimate for.
@@ -44,12 +44,12 @@ def estimate_cost(
     Examples
     --------
     >>> from deepicd.icd import load_tree
-    >>> notes = pd.DataFrame({"note": ["Cough."], "icd_code": ["J44.1"]})
+    >>> notes = pd.DataFrame({"note": ["Cough."], "label": ["J44.1"]})
     >>> table = estimate_cost(notes, load_tree(), [1000])
     >>> table.columns.tolist()
     ['notes', 'prompt_tokens', 'completion_tokens', 'hours', 'cost']
     """
-    sample = notes.head(100)[["note", "icd_code"]].itertuples(index=False, name=None)
+    sample = notes.head(100)[["note", "label"]].itertuples(index=False, name=None)
     lengths = [
         sum(len(m["content"]) for m in oracle_messages(note, code, tree, mode))
         for note, code in sample

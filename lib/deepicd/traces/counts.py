@@ -78,14 +78,14 @@ def round_table(traces: pd.DataFrame, tree) -> pd.DataFrame:
     --------
     >>> from deepicd.icd import load_tree
     >>> rows = pd.DataFrame({"note_id": ["a", "b", "b"], "attempt": [0, 0, 1],
-    ...     "icd_code": "I10", "answer": ["I10", "I11.9", "i10"], "reasons": "",
+    ...     "label": "I10", "answer": ["I10", "I11.9", "i10"], "reasons": "",
     ...     "accepted": [True, False, True]})
     >>> round_table(rows, load_tree())[["asked", "right", "done"]].values.tolist()
     [[2.0, 1.0, 0.5], [1.0, 1.0, 1.0]]
     """
     tried = traces[traces["reasons"] != LABEL_ONLY]
     said = tried["answer"].map(lambda text: read_code(text, tree), na_action="ignore")
-    rows = tried.assign(right=said == tried["icd_code"]).groupby("attempt")
+    rows = tried.assign(right=said == tried["label"]).groupby("attempt")
     table = rows.agg(
         asked=("note_id", "size"), right=("right", "sum"), accepted=("accepted", "sum")
     ).reset_index()

@@ -52,7 +52,7 @@ Load with `datasets.load_dataset(folder)` or \
 `datasets.load_dataset(folder, "attempts")`.
 
 ## Columns
-- `note_id`, `icd_code`: the note, and its code (dotted).
+- `note_id`, `label`: the note, and its code (dotted).
 - `prompt`: chat messages; `completion`: the answer's turn, `<think>` reasoning \
 `</think>` and then `<diagnosis>` code `</diagnosis>` (prompt–completion format).
 - `trace`, `answer`, `teacher`, `attempt`: what the teacher wrote, and which try it was.
@@ -112,7 +112,7 @@ def export_dataset(
     --------
     >>> import tempfile
     >>> notes = pd.DataFrame({"note_id": ["a"], "note": ["Wheeze."]})
-    >>> rows = pd.DataFrame({"note_id": ["a"], "icd_code": ["J44.1"], "trace": ["x"],
+    >>> rows = pd.DataFrame({"note_id": ["a"], "label": ["J44.1"], "trace": ["x"],
     ...     "answer": ["J44.1"], "teacher": ["rule"], "attempt": [0],
     ...     "accepted": [True], "reasons": [""], "scores": ["{}"]})
     >>> made = export_dataset(rows, notes, tempfile.mkdtemp() + "/d", private=False)
@@ -153,9 +153,9 @@ def _examples(kept: pd.DataFrame, notes: dict[str, str], instruction: str):
     ]
     completions = [
         [{"role": "assistant", "content": format_completion(trace, code)}]
-        for trace, code in zip(kept["trace"], kept["icd_code"], strict=True)
+        for trace, code in zip(kept["trace"], kept["label"], strict=True)
     ]
-    columns = ["note_id", "icd_code", "trace", "answer", "teacher", "attempt"]
+    columns = ["note_id", "label", "trace", "answer", "teacher", "attempt"]
     return kept[columns].assign(prompt=prompts, completion=completions)
 
 

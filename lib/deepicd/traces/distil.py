@@ -59,7 +59,7 @@ def build_traces(
     Returns
     -------
     pandas.DataFrame
-        Columns note_id, icd_code, teacher, attempt, trace, answer, accepted, reasons,
+        Columns note_id, label, teacher, attempt, trace, answer, accepted, reasons,
         scores: one row an attempt, then the label-only rows; `reasons`
         holds the failed checks joined with ";", `scores` a JSON object.
 
@@ -75,7 +75,7 @@ def build_traces(
     >>> frame = pd.DataFrame({
     ...     "note_id": [f"n{i}" for i in range(8)], "split": "train",
     ...     "note": ["Crushing chest pain, sweating."] * 4 + ["Wheeze, cough."] * 4,
-    ...     "icd_code": ["I21.11"] * 4 + ["J44.1"] * 4, "sft_rank": range(8)})
+    ...     "label": ["I21.11"] * 4 + ["J44.1"] * 4, "sft_rank": range(8)})
     >>> teacher = RuleTeacher(load_tree()).fit(frame)
     >>> traces = build_traces(frame, load_tree(), teacher, n=2)
     >>> traces["accepted"].tolist()
@@ -111,7 +111,7 @@ def _training_rows(admissions, tree, n) -> pd.DataFrame:
             expected="rows with split 'train'",
             do="run notebook 01, or raise n_traces above 0",
         )
-    unknown = sorted({c for c in train["icd_code"] if tree.normalise(c) != c})
+    unknown = sorted({c for c in train["label"] if tree.normalise(c) != c})
     if unknown:
         raise UserError(
             found=f"{len(unknown)} gold codes outside the tree, such as {unknown[0]}",

@@ -152,7 +152,7 @@ def plant(
         In the order of the rows.
     """
     rng = random.Random(f"{seed}|{kind}")
-    rows = good[["note_id", "icd_code", "trace"]].to_numpy().tolist()
+    rows = good[["note_id", "label", "trace"]].to_numpy().tolist()
     clinical, answers = lexicon([], tree), []
     for note_id, gold, trace in rows:
         others = [row for row in rows if row[1] != gold] or rows

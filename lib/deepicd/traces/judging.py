@@ -13,7 +13,7 @@ from deepicd.traces.teachers.records import Answer, Request
 
 COLUMNS = [
     "note_id",
-    "icd_code",
+    "label",
     "teacher",
     "attempt",
     "trace",
@@ -47,7 +47,7 @@ class Judge:
 
     def __init__(self, admissions, train, tree, later, limits, seed, recovery=True):
         self.notes = dict(zip(train["note_id"], train["note"], strict=True))
-        self.gold = dict(zip(train["note_id"], train["icd_code"], strict=True))
+        self.gold = dict(zip(train["note_id"], train["label"], strict=True))
         held_out = admissions[admissions["split"].isin(["val", "test"])]
         self.held_out = corpus_checks.HeldOut(held_out["note"].tolist())
         self.tree, self.later, self.limits, self.seed = tree, later, limits, seed
@@ -107,7 +107,7 @@ class Judge:
         """Make the row of a note that never got an accepted trace."""
         return {
             "note_id": note_id,
-            "icd_code": self.gold[note_id],
+            "label": self.gold[note_id],
             "teacher": teacher,
             "attempt": attempts,
             "trace": "",
@@ -125,7 +125,7 @@ def _row(answer, case, teacher, reasons, rank) -> dict:
     numbers["completion_tokens"] = answer.completion_tokens
     return {
         "note_id": answer.note_id,
-        "icd_code": case.gold,
+        "label": case.gold,
         "teacher": teacher,
         "attempt": answer.attempt,
         "trace": answer.trace,

@@ -18,12 +18,12 @@ def spoil(good: pd.DataFrame, notes, tree, share: float, seed: int) -> pd.DataFr
     Returns
     -------
     pandas.DataFrame
-        Columns note_id, icd_code (gold), trace, answer, problem, faulty.
+        Columns note_id, label (gold), trace, answer, problem, faulty.
     """
     texts = dict(zip(notes["note_id"], notes["note"], strict=True))
     good = good.drop_duplicates("note_id")
     chosen = random.Random(seed).sample(range(len(good)), int(share * len(good)))
-    frame = good[["note_id", "icd_code", "trace", "answer"]].assign(problem=None)
+    frame = good[["note_id", "label", "trace", "answer"]].assign(problem=None)
     rows = {row["note_id"]: row | {"faulty": False} for row in frame.to_dict("records")}
     for number, kind in enumerate(FAULTS):
         part = good.iloc[chosen[number :: len(FAULTS)]]
@@ -53,8 +53,8 @@ def arms(spoilt, notes, tree, size: int, seed: int) -> dict[str, pd.DataFrame]:
     frame = spoilt.merge(notes[["note_id", "note", "sft_rank"]], on="note_id")
     frame = frame.sort_values("sft_rank", ignore_index=True)
     said = [read_code(_text(answer), tree) for answer in frame["answer"]]
-    pairs = zip(said, frame["icd_code"], strict=True)
-    frame["icd_code"] = [answer or gold for answer, gold in pairs]
+    pairs = zip(said, frame["label"], strict=True)
+    frame["label"] = [answer or gold for answer, gold in pairs]
     kept = frame[frame["note_id"].map(judged["accepted"]).to_numpy(bool)]
     size = min(size, len(kept))
     return {"unfiltered": frame.head(size), "filtered": kept.head(size)}

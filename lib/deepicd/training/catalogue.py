@@ -18,7 +18,7 @@ from deepicd.icd.exclusions import excludes_each_other
 from deepicd.icd.titles import distinct_title, lower_first
 from deepicd.tasks.prompts import format_completion
 
-#: Columns of the table; `icd_code` is missing where the answer is no single code.
+#: Columns of the table; `label` is missing where the answer is no single code.
 COLUMNS = [
     "question_id",
     "kind",
@@ -27,7 +27,7 @@ COLUMNS = [
     "completion",
     "trace",
     "answer",
-    "icd_code",
+    "label",
 ]
 _LISTED = 12  # children or excludes that one answer holds
 _PLACE = re.compile(r"\s*\([A-Z]\d[0-9A-Z][^()]*\)")
@@ -75,7 +75,7 @@ def build_questions(
           (`tasks.prompts.format_completion`); else it is plain text without tags.
         - `trace`: the reasoning of an answer that is a code; "" else.
         - `answer`: the bare answer.
-        - `icd_code`: the answer where it is a code of the tree, else missing.
+        - `label`: the answer where it is a code of the tree, else missing.
 
     Raises
     ------

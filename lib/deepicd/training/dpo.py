@@ -170,7 +170,7 @@ def preference_pairs(answers: pd.DataFrame, traces, style: str) -> pd.DataFrame:
     both = wrong.merge(good, on="note_id")
     chosen = [
         prompts.format_completion(trace, code, style)
-        for trace, code in zip(both["trace"], both["icd_code"], strict=True)
+        for trace, code in zip(both["trace"], both["label"], strict=True)
     ]
     table = both[["prompt"]].assign(chosen=chosen, rejected=both["completion"])
     return table.reset_index(drop=True)

@@ -23,7 +23,7 @@ def training_examples(admissions, traces, share: float = 1.0, held_out: int = 20
     Returns
     -------
     (DataFrame, DataFrame)
-        Examples and held-out ones; columns note_id, note, icd_code, trace.
+        Examples and held-out ones; columns note_id, note, label, trace.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def examples_below(admissions, traces, ranks: int) -> pd.DataFrame:
 def _accepted(admissions, traces) -> pd.DataFrame:
     train = admissions[admissions["split"] == "train"].sort_values("sft_rank")
     accepted = traces[traces["accepted"]].drop_duplicates("note_id")
-    return train[["note_id", "note", "icd_code", "sft_rank"]].merge(
+    return train[["note_id", "note", "label", "sft_rank"]].merge(
         accepted[["note_id", "trace"]], on="note_id"
     )
 
@@ -81,13 +81,13 @@ def rendered(notes, examples: pd.DataFrame, style: str, instruction: str):
     notes : iterable of str
         Of the training split.
     examples : DataFrame
-        Columns trace, icd_code.
+        Columns trace, label.
     """
     for note in notes:
         messages = prompts.build_messages(note, style=style, instruction=instruction)
         yield from (f"{m['role']}\n{m['content']}" for m in messages)
     for row in examples.itertuples():
-        yield "assistant\n" + prompts.format_completion(row.trace, row.icd_code, style)
+        yield "assistant\n" + prompts.format_completion(row.trace, row.label, style)
 
 
 def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: int):
@@ -99,7 +99,7 @@ def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: 
     Parameters
     ----------
     frame : DataFrame
-        Columns note, trace, icd_code.
+        Columns note, trace, label.
     tokenizer : PreTrainedTokenizerBase
     style, instruction : str
         See `deepicd.tasks.prompts.build_messages`.
@@ -120,7 +120,7 @@ def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: 
     asked = prompt_ids(frame["note"], tokenizer, style, instruction)
     answers = [
         prompts.format_completion(trace, code, style)
-        for trace, code in zip(frame["trace"], frame["icd_code"], strict=True)
+        for trace, code in zip(frame["trace"], frame["label"], strict=True)
     ]
     return encode_pairs(asked, answers, tokenizer, limit)
 

@@ -32,7 +32,7 @@ def draw_answers(
     model, tokenizer
         From `deepicd.training.models`.
     rows : datasets.Dataset
-        Columns prompt, note_id, note, icd_code.
+        Columns prompt, note_id, note, label.
     samples : int
         Completions a prompt.
     settings : GrpoSettings
@@ -43,7 +43,7 @@ def draw_answers(
     Returns
     -------
     DataFrame
-        Columns prompt, note_id, note, icd_code, completion, right; the completions
+        Columns prompt, note_id, note, label, completion, right; the completions
         of a prompt stand together. Drawn again, the same.
     """
     training = model.training
@@ -65,7 +65,7 @@ def draw_answers(
             draws,
         )
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-        right = judge.right(texts, part["icd_code"].tolist())
+        right = judge.right(texts, part["label"].tolist())
         found.append(part.assign(completion=texts, right=right))
         if report:
             report(min(start + size, len(rows)), len(rows), "drawing answers")
@@ -162,7 +162,7 @@ class Drawn:
         self.log.write(
             step,
             answers["note_id"],
-            answers["icd_code"],
+            answers["label"],
             texts,
             answers["right"].tolist(),
             shown,
@@ -171,7 +171,7 @@ class Drawn:
 
     def curves(self, curves, answers, start: int) -> pd.DataFrame:
         """Curves of a round at the steps of the run, with those of its answers."""
-        texts, golds = answers["completion"].tolist(), answers["icd_code"].tolist()
+        texts, golds = answers["completion"].tolist(), answers["label"].tolist()
         groups = answers.groupby(answers.index // self.samples)
         shares = self.judge.shares(texts, golds) | {
             "reward": answers["reward"].mean(),

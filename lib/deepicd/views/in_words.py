@@ -281,15 +281,13 @@ def tell_answers(
     if private:
         return PRIVATE_TEXT
     note = cases.notes.iloc[row]
-    told = [f"GOLD  {_path(note['icd_code'], tree)}"]
+    told = [f"GOLD  {_path(note['label'], tree)}"]
     rows = predictions[
         (predictions["note_id"] == note["note_id"]) & (predictions["sample"] == 0)
     ]
     for system in systems:
         for said in rows[rows["system"] == system].head(1).itertuples():
-            result = outcomes(
-                [note["icd_code"]], [said.code], tree, [said.well_formed]
-            )[0]
+            result = outcomes([note["label"]], [said.code], tree, [said.well_formed])[0]
             told.append(
                 f"{look(system).name.upper()}  ({result})\n"
                 f"{said.completion.strip()[:1200] or '(no text)'}\n"

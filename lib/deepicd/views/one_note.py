@@ -81,7 +81,7 @@ def note_page(
         ]
         for q in _quotes(text)
     ]
-    gold = own["icd_code"]
+    gold = own["label"]
     return (
         f"<hr><p><b>Gold code</b> {_path(gold, gold, tree)}</p>"
         f"<div style='{BOX}'>{highlight(note[:LONGEST], quoted)}</div>" + "".join(parts)
@@ -120,16 +120,16 @@ def highlight(note: str, quotes: Sequence[str]) -> str:
 def _answer(rows: pd.DataFrame, system: str, own, tree) -> str:
     """Reasoning, path and samples of one system."""
     greedy = rows[rows["sample"] == 0].iloc[0]
-    result = outcomes(
-        [own["icd_code"]], [greedy["code"]], tree, [greedy["well_formed"]]
-    )[0]
+    result = outcomes([own["label"]], [greedy["code"]], tree, [greedy["well_formed"]])[
+        0
+    ]
     head = (
         f"<p><b>{escape(look(system).name)}</b> ({result}) "
-        f"{_path(greedy['code'], own['icd_code'], tree)}</p>"
+        f"{_path(greedy['code'], own['label'], tree)}</p>"
     )
     text = str(greedy["completion"]).strip()
     body = f"<div style='{BOX}'>{_reasoning(text, own['note'])}</div>" if text else ""
-    return head + body + _samples(rows[rows["sample"] > 0], own["icd_code"], tree)
+    return head + body + _samples(rows[rows["sample"] > 0], own["label"], tree)
 
 
 def _reasoning(text: str, note: str) -> str:

@@ -120,15 +120,15 @@ def code_curve(admissions: pd.DataFrame, tree) -> pd.DataFrame:
     Examples
     --------
     >>> from deepicd.icd import load_tree
-    >>> frame = pd.DataFrame({"icd_code": ["I21.4", "I21.4", "I10"]})
+    >>> frame = pd.DataFrame({"label": ["I21.4", "I21.4", "I10"]})
     >>> curve = code_curve(frame, load_tree())
     >>> curve.loc[curve["level"] == "full", "admissions"].tolist()
     [2, 1]
     """
     parts = []
     for level in ("chapter", "category", "full"):
-        at = {c: tree.at(c, level) for c in admissions["icd_code"].unique()}
-        counts = admissions["icd_code"].map(at).value_counts().to_numpy()
+        at = {c: tree.at(c, level) for c in admissions["label"].unique()}
+        counts = admissions["label"].map(at).value_counts().to_numpy()
         rank = range(1, len(counts) + 1)
         parts.append(pd.DataFrame({"level": level, "rank": rank, "admissions": counts}))
     return pd.concat(parts, ignore_index=True)
@@ -136,8 +136,8 @@ def code_curve(admissions: pd.DataFrame, tree) -> pd.DataFrame:
 
 def split_table(admissions: pd.DataFrame, tree) -> pd.DataFrame:
     """Summarise each split: notes, patients, codes, and classes unseen in training."""
-    category = {c: tree.at(c, "category") for c in admissions["icd_code"].unique()}
-    frame = admissions.assign(category=admissions["icd_code"].map(category))
+    category = {c: tree.at(c, "category") for c in admissions["label"].unique()}
+    frame = admissions.assign(category=admissions["label"].map(category))
     train = frame[frame["split"] == "train"]
     rows = {}
     for split in ("train", "val", "test"):
@@ -145,9 +145,9 @@ def split_table(admissions: pd.DataFrame, tree) -> pd.DataFrame:
         rows[split] = {
             "notes": len(part),
             "patients": part["subject_id"].nunique(),
-            "codes": part["icd_code"].nunique(),
+            "codes": part["label"].nunique(),
             "categories": part["category"].nunique(),
-            "unseen_code": int((~part["icd_code"].isin(train["icd_code"])).sum()),
+            "unseen_code": int((~part["label"].isin(train["label"])).sum()),
             "unseen_category": int((~part["category"].isin(train["category"])).sum()),
         }
     return pd.DataFrame(rows).T.rename_axis("split")

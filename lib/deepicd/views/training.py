@@ -19,16 +19,16 @@ def completion(example: pd.DataFrame, style: str) -> str:
     Parameters
     ----------
     example : DataFrame
-        Columns trace, icd_code.
+        Columns trace, label.
 
     Examples
     --------
-    >>> row = pd.DataFrame({"trace": ["STEMI"], "icd_code": ["I21.11"]})
+    >>> row = pd.DataFrame({"trace": ["STEMI"], "label": ["I21.11"]})
     >>> completion(row, "code_only")
     '<diagnosis>I21.11</diagnosis>'
     """
     row = example.iloc[0]
-    return prompts.format_completion(row["trace"], row["icd_code"], style)
+    return prompts.format_completion(row["trace"], row["label"], style)
 
 
 def samples(predictions: pd.DataFrame, notes: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -39,16 +39,16 @@ def samples(predictions: pd.DataFrame, notes: pd.DataFrame, n: int) -> pd.DataFr
     predictions : DataFrame
         As `deepicd.training.models.generate.predict` gives them.
     notes : DataFrame
-        Columns note_id, note, icd_code.
+        Columns note_id, note, label.
 
     Returns
     -------
     DataFrame
         Columns system, note_id, note, gold, completion, code.
     """
-    chosen = notes.head(n)[["note_id", "note", "icd_code"]]
+    chosen = notes.head(n)[["note_id", "note", "label"]]
     greedy = predictions[predictions["sample"] == 0]
-    table = greedy.merge(chosen.rename(columns={"icd_code": "gold"}), on="note_id")
+    table = greedy.merge(chosen.rename(columns={"label": "gold"}), on="note_id")
     names = ["system", "note_id", "note", "gold", "completion", "code"]
     return table[names].reset_index(drop=True)
 
@@ -85,7 +85,7 @@ def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:
     ----------
     predictions : DataFrame
     admissions : DataFrame
-        Columns note_id, icd_code.
+        Columns note_id, label.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:
         One row a system; columns notes, well_formed, chapter, category, full.
     """
     tree = tree or load_tree()
-    gold = admissions.set_index("note_id")["icd_code"]
+    gold = admissions.set_index("note_id")["label"]
     rows = {}
     for system, group in predictions[predictions["sample"] == 0].groupby("system"):
         pairs = list(zip(group["note_id"].map(gold), group["code"], strict=True))
@@ -177,7 +177,7 @@ def group_lesson(rollouts: pd.DataFrame, style: str, tree=None) -> pd.DataFrame:
     Parameters
     ----------
     rollouts : DataFrame
-        From `deepicd.training.grpo.train`: step, note_id, icd_code, completion, reward.
+        From `deepicd.training.grpo.train`: step, note_id, label, completion, reward.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def group_lesson(rollouts: pd.DataFrame, style: str, tree=None) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "code": [(read_code(a, tree) if a else "") or "none" for a in answers],
-            "gold": group["icd_code"].tolist(),
+            "gold": group["label"].tolist(),
             "reward": values,
             "minus mean": values - values.mean(),
             "advantage": group_advantages(values[:, None], [1.0], len(values)),

@@ -206,7 +206,7 @@ def _example(i: int, entry: Entry, sex: str, age: int, sections: dict) -> dict:
         "subject_id": f"synthetic-{i}",
         "hadm_id": f"synthetic-{i}",
         "note": f"[synthetic example]\n\n{note}",
-        "icd_code": entry.code,
+        "label": entry.code,
         "split": "train",
         "sft_rank": i,
         "sex": sex,

@@ -44,7 +44,7 @@ def choose_shots(examples: pd.DataFrame, without, tree, n: int, seed: int):
     Parameters
     ----------
     examples : DataFrame
-        Columns note_id, note, icd_code, trace; of the training split.
+        Columns note_id, note, label, trace; of the training split.
     without : DataFrame
         Columns note_id, note: the notes to be answered, which are never examples,
         not even under another note_id.
@@ -62,9 +62,9 @@ def choose_shots(examples: pd.DataFrame, without, tree, n: int, seed: int):
     >>> from deepicd.icd import load_tree
     >>> notes = pd.DataFrame({"note_id": list("abc"), "trace": "So this.",
     ...     "note": ["Chest pain.", "Chest pain, again.", "Cough and fever today."],
-    ...     "icd_code": ["I21.4", "I21.9", "J18.9"]})
+    ...     "label": ["I21.4", "I21.9", "J18.9"]})
     >>> shots = choose_shots(notes, notes.head(0), load_tree(), 2, seed=0)
-    >>> [code[0] for code in shots["icd_code"]]
+    >>> [code[0] for code in shots["label"]]
     ['I', 'J']
     """
     apart = ~examples["note_id"].isin(without["note_id"])
@@ -73,7 +73,7 @@ def choose_shots(examples: pd.DataFrame, without, tree, n: int, seed: int):
     lengths = pool["note"].str.len() + pool["trace"].str.len()
     pool = pool.assign(length=lengths).sort_values("length", kind="stable")
     pool = pool.head(max(len(pool) // 10, 8 * n)).sample(frac=1, random_state=seed)
-    chapters = [tree.at(code, "chapter") for code in pool["icd_code"]]
+    chapters = [tree.at(code, "chapter") for code in pool["label"]]
     repeated = pd.Series(chapters, index=pool.index, dtype=object).duplicated()
     chosen = pool.loc[repeated.sort_values(kind="stable").index].head(n)
     return chosen.sort_values("length", kind="stable").drop(columns="length")
@@ -152,7 +152,7 @@ def _asked(notes, examples, steps, settings) -> tuple[list[list[int]], dict]:
     style, tokenizer = settings["style"], settings["tokenizer"]
     shown = choose_shots(examples, notes, settings["tree"], steps.shots, steps.seed)
     pairs = [
-        (row.note, prompts.format_completion(row.trace, row.icd_code, style))
+        (row.note, prompts.format_completion(row.trace, row.label, style))
         for row in shown.itertuples()
     ]
     limit = steps.max_length - settings["max_new_tokens"]

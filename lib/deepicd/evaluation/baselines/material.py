@@ -23,7 +23,7 @@ class Material:
     Attributes
     ----------
     parts : list of three pandas.DataFrame
-        Columns note_id, note, icd_code, split.
+        Columns note_id, note, label, split.
     seed : int
     options : dict
         Settings to try and sizes, by name; see `run_baselines`.
@@ -36,7 +36,7 @@ class Material:
     @cached_property
     def codes(self) -> np.ndarray:
         """Codes of the training notes."""
-        return self.parts[0]["icd_code"].to_numpy(dtype=object)
+        return self.parts[0]["label"].to_numpy(dtype=object)
 
     @cached_property
     def labels(self) -> np.ndarray:

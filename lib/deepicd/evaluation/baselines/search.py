@@ -59,7 +59,7 @@ def run_baselines(
     Parameters
     ----------
     admissions : pandas.DataFrame
-        Columns note_id, note, icd_code, split (train, val, test).
+        Columns note_id, note, label, split (train, val, test).
     tree : deepicd.icd.IcdTree
     seed : int
         Of the networks' weights and order of notes; the others are deterministic.
@@ -108,7 +108,7 @@ def run_baselines(
     >>> notes = pd.DataFrame({
     ...     "note_id": list("abcd"), "split": ["train", "train", "val", "test"],
     ...     "note": ["crushing chest pain", "fever and cough"] * 2,
-    ...     "icd_code": ["I21.9", "J18.9"] * 2})
+    ...     "label": ["I21.9", "J18.9"] * 2})
     >>> predictions, search = run_baselines(
     ...     notes, load_tree(), systems=["prior", "nearest_case"], neighbours=[1])
     >>> predictions.query("split == 'test'")[["system", "code"]].values.tolist()
@@ -143,7 +143,7 @@ def _tune(system: str, material: Material, tree):
     start = time.perf_counter()
     for setting, answer in SYSTEMS[system](material):
         validated = answer(1)
-        scores = _validation_scores(material.parts[1]["icd_code"], validated, tree)
+        scores = _validation_scores(material.parts[1]["label"], validated, tree)
         if scores[CHOSEN_BY] > best:
             best, place = scores[CHOSEN_BY], len(record)
             kept = [validated, answer(2)]

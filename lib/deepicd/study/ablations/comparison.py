@@ -81,7 +81,7 @@ def compare(study: Study, section: Section) -> Comparison:
             *section.pairs,
         ],
         [(name, before[name]) for name in names if name in trained],
-        admissions.loc[admissions["split"] == "train", "icd_code"].tolist(),
+        admissions.loc[admissions["split"] == "train", "label"].tolist(),
     )
 
 
@@ -120,7 +120,7 @@ def differences(one: Comparison, tree, n_boot: int, seed: int) -> pd.DataFrame:
 
 
 def _strata(one: Comparison) -> dict:
-    bands = frequency_band(one.cases.notes["icd_code"], one.train_codes)
+    bands = frequency_band(one.cases.notes["label"], one.train_codes)
     sizes = pd.Series(bands).value_counts()
     order = sorted(sizes.index, key=lambda b: ("head", "body", "tail").index(b[:4]))
     return {band: bands == band for band in order if sizes[band] >= MINIMUM}

@@ -95,7 +95,7 @@ def _train_sft(job: Job, material: Material, report):
         net,
         tokenizer,
         material.tree,
-        examples["icd_code"],
+        examples["label"],
         point.sft,
         folder / "catalogue",
         style,
@@ -172,7 +172,7 @@ def _train_grpo(job: Job, material: Material, report):
 
 def _scores(found: pd.DataFrame, material: Material) -> dict:
     """Accuracy and macro F1 at three levels on the answered test notes."""
-    gold = found["note_id"].map(material.admissions.set_index("note_id")["icd_code"])
+    gold = found["note_id"].map(material.admissions.set_index("note_id")["label"])
     table = evaluate(
         gold.tolist(),
         [c if isinstance(c, str) else None for c in found["code"]],

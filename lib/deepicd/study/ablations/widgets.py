@@ -78,7 +78,7 @@ def show_note(study: Study, keys: Sequence[str], place: int = 0) -> str:
         return PRIVATE_TEXT
     test = study.material.test()
     note = test.iloc[place % len(test)]
-    parts = [note["note"], f"gold code: {note['icd_code']}"]
+    parts = [note["note"], f"gold code: {note['label']}"]
     for key, name in _named(study, keys).items():
         run = study.find(key)
         file = study.material.folder / run["kind"] / key / "predictions.parquet"

@@ -228,9 +228,9 @@ def readers_of_words(tree, test: int, train) -> list[Result]:
     for size in train:
         part = rest.iloc[:size]
         x, _, y = word_features(part.note, part.note[:1], held.note)
-        learner = LogisticRegression(C=100.0, max_iter=60).fit(x, part.icd_code)
+        learner = LogisticRegression(C=100.0, max_iter=60).fit(x, part.label)
         table = evaluate(
-            held.icd_code.tolist(),
+            held.label.tolist(),
             learner.predict(y).tolist(),
             tree=tree,
             n_boot=500,

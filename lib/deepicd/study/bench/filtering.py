@@ -110,7 +110,7 @@ def run_study(study: Study, folder: Path):
 
 def _key(study: Study, examples: pd.DataFrame, seed: int) -> str:
     """Name of a run: everything it depends on but the code."""
-    rows = pd.util.hash_pandas_object(examples[["note", "trace", "icd_code"]])
+    rows = pd.util.hash_pandas_object(examples[["note", "trace", "label"]])
     facts = [dataclasses.asdict(study), int(rows.sum()), seed]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -162,7 +162,7 @@ def summarise(test: pd.DataFrame, answers: pd.DataFrame, counts: dict) -> list[R
         share = 100 * sum(faulty) / len(faulty)
         results.append(Result(f"{arm}: traces with a fault", share, "%"))
     differences = paired_bootstrap(
-        test["icd_code"].tolist(),
+        test["label"].tolist(),
         by_arm["filtered"],
         by_arm["unfiltered"],
         test["subject_id"].tolist(),
@@ -186,7 +186,7 @@ def summarise(test: pd.DataFrame, answers: pd.DataFrame, counts: dict) -> list[R
 
 def _accuracy(test: pd.DataFrame, runs: list[list], level: str) -> float:
     tree = load_tree()
-    gold = [tree.at(code, level) for code in test["icd_code"]]
+    gold = [tree.at(code, level) for code in test["label"]]
     shares = [
         sum(
             isinstance(code, str) and tree.at(code, level) == right

@@ -88,7 +88,7 @@ def _speed(work, texts, repeats: int = 7) -> float:
 
 def _batch(tree, texts, golds, notes) -> list[Result]:
     functions, _, _ = trl_reward_functions("tree", tree)
-    columns = {"prompts": [""] * len(texts), "icd_code": golds, "note": notes}
+    columns = {"prompts": [""] * len(texts), "label": golds, "note": notes}
     functions[0](completions=texts, **columns)
     took = best_seconds(
         lambda: [f(completions=list(texts), **columns) for f in functions]

@@ -146,13 +146,13 @@ def log_name(admissions: pd.DataFrame, **settings) -> str:
     Examples
     --------
     >>> frame = pd.DataFrame({"note_id": ["a"], "note": ["Cough."],
-    ...                       "icd_code": ["J44.1"]})
+    ...                       "label": ["J44.1"]})
     >>> log_name(frame, teacher="vllm") == log_name(frame, teacher="vllm")
     True
     >>> log_name(frame, teacher="vllm") == log_name(frame, teacher="openai")
     False
     """
-    rows = admissions[["note_id", "note", "icd_code"]]
+    rows = admissions[["note_id", "note", "label"]]
     notes = int(pd.util.hash_pandas_object(rows, index=False).sum())
     text = json.dumps([notes, settings], sort_keys=True, default=str)
     return f"attempts-{hashlib.sha256(text.encode()).hexdigest()[:12]}.jsonl"

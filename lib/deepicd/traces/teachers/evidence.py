@@ -57,7 +57,7 @@ class EvidenceFinder:
     >>> from deepicd.icd import load_tree
     >>> train = pd.DataFrame({
     ...     "note": ["Crushing chest pain today."] * 4 + ["Wheeze and cough."] * 4,
-    ...     "icd_code": ["I21.11"] * 4 + ["J44.1"] * 4})
+    ...     "label": ["I21.11"] * 4 + ["J44.1"] * 4})
     >>> finder = EvidenceFinder(load_tree()).fit(train)
     >>> finder.find(train.head(1))[0][0].text
     'Crushing chest pain'
@@ -72,7 +72,7 @@ class EvidenceFinder:
         Parameters
         ----------
         train : pandas.DataFrame
-            Columns note, icd_code. Where there is a column split, only its train
+            Columns note, label. Where there is a column split, only its train
             rows are read.
         """
         if "split" in train.columns:
@@ -84,7 +84,7 @@ class EvidenceFinder:
                 do="give the whole admissions table",
             )
         train = train.head(self.max_notes)
-        notes, codes = train["note"].tolist(), train["icd_code"].tolist()
+        notes, codes = train["note"].tolist(), train["label"].tolist()
         self.table = PhraseTable(min(self.min_notes, len(notes))).fit(notes)
         found = self.table.find(notes)
         n_phrases = len(self.table.phrases)
@@ -116,9 +116,9 @@ class EvidenceFinder:
         Parameters
         ----------
         frame : pandas.DataFrame
-            Columns note, icd_code.
+            Columns note, label.
         """
-        notes, codes = frame["note"].tolist(), frame["icd_code"].tolist()
+        notes, codes = frame["note"].tolist(), frame["label"].tolist()
         found = self._score(self.table.find(notes), notes, codes)
         result: list[list[Evidence]] = [[] for _ in notes]
         columns = found[["note", "start", "end", "phrase", "disease", "sibling"]]

@@ -140,7 +140,7 @@ class OpenAITeacher:
         body = {
             "model": self.model,
             "messages": oracle_messages(
-                request.note, request.icd_code, self.tree, self.mode, self.instruction
+                request.note, request.label, self.tree, self.mode, self.instruction
             ),
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,

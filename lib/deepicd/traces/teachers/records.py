@@ -16,7 +16,7 @@ class Request:
     note_id : str
     note : str
         Admission note.
-    icd_code : str
+    label : str
         Gold code, dotted.
     attempt : int
         0 for the first try.
@@ -24,7 +24,7 @@ class Request:
 
     note_id: str
     note: str
-    icd_code: str
+    label: str
     attempt: int = 0
 
 

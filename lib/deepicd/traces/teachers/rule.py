@@ -38,7 +38,7 @@ class RuleTeacher:
     >>> from deepicd.icd import load_tree
     >>> train = pd.DataFrame({
     ...     "note": ["Crushing chest pain today."] * 4 + ["Wheeze and cough."] * 4,
-    ...     "icd_code": ["I21.11"] * 4 + ["J44.1"] * 4})
+    ...     "label": ["I21.11"] * 4 + ["J44.1"] * 4})
     >>> teacher = RuleTeacher(load_tree()).fit(train)
     >>> trace = teacher.write(train.head(1), seed=0)[0]
     >>> '"' in trace and trace.rstrip(".").endswith("I21.11")
@@ -69,7 +69,7 @@ class RuleTeacher:
         Parameters
         ----------
         frame : pandas.DataFrame
-            Columns note, icd_code; note_id where there is one (else the row number
+            Columns note, label; note_id where there is one (else the row number
             seeds the wording).
         seed : int
         attempt : int
@@ -85,7 +85,7 @@ class RuleTeacher:
         for start in range(0, len(frame), _CHUNK):
             part = frame.iloc[start : start + _CHUNK]
             evidence = self.finder.find(part)
-            rows = zip(names[start:], part["icd_code"], evidence, strict=False)
+            rows = zip(names[start:], part["label"], evidence, strict=False)
             for name, code, items in rows:
                 rng = _generator(seed, attempt, name)
                 traces.append(self._compose(code, items, rng, attempt))
@@ -99,7 +99,7 @@ class RuleTeacher:
         for attempt, group in by_attempt.items():
             traces = self.write(pd.DataFrame(group), seed, attempt)
             for request, trace in zip(group, traces, strict=True):
-                yield Answer(request.note_id, attempt, trace, request.icd_code)
+                yield Answer(request.note_id, attempt, trace, request.label)
 
     def _compose(self, code, items, rng, attempt) -> str:
         if code not in self._known_facts:

@@ -81,7 +81,7 @@ class VllmTeacher:
         fitting, messages = [], []
         for request in requests:
             chat = oracle_messages(
-                request.note, request.icd_code, self.tree, self.mode, self.instruction
+                request.note, request.label, self.tree, self.mode, self.instruction
             )
             if self._tokens(engine, chat) + self.max_tokens > self.context:
                 yield Answer(

@@ -86,7 +86,7 @@ def prompt_set(frame, tokenizer, style: str, instruction: str, limit: int):
     Parameters
     ----------
     frame : DataFrame
-        Columns note_id, note, icd_code.
+        Columns note_id, note, label.
     limit : int
         Longest prompt in tokens; longer ones are dropped, never cut, because TRL
         has no limit of its own.
@@ -94,7 +94,7 @@ def prompt_set(frame, tokenizer, style: str, instruction: str, limit: int):
     Returns
     -------
     (datasets.Dataset, dict)
-        Columns prompt, note_id, note, icd_code; counts kept and dropped.
+        Columns prompt, note_id, note, label; counts kept and dropped.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def prompt_set(frame, tokenizer, style: str, instruction: str, limit: int):
         )
     chosen = frame.iloc[kept]
     rows = {"prompt": [texts[i] for i in kept]}
-    rows |= {name: chosen[name].tolist() for name in ("note_id", "note", "icd_code")}
+    rows |= {name: chosen[name].tolist() for name in ("note_id", "note", "label")}
     return Dataset.from_dict(rows), {
         "kept": len(kept),
         "dropped": len(texts) - len(kept),

@@ -64,12 +64,12 @@ def prompt_weights(prompts, settings: GrpoSettings, rates=None) -> np.ndarray:
     Parameters
     ----------
     prompts : datasets.Dataset
-        Columns note_id, icd_code.
+        Columns note_id, label.
     settings : GrpoSettings
     rates : DataFrame, optional
         From `pass_rates`; needed by order ``useful``.
     """
-    codes = prompts["icd_code"]
+    codes = prompts["label"]
     count = Counter(codes)
     weights = np.array([count[code] ** -settings.balance for code in codes])
     if settings.order == "useful":

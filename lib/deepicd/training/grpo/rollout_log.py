@@ -59,7 +59,7 @@ class RolloutLog:
 
     def _finish(self, completions, columns) -> None:
         """Write the step, and its shares into the curves."""
-        golds, parts = columns["icd_code"], self.parts
+        golds, parts = columns["label"], self.parts
         self.parts = {}
         right = self.judge.right(completions, golds)
         rows = []
@@ -83,7 +83,7 @@ class RolloutLog:
                 row = {
                     "step": step,
                     "note_id": note_ids[i],
-                    "icd_code": golds[i],
+                    "label": golds[i],
                     "completion": completion,
                     "right": right[i],
                     "used": rewards is not None,

@@ -60,7 +60,7 @@ class HouseTrainer(GRPOTrainer):
         self._log_metric("useless_first_draw", batch.useless_first)
         self._log_metric("extra_completions", batch.extra / len(inputs))
         for old in batch.discarded:
-            notes, golds = ([r[k] for r in old.rows] for k in ("note_id", "icd_code"))
+            notes, golds = ([r[k] for r in old.rows] for k in ("note_id", "label"))
             texts = self._texts([ids for ids, _ in old.drawn])
             log.write(step, notes, golds, texts, old.right)
         self._ready = batch.drawn
@@ -69,7 +69,7 @@ class HouseTrainer(GRPOTrainer):
     def _judged(self, rows: list[dict], number: int) -> tuple[list, list[bool]]:
         asked = self._tokenize_prompts([row["prompt"] for row in rows])
         ids, logprobs = self._draw(number, *asked)
-        golds = [row["icd_code"] for row in rows]
+        golds = [row["label"] for row in rows]
         right = self.plan.log.judge.right(self._texts(ids), golds)
         empty = logprobs or [None] * len(ids)
         return list(zip(ids, empty, strict=True)), right

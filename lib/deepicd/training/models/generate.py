@@ -170,7 +170,7 @@ def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
     Parameters
     ----------
     frame : DataFrame
-        Columns note, icd_code; a small validation sample.
+        Columns note, label; a small validation sample.
     settings : dict
         Passed to `predict`; has to hold the tokenizer and the tree.
 
@@ -186,7 +186,7 @@ def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
         found = predict(model, frame, **settings)
         values = {
             f"val_accuracy_{level}": _accuracy(
-                frame["icd_code"], found["code"], level, tree
+                frame["label"], found["code"], level, tree
             )
             for level in ("chapter", "category", "full")
         }

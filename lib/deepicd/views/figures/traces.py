@@ -177,12 +177,12 @@ def coverage(traces: pd.DataFrame, tree) -> pd.DataFrame:
     Examples
     --------
     >>> from deepicd.icd import load_tree
-    >>> frame = pd.DataFrame({"note_id": ["a"], "icd_code": ["I10"], "attempt": [0],
+    >>> frame = pd.DataFrame({"note_id": ["a"], "label": ["I10"], "attempt": [0],
     ...                       "accepted": [True], "reasons": [""]})
     >>> coverage(frame, load_tree())[["chapter", "first_try"]].values.tolist()
     [['9', 1]]
     """
-    chapter = traces["icd_code"].map(lambda code: tree.at(code, "chapter"))
+    chapter = traces["label"].map(lambda code: tree.at(code, "chapter"))
     first = traces["accepted"] & (traces["attempt"] == 0)
     frame = pd.DataFrame(
         {

@@ -108,7 +108,7 @@ def _speed(table, notes, tree) -> list[Result]:
 
 def _at_once(notes, tree) -> list[Result]:
     """One server, many requests at once against one at a time."""
-    rows = notes[["note_id", "note", "icd_code"]].head(ASKED)
+    rows = notes[["note_id", "note", "label"]].head(ASKED)
     asked = [Request(*row) for row in rows.itertuples(index=False, name=None)]
     speeds = {}
     for concurrency in (1, 16):

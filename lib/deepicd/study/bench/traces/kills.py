@@ -58,7 +58,7 @@ def _corpus(notes: int) -> pd.DataFrame:
         (f"n{i}", f"Note {i}: {_FINDINGS[i % 6]} since {i} hours.", _CODES[i % 6], i)
         for i in range(notes)
     ]
-    names = ["note_id", "note", "icd_code", "sft_rank"]
+    names = ["note_id", "note", "label", "sft_rank"]
     return pd.DataFrame(rows, columns=names).assign(split="train")
 
 
