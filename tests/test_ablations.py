@@ -226,7 +226,7 @@ def test_changes_of_the_notebook_reach_the_sections():
 
 GRID = """
 import sys
-from deepicd import ablations
+from deepicd.study import ablations
 study = ablations.Study(sys.argv[1], report=lambda done, total, text: print(text))
 given = eval(sys.argv[2])
 study.run([given | {"seed": seed} for seed in (0, 1)])
@@ -483,9 +483,9 @@ def test_what_changed_between_two_runs_curves_and_notes(study, tmp_path):
     study.private = True
     assert "private" in ablations.show_note(study, keys)
     study.private = False
-    box = ablations.widgets(study, tmp_path)
+    box = ablations.explore(study, tmp_path)
     assert len(box.children) == 4
-    assert isinstance(ablations.widgets(study, tmp_path, False), pd.DataFrame)
+    assert isinstance(ablations.explore(study, tmp_path, False), pd.DataFrame)
 
 
 def test_the_law_against_a_line_worked_by_hand():

@@ -131,10 +131,10 @@ def test_trl_functions_say_which_column_is_missing():
     functions, _, _ = trl_reward_functions(get_spec("tree", weight_evidence=0.1), TREE)
     with pytest.raises(UserError, match="no column 'note'"):
         functions[0](completions=["a"], label=["I10"])
-    (function,), _, _ = trl_reward_functions("tree", TREE, gold_column="label")
-    with pytest.raises(UserError, match="no column 'label'"):
+    (function,), _, _ = trl_reward_functions("tree", TREE, gold_column="gold")
+    with pytest.raises(UserError, match="no column 'gold'"):
         function(completions=["a"], label=["I10"])
-    assert function(completions=[TEXT.format("I10")], label=["I10"]) == [1.0]
+    assert function(completions=[TEXT.format("I10")], gold=["I10"]) == [1.0]
 
 
 # -- judge ---------------------------------------------------------------------

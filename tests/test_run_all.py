@@ -23,9 +23,10 @@ class Copy:
         self.root = root
         self.bin = root / "bin of the user"
         self.bin.mkdir(parents=True)
-        stages = root / "lib" / "deepicd" / "stages"
+        stages = root / "lib" / "deepicd" / "study" / "runner"
         stages.mkdir(parents=True)
-        (stages.parent / "__init__.py").write_text("")
+        for above in (stages.parent, stages.parent.parent):
+            (above / "__init__.py").write_text("")
         (stages / "__init__.py").write_text("")
         (stages / "__main__.py").write_text(ECHO)
         (root / "lib" / "pytest.py").write_text(ECHO)

@@ -304,6 +304,7 @@ def test_eicu_demo_counts_and_table_gives_the_same(tmp_path):
     frame.to_csv(tmp_path / "mine.csv", index=False)
     options = {
         "text_column": "note",
+        "code_column": "label",
         "patient_column": "subject_id",
         "id_column": "note_id",
     }

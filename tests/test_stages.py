@@ -118,7 +118,7 @@ def test_a_change_of_views_or_of_a_comment_trains_nothing_again(tmp_path):
         "from deepicd.common import files",
         "if size < 0:\n    from deepicd.views import look",
     ]
-    body = ["(run.dir / 'numbers.json').write_text('1')", "run.figures.mkdir()"]
+    body = ["(run.dir / 'numbers.json').write_text('1')"]
     body.append("(run.figures / 'dots.png').write_bytes(b'png')")
     house.write(FIRST, [*cells, *body])
     assert house.ran() == ["01"]
