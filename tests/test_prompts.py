@@ -220,7 +220,7 @@ def test_other_signs_in_a_note_stay():
 
 
 def test_an_unknown_instruction_is_refused():
-    with pytest.raises(UserError, match="full, brief"):
+    with pytest.raises(UserError, match="full or brief"):
         build_messages("note", instruction="long")
 
 

@@ -5,7 +5,9 @@ The cell holds annotated literals, one a line:
 """
 
 import ast
+import difflib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,73 @@ from deepicd.common.errors import UserError
 
 HELP = "# help:"
 SCALARS = {"str": str, "int": int, "float": float, "bool": bool}
+FEW = 12  # names that an error may list
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
+
+
+def nearest(name, known: Iterable[str]) -> str:
+    """The known name that `name` most likely means; empty where none is near.
+
+    Examples
+    --------
+    >>> nearest("balanse", ["balance", "order"]), nearest("zzz", ["balance", "order"])
+    ('balance', '')
+    """
+    return next(iter(difflib.get_close_matches(str(name), known, 1, cutoff=0.5)), "")
+
+
+def unknown(what: str, name, known: Iterable[str], do: str = "") -> UserError:
+    """Make the error for a name that nobody knows, with the nearest known one.
+
+    Parameters
+    ----------
+    what : str
+        What was named, such as ``reward spec``.
+    name : object
+        As it was given.
+    known : iterable of str
+        Told in full where there are few of them, or none is near.
+    do : str, optional
+        The next step, with ``{}`` for the nearest name, or else the first.
+
+    Examples
+    --------
+    >>> print(unknown("data source", "mimc", ["synthetic", "mimic"], "--data {}"))
+    found data source 'mimc'; expected one of synthetic, mimic; do: --data mimic
+    """
+    known = list(known)
+    near = nearest(name, known)
+    told = repr(near) if near and len(known) > FEW else "one of " + ", ".join(known)
+    hint = f"did you mean {near!r}?" if near else "choose one of these"
+    do = do.format(near or known[0]) if do else hint
+    return UserError(found=f"{what} {name!r}", expected=told, do=do)
+
+
+def choice(what: str, value, known: tuple[str, ...]):
+    """Give `value` back where it is one of the known words of a setting.
+
+    Raises
+    ------
+    UserError
+        Where it is not.
+
+    Examples
+    --------
+    >>> choice("method", "grpo", ("grpo", "dpo"))
+    'grpo'
+    >>> choice("method", "gpro", ("grpo", "dpo"))
+    Traceback (most recent call last):
+    deepicd.common.errors.UserError: found method 'gpro'; expected grpo or dpo; do: \
+set method=grpo
+    """
+    if value in known:
+        return value
+    near = nearest(value, known)
+    raise UserError(
+        found=f"{what} {value!r}",
+        expected=" or ".join(filter(None, (", ".join(known[:-1]), known[-1]))),
+        do=f"set {what}={near}" if near else f"set {what} to one of these",
+    )
 
 
 @dataclass(frozen=True)

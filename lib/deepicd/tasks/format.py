@@ -9,7 +9,7 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from deepicd.common.errors import UserError
+from deepicd.common.parameters import choice
 
 STYLES = ("reasoning", "code_only", "answer_first")
 THINK, END_THINK = "<think>", "</think>"
@@ -46,23 +46,6 @@ class Parsed(NamedTuple):
     answer: str | None
     well_formed: bool
     problem: str | None
-
-
-def check_choice(what: str, value: str, known: tuple[str, ...]) -> str:
-    """Give `value` back where it is a known one.
-
-    Raises
-    ------
-    UserError
-        Where it is not.
-    """
-    if value not in known:
-        raise UserError(
-            found=f"{what} {value!r}",
-            expected=", ".join(known),
-            do=f"choose one of them as {what}",
-        )
-    return value
 
 
 def escape_tags(text: str) -> str:
@@ -102,7 +85,7 @@ def parse_completion(text: str, style: str = "reasoning") -> Parsed:
     'I21.11'
     """
     text = text.strip() if isinstance(text, str) else ""
-    first, second = _ORDER[check_choice("style", style, STYLES)]
+    first, second = _ORDER[choice("style", style, STYLES)]
     start, middle = len(first[0]), text.find(first[1])
     if not text.startswith(first[0]) or middle < 0:
         return _broken(text, style)

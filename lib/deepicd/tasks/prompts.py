@@ -9,6 +9,7 @@ how a code is typed is not what is being learnt.
 from collections.abc import Sequence
 
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import choice
 from deepicd.tasks.answers import read_code
 from deepicd.tasks.format import (
     ANSWER,
@@ -17,7 +18,6 @@ from deepicd.tasks.format import (
     STYLES,
     THINK,
     Parsed,
-    check_choice,
     count_pairs,
     escape_tags,
     parse_completion,
@@ -106,8 +106,8 @@ def build_messages(
     >>> message["role"], message["content"].split("\\n\\n")
     ('user', ['Think, then give the ICD-10-CM code.', 'Chest pain.'])
     """
-    check_choice("style", style, STYLES)
-    check_choice("instruction", instruction, tuple(INSTRUCTIONS))
+    choice("style", style, STYLES)
+    choice("instruction", instruction, tuple(INSTRUCTIONS))
     turns = []
     for read, said in shots:
         turns += [("user", escape_tags(read)), ("assistant", said)]
@@ -140,7 +140,7 @@ def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
     </think>
     <diagnosis>I21.11</diagnosis>
     """
-    check_choice("style", style, STYLES)
+    choice("style", style, STYLES)
     answer = f"{ANSWER}{code}{END_ANSWER}"
     if style == "code_only":
         return answer

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from deepicd.common.errors import UserError
-from deepicd.common.options import check_choice
+from deepicd.common.parameters import choice
 from deepicd.tasks import prompts
 from deepicd.training import grpo, sft
 from deepicd.training import trainer as training
@@ -47,7 +47,7 @@ def system_name(method: str, rft_steps: int) -> str:
     >>> system_name("grpo", 250), system_name("grpo", 0), system_name("rft", 250)
     ('sft_rft_grpo', 'sft_grpo', 'sft_rft')
     """
-    check_choice("method", method, (*METHODS, "rft"))
+    choice("method", method, (*METHODS, "rft"))
     if method == "rft" and not rft_steps:
         raise UserError(
             found="method rft with rft_steps 0",
@@ -94,7 +94,7 @@ def train(
     UserError
         For another method, or when there is nothing to learn from.
     """
-    check_choice("method", method, METHODS)
+    choice("method", method, METHODS)
     if method == "grpo":
         return grpo.train(
             model,

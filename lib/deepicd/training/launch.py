@@ -16,7 +16,7 @@ import pandas as pd
 from deepicd import rewards
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json, write_parquet
-from deepicd.common.options import check_choice
+from deepicd.common.parameters import choice
 from deepicd.training import grpo, models, sft, trainer
 
 DATA_FILES = ("accelerate/*.json",)
@@ -66,7 +66,7 @@ def write_job(folder, kind: str, model, tokenizer, data, settings, spec=None) ->
     spec : RewardSpec, optional
         For GRPO.
     """
-    check_choice("kind", kind, tuple(KINDS))
+    choice("kind", kind, tuple(KINDS))
     folder = Path(folder)
     models.save(model, tokenizer, folder / "start")
     data.save_to_disk(str(folder / "data"))

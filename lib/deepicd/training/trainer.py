@@ -1,7 +1,6 @@
 """What SFT and GRPO share: checkpoints that survive a kill, curves, arguments."""
 
 import dataclasses
-import difflib
 import math
 import os
 import shutil
@@ -13,6 +12,7 @@ import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import nearest
 
 COMPLETE = "COMPLETE"
 
@@ -53,11 +53,11 @@ def make_config(config_class: type, arguments: dict):
     known = {field.name for field in dataclasses.fields(config_class)}
     for name in arguments:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
+            close = nearest(name, known)
             raise UserError(
                 found=f"trainer argument {name!r}",
                 expected=f"a field of {config_class.__name__}"
-                + (f", such as {close[0]!r}" if close else ""),
+                + (f", such as {close!r}" if close else ""),
                 do="correct its name, or pin the TRL version that has it",
             )
     return config_class(**arguments)

@@ -5,10 +5,10 @@ Nothing after this room knows where a note came from. A source is a module with
 """
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import unknown
 from deepicd.data.sources.raw_tables import RawTables
 
 SOURCES = ("synthetic", "mimic", "eicu", "table")
@@ -57,12 +57,7 @@ synthetic, mimic, eicu, table; do: --data mimic
     """
     options = dict(options or {})
     if name not in SOURCES:
-        close = get_close_matches(name, SOURCES, n=1) or ["synthetic"]
-        raise UserError(
-            found=f"data source {name!r}",
-            expected=f"one of {', '.join(SOURCES)}",
-            do=f"--data {close[0]}",
-        )
+        raise unknown("data source", name, SOURCES, "--data {}")
     if name == "synthetic":
         return _synthetic(work_dir, seed, options)
     return _reader(name)(_given(name, data_dir), options)

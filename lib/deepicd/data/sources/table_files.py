@@ -2,12 +2,12 @@
 
 import gzip
 import zlib
-from difflib import get_close_matches
 from pathlib import Path
 
 import polars as pl
 
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import nearest
 
 SUFFIXES = (".parquet", ".csv.gz", ".csv")
 
@@ -116,8 +116,8 @@ def need_columns(path: Path, names: list[str], columns: list[str]) -> None:
     for column in columns:
         if column in names:
             continue
-        close = get_close_matches(column, names, n=1, cutoff=0.5)
-        hint = f" (closest: {close[0]!r})" if close else ""
+        close = nearest(column, names)
+        hint = f" (closest: {close!r})" if close else ""
         raise UserError(
             found=f"columns {', '.join(map(repr, names[:20]))} in {path}{hint}",
             expected=f"the column {column!r}",

@@ -7,7 +7,6 @@ asked without examples as system `base`.
 
 import pandas as pd
 
-from deepicd.common.options import check_choice
 from deepicd.tasks import prompts
 from deepicd.training.encoding import prompt_ids
 from deepicd.training.models import generate
@@ -30,7 +29,7 @@ def wanted(choice: str, pretrained: bool) -> bool:
     >>> wanted("auto", pretrained=False), wanted("always", pretrained=False)
     (False, True)
     """
-    check_choice("prompt_baselines", choice, CHOICES)
+    choice("prompt_baselines", choice, CHOICES)
     return choice == "always" or (choice == "auto" and pretrained)
 
 

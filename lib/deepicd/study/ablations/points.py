@@ -5,15 +5,13 @@ Names are those of `NAMES`, or a field of `SftSettings`, `GrpoSettings` or
 """
 
 import dataclasses
-import difflib
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deepicd import rewards
-from deepicd.common import options
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import Parameter, checked
+from deepicd.common.parameters import Parameter, checked, choice, unknown
 from deepicd.training.grpo.settings import CHOICES, GrpoSettings
 from deepicd.training.sft import SftSettings
 
@@ -116,7 +114,7 @@ def check_names(given: Mapping, where: str) -> None:
             kind, default, text = NAMES[name]
             checked(Parameter(name, kind, default, text), value, where)
             if name in CHOSEN:
-                options.check_choice(name, value, CHOSEN[name])
+                choice(name, value, CHOSEN[name])
         else:
             raise _unknown(name, where)
 
@@ -129,7 +127,7 @@ def _check_field(space: str, field: str, value, where: str) -> None:
     default = getattr(SPACES[space](), field)
     checked(Parameter(field, kind, default, ""), value, where)
     if space == "grpo" and field in CHOICES:
-        options.check_choice(f"{space}.{field}", value, CHOICES[field])
+        choice(f"{space}.{field}", value, CHOICES[field])
 
 
 def _unknown(name: str, where: str) -> UserError:
@@ -139,16 +137,7 @@ def _unknown(name: str, where: str) -> UserError:
         for field in dataclasses.fields(kind)
         if field.name != "seed"
     ]
-    close = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    return UserError(
-        found=f"{where}: {name!r}",
-        expected=f"{close[0]!r}"
-        if close
-        else "a plain name ("
-        + ", ".join(NAMES)
-        + ") or a field behind sft., grpo. or reward.",
-        do="correct the name",
-    )
+    return unknown(f"{where}:", name, known)
 
 
 def resolve(given: Mapping, taught: Mapping) -> Point:

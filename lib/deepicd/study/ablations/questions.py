@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from deepicd.common.errors import UserError
-from deepicd.common.options import check_choice
+from deepicd.common.parameters import choice
 from deepicd.study.ablations.points import OF_SFT, check_names, grid
 
 DATA_FILES = ("grids.yaml",)
@@ -125,7 +125,7 @@ def load_sections(
     >>> len(load_sections("full")["reward"].points())
     35
     """
-    check_choice("ablation", scope, SCOPES)
+    choice("ablation", scope, SCOPES)
     changes = changes or Changes()
     check_names(changes.options, "ablation_options")
     content = yaml.safe_load(GRIDS.read_text(encoding="utf-8"))

@@ -1,12 +1,12 @@
 """The command line: ``python -m deepicd.study.runner run|check|list|reference``."""
 
 import argparse
-import difflib
 import os
 import sys
 from pathlib import Path
 
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import nearest
 from deepicd.study.runner.display import Display, about
 from deepicd.study.runner.plan import (
     DATA,
@@ -37,8 +37,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
         known = [o for a in self._actions for o in a.option_strings]
         wrong = [w for w in self.given if w.startswith("-") and w not in known]
-        close = difflib.get_close_matches(wrong[0], known, 1) if wrong else []
-        do = f"write {close[0]}" if close else "./run_all.sh --help"
+        close = nearest(wrong[0], known) if wrong else ""
+        do = f"write {close}" if close else "./run_all.sh --help"
         sys.stderr.write(f"error: {message}; do: {do}\n")
         raise SystemExit(2)
 

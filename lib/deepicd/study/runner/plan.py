@@ -7,7 +7,7 @@ from pathlib import Path
 
 import deepicd
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import Parameter, notebook_parameters
+from deepicd.common.parameters import Parameter, notebook_parameters, unknown
 from deepicd.data.privacy import PRIVATE_FOLDER, PRIVATE_SOURCES
 from deepicd.study.runner.device import Device, find_device
 from deepicd.study.runner.graph import STAGES, Stage, select
@@ -152,11 +152,7 @@ def _not_for_set(sets: Mapping[str, str]) -> None:
 
 def _data_folder(options: Options) -> str:
     if options.data not in DATA:
-        raise UserError(
-            found=f"data {options.data!r}",
-            expected=f"one of {', '.join(DATA)}",
-            do="--data synthetic needs no access to anything",
-        )
+        raise unknown("data", options.data, DATA, "--data {}")
     if options.data == "synthetic":
         return _no_folder(options)
     if not options.data_dir:

@@ -4,7 +4,6 @@ A notebook's own defaults come first, then the profile's YAML file, then ``--set
 of the command line.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import Parameter, checked, parse_value
+from deepicd.common.parameters import Parameter, checked, nearest, parse_value, unknown
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,7 @@ def load_profile(name: str, folder: Path) -> Profile:
     """
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
-        close = difflib.get_close_matches(name, known, 1) or known[:1]
-        raise UserError(
-            found=f"profile {name!r}",
-            expected=f"one of {', '.join(known)}",
-            do=f"--profile {''.join(close)}",
-        )
+        raise unknown("profile", name, known, "--profile {}")
     return _profile(name, folder / f"{name}.yaml")
 
 
@@ -139,12 +133,12 @@ def _known(names, declared, origin: str) -> None:
     for name in names:
         if name in by_name:
             continue
-        close = difflib.get_close_matches(name, by_name, 1, cutoff=0.5)
+        close = nearest(name, by_name)
         if not close:
             expected = f"one of {', '.join(sorted(by_name))}"
             do = "./run_all.sh --list shows the parameters of every notebook"
         else:
-            stages = ", ".join(by_name[close[0]])
-            expected = f"a parameter of a notebook, such as {close[0]} (of {stages})"
-            do = f"write {close[0]}, or see ./run_all.sh --list"
+            stages = ", ".join(by_name[close])
+            expected = f"a parameter of a notebook, such as {close} (of {stages})"
+            do = f"write {close}, or see ./run_all.sh --list"
         raise UserError(found=f"{origin}{name}", expected=expected, do=do)

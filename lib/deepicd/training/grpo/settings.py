@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from deepicd.common.errors import UserError
-from deepicd.common.options import check_choice
+from deepicd.common.parameters import choice
 from deepicd.training import trainer
 
 CHOICES = {
@@ -144,7 +144,7 @@ def arguments(
         For an unknown choice, or a batch that the processes cannot share.
     """
     for name, choices in CHOICES.items():
-        check_choice(name, getattr(settings, name), choices)
+        choice(name, getattr(settings, name), choices)
     gpu = torch.cuda.is_available()
     return trainer.shared_arguments(settings, folder, headless) | {
         "per_device_train_batch_size": rows_a_pass(settings),
