@@ -17,6 +17,7 @@ from deepicd.training import grpo, sft
 from deepicd.training import trainer as training
 from deepicd.training.grpo.prompt_order import order_of_run
 from deepicd.training.grpo.settings import GrpoSettings
+from deepicd.training.models.chat import Frame, frame_of
 from deepicd.training.own_answers import Drawn
 from deepicd.training.rft import sft_settings
 
@@ -115,7 +116,9 @@ def train(
         part = order[len(order) * number // settings.rounds :]
         part = part[: len(order) // settings.rounds]
         answers = drawn.draw(model, part, number * steps, number, report)
-        pairs = preference_pairs(answers, traces, drawn.spec.style)
+        pairs = preference_pairs(
+            answers, traces, drawn.spec.style, frame_of(tokenizer, drawn.spec.style)
+        )
         if pairs.empty:
             raise UserError(
                 found=f"no wrong answer to a note with a trace among {len(answers)}",
@@ -137,7 +140,9 @@ def train(
     return model, table, drawn.log.frame(), resolved
 
 
-def preference_pairs(answers: pd.DataFrame, traces, style: str) -> pd.DataFrame:
+def preference_pairs(
+    answers: pd.DataFrame, traces, style: str, chat: Frame | None = None
+) -> pd.DataFrame:
     """Teacher's completion against the first wrong answer to the same note.
 
     Parameters
@@ -147,6 +152,8 @@ def preference_pairs(answers: pd.DataFrame, traces, style: str) -> pd.DataFrame:
     traces : DataFrame
         Columns note_id, trace, accepted.
     style : str
+    chat : Frame, optional
+        Of the tokenizer's template; what the prompt holds already is left out.
 
     Returns
     -------
@@ -165,6 +172,7 @@ def preference_pairs(answers: pd.DataFrame, traces, style: str) -> pd.DataFrame:
             expected="traces.parquet of notebook 03",
             do="run notebook 03, or set method=grpo",
         )
+    chat = chat or Frame()
     wrong = answers[~answers["right"]].drop_duplicates("note_id")
     good = traces[traces["accepted"]].drop_duplicates("note_id")[["note_id", "trace"]]
     both = wrong.merge(good, on="note_id")
@@ -172,7 +180,10 @@ def preference_pairs(answers: pd.DataFrame, traces, style: str) -> pd.DataFrame:
         prompts.format_completion(trace, code, style)
         for trace, code in zip(both["trace"], both["label"], strict=True)
     ]
-    table = both[["prompt"]].assign(chosen=chosen, rejected=both["completion"])
+    chosen, rejected = (
+        [chat.rest(text) for text in texts] for texts in (chosen, both["completion"])
+    )
+    table = both[["prompt"]].assign(chosen=chosen, rejected=rejected)
     return table.reset_index(drop=True)
 
 

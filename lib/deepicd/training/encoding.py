@@ -4,6 +4,7 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.tasks import prompts
+from deepicd.training.models.chat import frame_of
 
 
 def training_examples(admissions, traces, share: float = 1.0, held_out: int = 200):
@@ -118,8 +119,9 @@ def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: 
         When nothing fits.
     """
     asked = prompt_ids(frame["note"], tokenizer, style, instruction)
+    chat = frame_of(tokenizer, style)
     answers = [
-        prompts.format_completion(trace, code, style)
+        chat.rest(prompts.format_completion(trace, code, style))
         for trace, code in zip(frame["trace"], frame["label"], strict=True)
     ]
     return encode_pairs(asked, answers, tokenizer, limit)
@@ -133,11 +135,14 @@ def encode_questions(frame: pd.DataFrame, tokenizer, limit: int):
     frame : DataFrame
         Columns prompt, completion.
     """
+    chat = frame_of(tokenizer, "answer_first")  # nothing is opened for an answer
     texts = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": question}],
-            tokenize=False,
-            add_generation_prompt=True,
+        chat.prompt(
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": question}],
+                tokenize=False,
+                add_generation_prompt=True,
+            )
         )
         for question in frame["prompt"]
     ]
@@ -146,7 +151,7 @@ def encode_questions(frame: pd.DataFrame, tokenizer, limit: int):
 
 
 def encode_pairs(asked: list[list[int]], answers: list[str], tokenizer, limit: int):
-    """Encode completions of encoded prompts; else as `encode`."""
+    """Encode what is to be written behind encoded prompts; else as `encode`."""
     from datasets import Dataset
 
     ended = [answer + tokenizer.eos_token for answer in answers]
@@ -188,6 +193,8 @@ def prompt_ids(
 def prompt_text(note: str, tokenizer, style: str, instruction: str, shots=()) -> str:
     """Chat prompt of one note in the tokenizer's template.
 
+    Where the template opens the reasoning, so does the prompt (`chat.Frame`).
+
     The completions of worked examples (`shots`, see `prompts.build_messages`) are
     put in after the template has run: those of some reasoning models drop what the
     assistant thought in earlier turns.
@@ -198,6 +205,7 @@ def prompt_text(note: str, tokenizer, style: str, instruction: str, shots=()) ->
     text = tokenizer.apply_chat_template(
         messages, tokenize=False, add_generation_prompt=True
     )
+    text = frame_of(tokenizer, style).prompt(text)
     for (_, said), mark in zip(shots, marks, strict=True):
         text = text.replace(mark, said, 1)
     return text

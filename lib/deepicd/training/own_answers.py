@@ -12,6 +12,7 @@ from deepicd.training.grpo.plan import uniform
 from deepicd.training.grpo.prompt_order import pass_rates
 from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings
+from deepicd.training.models.chat import frame_of
 from deepicd.training.models.sampling import sample
 
 
@@ -49,6 +50,7 @@ def draw_answers(
     training = model.training
     model.eval()
     found, size = [], settings.prompts
+    chat = frame_of(tokenizer, judge.style)
     for start in range(0, len(rows), size):
         part = rows.select(range(start, min(start + size, len(rows)))).to_pandas()
         part = part.loc[part.index.repeat(samples)].reset_index(drop=True)
@@ -64,7 +66,10 @@ def draw_answers(
             settings.top_p,
             draws,
         )
-        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        texts = [
+            chat.whole(text)
+            for text in tokenizer.batch_decode(ids, skip_special_tokens=True)
+        ]
         right = judge.right(texts, part["label"].tolist())
         found.append(part.assign(completion=texts, right=right))
         if report:

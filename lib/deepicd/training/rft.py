@@ -12,6 +12,7 @@ import pandas as pd
 from deepicd.common.errors import UserError
 from deepicd.training import encoding, sft
 from deepicd.training.grpo.settings import GrpoSettings
+from deepicd.training.models.chat import frame_of
 from deepicd.training.own_answers import Drawn
 
 
@@ -57,7 +58,7 @@ def fine_tune(
     for number in range(settings.rounds):
         start = number * steps
         answers = drawn.draw(model, range(len(data)), start, number, report)
-        learned = _learned(answers, tokenizer, replay, settings)
+        learned = _learned(answers, tokenizer, drawn.spec.style, replay, settings)
         model, found, resolved = sft.train(
             model,
             tokenizer,
@@ -93,7 +94,7 @@ def best_right(answers: pd.DataFrame, keep: int) -> pd.DataFrame:
     return paid.groupby("note_id", sort=False).head(keep).sort_index()
 
 
-def _learned(answers, tokenizer, replay, settings: GrpoSettings):
+def _learned(answers, tokenizer, style: str, replay, settings: GrpoSettings):
     """Encode the chosen answers; the teacher's traces follow them."""
     from datasets import concatenate_datasets
 
@@ -106,10 +107,11 @@ def _learned(answers, tokenizer, replay, settings: GrpoSettings):
             expected="at least one to learn from",
             do="set rft_steps=0, or raise rft_samples or temperature",
         )
+    chat = frame_of(tokenizer, style)
     asked = tokenizer(chosen["prompt"].tolist(), add_special_tokens=False)
     own, _ = encoding.encode_pairs(
         asked["input_ids"],
-        chosen["completion"].tolist(),
+        [chat.rest(text) for text in chosen["completion"]],
         tokenizer,
         settings.max_prompt + settings.max_completion + 1,
     )

@@ -19,6 +19,7 @@ from deepicd.training.grpo.plan import Plan
 from deepicd.training.grpo.prompt_order import order_of_run, pass_rates, prompt_weights
 from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings, arguments, rows_a_pass
+from deepicd.training.models.chat import frame_of
 from deepicd.training.sft import seed_everything
 
 __all__ = [
@@ -169,6 +170,7 @@ def train(
         dict(zip(names, weights, strict=True)),
         Judge(tree, spec.style),
         settings.group_size,
+        frame_of(tokenizer, spec.style),
     )
     trainer = make_trainer(
         model,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.tasks.correct import Judge, useless
+from deepicd.training.models.chat import Frame
 from deepicd.training.trainer import processes, rank
 
 
@@ -26,11 +27,14 @@ class RolloutLog:
     judge : Judge, optional
     group_size : int
         Completions of one prompt, which stand together.
+    chat : Frame, optional
+        Of the tokenizer's template: what it writes belongs to the completions.
     """
 
-    def __init__(self, path, weights: dict, judge=None, group_size: int = 1):
+    def __init__(self, path, weights: dict, judge=None, group_size: int = 1, chat=None):
         self.path, self.weights = _own_path(Path(path), rank()), weights
         self.judge, self.group_size = judge or Judge(), group_size
+        self.chat = chat or Frame()
         self.parts: dict[str, list[float]] = {}
 
     def rewind(self, step: int) -> None:
@@ -45,9 +49,10 @@ class RolloutLog:
         self.path.write_text("".join(kept), encoding="utf-8")
 
     def watch(self, name: str, function: Callable) -> Callable:
-        """Wrap one reward function so that its values are recorded."""
+        """Wrap one reward function: whole completions go in, values are recorded."""
 
         def watched(prompts, completions, **columns):
+            completions = [self.chat.whole(text) for text in completions]
             values = function(prompts=prompts, completions=completions, **columns)
             self.parts[name] = values
             if len(self.parts) == len(self.weights):

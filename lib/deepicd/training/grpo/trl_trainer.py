@@ -75,7 +75,13 @@ class HouseTrainer(GRPOTrainer):
         return list(zip(ids, empty, strict=True)), right
 
     def _texts(self, ids: list) -> list[str]:
-        return self.processing_class.batch_decode(ids, skip_special_tokens=True)
+        said = self.processing_class.batch_decode(ids, skip_special_tokens=True)
+        return [self.plan.log.chat.whole(text) for text in said]
+
+    def _tokenize_prompts(self, prompts: list[str]):
+        # A rendered chat holds its own first token; the parent adds a second one.
+        asked = self.processing_class(text=prompts, add_special_tokens=False)
+        return asked["input_ids"], None, {}
 
     def _generate_single_turn(self, prompt_ids, *args, **kwargs):
         if self._ready is None:

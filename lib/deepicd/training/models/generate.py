@@ -10,6 +10,7 @@ from deepicd.tasks import prompts
 from deepicd.tasks.correct import same
 from deepicd.training import models
 from deepicd.training.encoding import prompt_ids
+from deepicd.training.models.chat import frame_of
 from deepicd.training.models.sampling import sample
 
 COLUMNS = [
@@ -85,8 +86,9 @@ def predict(
         batch_size=batch_size,
         report=report,
     )
+    chat = frame_of(tokenizer, style)
     rows = [
-        (frame["note_id"][i], frame["split"][i], k, text)
+        (frame["note_id"][i], frame["split"][i], k, chat.whole(text))
         for i, texts in enumerate(said)
         for k, text in enumerate(texts)
     ]

@@ -13,6 +13,7 @@ from transformers import (
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import atomic_path
+from deepicd.training.models.chat import end_of_turn
 from deepicd.training.models.sizes import SIZES, Size, get_size, make_model
 from deepicd.training.models.tokenizer import CHAT_TEMPLATE
 
@@ -166,10 +167,12 @@ def _load_unsloth(source: str, max_length: int, lora: Lora, rollouts: str):
 
 def _finish_tokenizer(tokenizer) -> None:
     tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.chat_template is None:
         tokenizer.chat_template = CHAT_TEMPLATE
+    # Answers end as the template's turns do, or a base model never stops.
+    tokenizer.eos_token = end_of_turn(tokenizer) or tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
 
 
 def device() -> str:
