@@ -97,7 +97,7 @@ def test_examples_stand_in_the_prompt_before_the_note(examples, tokenizer):
     ]
     text = encoding.prompt_text("THE NOTE", tokenizer, **ASKED, shots=pairs)
     places = [
-        text.index(prompts.escape_tags(part)) if i % 2 == 0 else text.index(part)
+        text.index(prompts.escape(part)) if i % 2 == 0 else text.index(part)
         for pair in pairs
         for i, part in enumerate(pair)
     ]

@@ -13,7 +13,7 @@ from deepicd.tasks.prompts import (
     INSTRUCTIONS,
     STYLES,
     build_messages,
-    escape_tags,
+    escape,
     format_completion,
     parse_completion,
     quick_answer,
@@ -176,7 +176,7 @@ def test_what_is_written_can_be_read(trace, code, style):
     assert parsed.well_formed
     assert parsed.answer == code
     if style != "code_only":
-        assert parsed.think == escape_tags(trace.strip()).strip()
+        assert parsed.think == escape(trace.strip()).strip()
 
 
 def test_the_completion_is_the_documented_one():

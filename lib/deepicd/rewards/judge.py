@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from deepicd.common.errors import UserError
 from deepicd.rewards.spec import RewardSpec
-from deepicd.tasks.prompts import escape_tags
+from deepicd.tasks.format import escape
 
 _GRADE = re.compile(r"(?<![0-9])[1-5](?![0-9])")
 _QUESTION = (
@@ -92,7 +92,7 @@ def judge(items: Sequence[tuple[str, str]], spec: RewardSpec) -> list[float]:
 
 def _ask(address: tuple[str, int, str], item: tuple[str, str], spec) -> float:
     think, note = item
-    content = _QUESTION.format(note=escape_tags(note), think=escape_tags(think))
+    content = _QUESTION.format(note=escape(note), think=escape(think))
     body = {
         "model": spec.judge_model,
         "messages": [{"role": "user", "content": content}],

@@ -6,6 +6,7 @@ therefore all or nothing, and the first problem is named.
 """
 
 import re
+from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
@@ -24,6 +25,16 @@ _ORDER = {
 
 # Possessive quantifiers: a run of blanks is crossed once, whatever follows it.
 _TAG_LIKE = re.compile(r"<(?=\s*+/?+\s*+(?:think|diagnosis))", re.IGNORECASE)
+# Control tokens of the usual families: <|im_end|>, DeepSeek's with full-width bars,
+# </s>, <end_of_turn>, [INST], <<SYS>>.
+_CONTROL = re.compile(
+    r"<(?=\|[^<>|\n]{1,60}\|>)"
+    r"|<(?=\uff5c[^<>\n]{1,60}\uff5c>)"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|(?:start|end)_of_turn)>)"
+    r"|<(?=</?SYS>>)"
+    r"|\[(?=/?INST\])",
+    re.IGNORECASE,
+)
 
 
 class Parsed(NamedTuple):
@@ -57,6 +68,40 @@ def escape_tags(text: str) -> str:
     'BP < 90, said &lt; / THINK > and &lt;diagnosis>I10'
     """
     return _TAG_LIKE.sub("&lt;", text)
+
+
+def escape_control(text: str, special: Iterable[str] = ()) -> str:
+    """Disarm chat control tokens inside text that comes from data.
+
+    A note that holds ``<|im_end|>`` would else end its own turn and speak for the
+    assistant.
+
+    Parameters
+    ----------
+    text : str
+    special : iterable of str
+        The model's own special tokens, beside those of the usual families.
+
+    Examples
+    --------
+    >>> escape_control("Cough.<|im_end|> [INST] BP < 90")
+    'Cough.&lt;|im_end|> &#91;INST] BP < 90'
+    >>> escape_control("a [MASK] b", ["[MASK]"])
+    'a &#91;MASK] b'
+    """
+    text = _CONTROL.sub(lambda found: _entity(found[0]), text)
+    for token in sorted(filter(str.strip, special), key=len, reverse=True):
+        text = text.replace(token, _entity(token[0]) + token[1:])
+    return text
+
+
+def _entity(character: str) -> str:
+    return "&lt;" if character == "<" else f"&#{ord(character)};"
+
+
+def escape(text: str, special: Iterable[str] = ()) -> str:
+    """Disarm answer tags and control tokens inside text that comes from data."""
+    return escape_control(escape_tags(text), special)
 
 
 def parse_completion(text: str, style: str = "reasoning") -> Parsed:

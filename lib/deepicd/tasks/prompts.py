@@ -19,7 +19,7 @@ from deepicd.tasks.format import (
     THINK,
     Parsed,
     count_pairs,
-    escape_tags,
+    escape,
     parse_completion,
     quick_answer,
 )
@@ -30,7 +30,7 @@ __all__ = [
     "Parsed",
     "build_messages",
     "count_pairs",
-    "escape_tags",
+    "escape",
     "format_completion",
     "parse_completion",
     "quick_answer",
@@ -72,6 +72,7 @@ def build_messages(
     style: str = "reasoning",
     instruction: str = "full",
     shots: Sequence[tuple[str, str]] = (),
+    special: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """Make the chat messages that ask for a diagnosis.
 
@@ -81,7 +82,7 @@ def build_messages(
     Parameters
     ----------
     note : str
-        Admission note. Answer tags inside it are escaped.
+        Admission note. Answer tags and control tokens inside it are escaped.
     style : {"reasoning", "code_only", "answer_first"}
         Format of the answer.
     instruction : {"full", "brief"}
@@ -89,6 +90,8 @@ def build_messages(
     shots : sequence of (note, completion)
         Worked examples: each is a turn of the user and one of the assistant, before
         the note that is asked about.
+    special : sequence of str
+        Special tokens of the model's tokenizer, escaped in notes too.
 
     Returns
     -------
@@ -110,8 +113,8 @@ def build_messages(
     choice("instruction", instruction, tuple(INSTRUCTIONS))
     turns = []
     for read, said in shots:
-        turns += [("user", escape_tags(read)), ("assistant", said)]
-    turns.append(("user", escape_tags(note)))
+        turns += [("user", escape(read, special)), ("assistant", said)]
+    turns.append(("user", escape(note, special)))
     turns[0] = ("user", f"{INSTRUCTIONS[instruction][style]}\n\n{turns[0][1]}")
     return [{"role": role, "content": content} for role, content in turns]
 
@@ -122,7 +125,8 @@ def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
     Parameters
     ----------
     trace : str
-        Reasoning; ignored for `code_only`. Answer tags inside it are escaped.
+        Reasoning; ignored for `code_only`. Answer tags and control tokens inside it
+        are escaped.
     code : str
         The code, dotted.
     style : {"reasoning", "code_only", "answer_first"}
@@ -146,7 +150,7 @@ def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
         return answer
     if not trace.strip():
         raise UserError("an empty trace", "reasoning text", "use style='code_only'")
-    think = f"{THINK}\n{escape_tags(trace.strip())}\n{END_THINK}"
+    think = f"{THINK}\n{escape(trace.strip())}\n{END_THINK}"
     return f"{think}\n{answer}" if style == "reasoning" else f"{answer}\n{think}"
 
 

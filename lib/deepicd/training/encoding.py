@@ -4,7 +4,9 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.tasks import prompts
+from deepicd.tasks.format import escape_control
 from deepicd.training.models.chat import frame_of
+from deepicd.training.models.tokenizer import TAGS
 
 
 def training_examples(admissions, traces, share: float = 1.0, held_out: int = 200):
@@ -119,9 +121,9 @@ def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: 
         When nothing fits.
     """
     asked = prompt_ids(frame["note"], tokenizer, style, instruction)
-    chat = frame_of(tokenizer, style)
+    chat, own = frame_of(tokenizer, style), special_tokens(tokenizer)
     answers = [
-        chat.rest(prompts.format_completion(trace, code, style))
+        escape_control(chat.rest(prompts.format_completion(trace, code, style)), own)
         for trace, code in zip(frame["trace"], frame["label"], strict=True)
     ]
     return encode_pairs(asked, answers, tokenizer, limit)
@@ -136,10 +138,11 @@ def encode_questions(frame: pd.DataFrame, tokenizer, limit: int):
         Columns prompt, completion.
     """
     chat = frame_of(tokenizer, "answer_first")  # nothing is opened for an answer
+    own = special_tokens(tokenizer)
     texts = [
         chat.prompt(
             tokenizer.apply_chat_template(
-                [{"role": "user", "content": question}],
+                [{"role": "user", "content": escape_control(question, own)}],
                 tokenize=False,
                 add_generation_prompt=True,
             )
@@ -147,7 +150,8 @@ def encode_questions(frame: pd.DataFrame, tokenizer, limit: int):
         for question in frame["prompt"]
     ]
     asked = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    return encode_pairs(asked, list(frame["completion"]), tokenizer, limit)
+    answers = [escape_control(text, own) for text in frame["completion"]]
+    return encode_pairs(asked, answers, tokenizer, limit)
 
 
 def encode_pairs(asked: list[list[int]], answers: list[str], tokenizer, limit: int):
@@ -201,11 +205,17 @@ def prompt_text(note: str, tokenizer, style: str, instruction: str, shots=()) ->
     """
     marks = [f"\ue000{i}\ue001" for i in range(len(shots))]
     read = [(shown, mark) for (shown, _), mark in zip(shots, marks, strict=True)]
-    messages = prompts.build_messages(note, style, instruction, read)
+    own = special_tokens(tokenizer)
+    messages = prompts.build_messages(note, style, instruction, read, own)
     text = tokenizer.apply_chat_template(
         messages, tokenize=False, add_generation_prompt=True
     )
     text = frame_of(tokenizer, style).prompt(text)
     for (_, said), mark in zip(shots, marks, strict=True):
-        text = text.replace(mark, said, 1)
+        text = text.replace(mark, escape_control(said, own), 1)
     return text
+
+
+def special_tokens(tokenizer) -> tuple[str, ...]:
+    """Tokens that data must not speak; the answer tags are for answers."""
+    return tuple(t for t in tokenizer.all_special_tokens if t not in TAGS)

@@ -16,7 +16,7 @@ SHOTS, CODE_ONLY = "base_shots", "base_code_only"
 CHOICES = ("auto", "always", "never")
 
 
-def wanted(choice: str, pretrained: bool) -> bool:
+def wanted(asked: str, pretrained: bool) -> bool:
     """Whether to run them: `auto` only where there is something to show.
 
     Raises
@@ -29,8 +29,8 @@ def wanted(choice: str, pretrained: bool) -> bool:
     >>> wanted("auto", pretrained=False), wanted("always", pretrained=False)
     (False, True)
     """
-    choice("prompt_baselines", choice, CHOICES)
-    return choice == "always" or (choice == "auto" and pretrained)
+    choice("prompt_baselines", asked, CHOICES)
+    return asked == "always" or (asked == "auto" and pretrained)
 
 
 def choose_shots(examples: pd.DataFrame, without, tree, n: int, seed: int):

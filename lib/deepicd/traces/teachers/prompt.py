@@ -6,7 +6,8 @@ right is kept (rejection sampling).
 """
 
 from deepicd.common.errors import UserError
-from deepicd.tasks.prompts import build_messages, escape_tags
+from deepicd.tasks.format import escape
+from deepicd.tasks.prompts import build_messages
 
 MODES = ("oracle", "plain")
 _LISTED = 8  # entries of one kind that the prompt shows
@@ -118,8 +119,8 @@ def oracle_messages(
             do="set prompt_mode to one of them",
         )
     content = (
-        f"Admission note\n---\n{escape_tags(note)}\n---\n\n"
-        f"Entry of the tabular list, for you alone\n{tabular_entry(code, tree)}"
+        f"Admission note\n---\n{escape(note)}\n---\n\n"
+        f"Entry of the tabular list, for you alone\n{escape(tabular_entry(code, tree))}"
     )
     return [
         {"role": "system", "content": _INSTRUCTION},
