@@ -10,6 +10,7 @@ import time
 import pandas as pd
 import pytest
 from house import FIGURES, FIRST, SECOND, STAGES, THIRD, House
+from PIL import Image
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
@@ -17,13 +18,14 @@ from deepicd.study.ablations.kept_runs import KEPT
 from deepicd.study.runner import report
 from deepicd.study.runner.execute import StageFailed
 from deepicd.study.runner.fingerprint import Hashes, _data_files, meaning, reached_files
-from deepicd.study.runner.graph import GRPO, SFT, Stage, select
+from deepicd.study.runner.graph import EXTRACT, GRPO, SFT, Stage, select
 from deepicd.study.runner.graph import STAGES as REAL
 from deepicd.study.runner.plan import PACKAGE
 from deepicd.study.runner.processes import descendants
 from deepicd.study.runner.run_folder import open_run
 from deepicd.study.runner.runner import Runner
 from deepicd.study.runner.stamps import mark_running, prepare_folder
+from deepicd.views.figures import plot_confusion
 
 
 @pytest.fixture(scope="module")
@@ -401,6 +403,8 @@ def test_reached_files_follow_imports_and_leave_the_runner_out(tmp_path):
         "d.py",
         "facts/one.yaml",
     ]
+    rest = reached_files(["from deepicd import a"], package, without="b")
+    assert sorted(rest) == ["__init__.py", "a.py", "facts/one.yaml"]
     opened = reached_files(["from deepicd.study.runner import open_run"], PACKAGE)
     assert "study/runner/run_folder.py" in opened
     assert "study/runner/runner.py" not in opened
@@ -428,6 +432,28 @@ def test_progress_is_written_and_removed_at_the_end(tmp_path):
     assert read_json(run.dir / ".progress.json")["done"] == 1000
     run.finish()
     assert not (run.dir / ".progress.json").exists()
+
+
+def test_a_figure_is_drawn_captioned_and_saved_in_one_call(tmp_path):
+    run = open_run(tmp_path, "06_evaluate_hierarchy")
+    answers = pd.DataFrame(
+        {"gold": ["9"], "predicted": ["9"], "n": [4], "share": [1.0]},
+    )
+    run.figure(plot_confusion, answers, names={"9": "circulation"}, system="sft")
+    image = run.figures / "confusion.png"
+    assert "by SFT against gold chapters" in Image.open(image).info["Description"]
+    assert pd.read_csv(run.figures / "confusion.csv")["n"].tolist() == [4]
+    run.figure(plot_confusion, answers, "mine", "In short.", system="sft")
+    assert Image.open(run.figures / "mine.png").info["Description"] == "In short."
+    with pytest.raises(TypeError, match="nor its caption takes sytem"):
+        run.figure(plot_confusion, answers, sytem="sft")
+
+
+def test_the_tree_of_a_run_holds_the_codes_of_its_data(tmp_path):
+    run = open_run(tmp_path, "04_train_sft")
+    assert "S02.61XA" not in run.tree()
+    write_json({"S0261XA": "Fracture"}, tmp_path / EXTRACT / "catalogue.json")
+    assert "S02.61XA" in run.tree()
 
 
 def test_path_of_a_missing_input_is_a_user_error(tmp_path):

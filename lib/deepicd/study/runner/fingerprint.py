@@ -124,7 +124,9 @@ def folder_listing(folder: Path) -> str:
     return digest(rows)
 
 
-def reached_files(sources: list[str], package: Path) -> dict[str, Path]:
+def reached_files(
+    sources: list[str], package: Path, without: str = ""
+) -> dict[str, Path]:
     """Files of a package that code can reach by its imports.
 
     Follows ``import`` statements through the package, also those inside functions. A
@@ -138,6 +140,8 @@ def reached_files(sources: list[str], package: Path) -> dict[str, Path]:
         Python sources, such as the code cells of a notebook.
     package : Path
         Folder of the package.
+    without : str
+        A room whose files are neither given nor followed.
 
     Returns
     -------
@@ -158,7 +162,7 @@ def reached_files(sources: list[str], package: Path) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _module_file(name, package)
-        if path is None or name in modules:
+        if path is None or name in modules or name.split(".")[1:2] == [without]:
             continue
         modules[name] = path
         waiting |= _module_imports(path, name, package)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepicd.common.errors import UserError
+from deepicd.study.runner.run_folder import CATALOGUE, EXTRACT
 
 FIGURES = "figures"
 
@@ -48,11 +49,7 @@ class Stage:
         return tuple(f for f in self.writes if f != FIGURES)
 
 
-EXTRACT, BASELINES, DISTILL = (
-    "01_extract_admission_notes",
-    "02_run_baselines",
-    "03_distill_traces",
-)
+BASELINES, DISTILL = "02_run_baselines", "03_distill_traces"
 SFT, GRPO = "04_train_sft", "05_train_grpo"
 EVALUATE, ABLATIONS = "06_evaluate_hierarchy", "07_run_ablations"
 TRAINED = ("model", "metrics.csv", "arguments.json")
@@ -63,7 +60,7 @@ STAGES = (
         EXTRACT,
         (),
         ("admissions.parquet", "flow.csv", "source.json", FIGURES),
-        ("catalogue.json", "oracle.parquet"),
+        (CATALOGUE, "oracle.parquet"),
     ),
     Stage(BASELINES, (EXTRACT,), ("predictions.parquet", "search.csv", FIGURES)),
     Stage(DISTILL, (EXTRACT,), ("traces.parquet", "checks.csv", FIGURES)),

@@ -1,7 +1,9 @@
 """The handle through which a notebook reads and writes the folder of a run."""
 
+import inspect
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,8 @@ END_MARKER = "DEEPICD-END"
 RUNNING_FILE = ".stamp-running.json"
 PROGRESS_FILE = ".progress.json"
 PROGRESS_EVERY = 0.5  # seconds between two writes of the progress file
+EXTRACT = "01_extract_admission_notes"
+CATALOGUE = "catalogue.json"  # codes of the data that the release does not hold
 
 
 @dataclass
@@ -104,6 +108,81 @@ class Run:
         ['a']
         """
         return privacy.displayable(frame, self.private).head(n)
+
+    def tree(self):
+        """The ICD-10-CM tree, with the codes that only the data of this run know.
+
+        Returns
+        -------
+        deepicd.icd.tree.IcdTree
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> run = open_run(tempfile.mkdtemp(), "04_train_sft")
+        >>> run.tree().title("I10")
+        'Essential (primary) hypertension'
+        """
+        from deepicd.icd import load_tree
+
+        extra = self.root / EXTRACT / CATALOGUE
+        return load_tree(read_json(extra) if extra.exists() else None)
+
+    def figure(
+        self,
+        plot: Callable,
+        frame: pd.DataFrame,
+        name: str = "",
+        caption: str = "",
+        **more,
+    ) -> None:
+        """Draw a frame, write its caption from the numbers, save and show it.
+
+        Parameters
+        ----------
+        plot : callable
+            A function ``plot_x(frame) -> Figure`` of `views.figures`.
+        frame : DataFrame
+            What it draws; saved beside the figure, so never note text.
+        name : str
+            File name without suffix; that of the function without ``plot_`` if empty.
+        caption : str
+            In place of the one that `views.figures.captions` writes for `plot`.
+        **more
+            Further arguments of the function and of its caption, each to those that
+            take it, such as the ``system`` that is drawn.
+
+        Raises
+        ------
+        UserError
+            When `name` is not a bare file name.
+        TypeError
+            When neither the function nor its caption takes one of `more`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from deepicd.views.figures import plot_training
+        >>> run = open_run(tempfile.mkdtemp(), "04_train_sft")
+        >>> curves = pd.DataFrame({"step": [1, 2], "name": "loss", "value": [2.0, 1.0]})
+        >>> run.figure(plot_training, curves, "sft_curves")
+        >>> sorted(file.name for file in run.figures.iterdir())
+        ['sft_curves.csv', 'sft_curves.pdf', 'sft_curves.png']
+        """
+        from deepicd.views.figures.captions import writer
+        from deepicd.views.figures.saving import save
+
+        kind = plot.__name__.removeprefix("plot_")
+        write = writer(kind)
+        taken = [inspect.signature(f).parameters for f in (plot, write)]
+        if odd := [key for key in more if not any(key in names for names in taken)]:
+            raise TypeError(f"neither {plot.__name__} nor its caption takes {odd[0]}")
+        of_plot, of_caption = (
+            {key: value for key, value in more.items() if key in names}
+            for names in taken
+        )
+        said = caption or write(frame, **of_caption)
+        save(plot(frame, **of_plot), frame, self.figures, name or kind, said)
 
     def progress(self, done: int, total: int, text: str = "") -> None:
         """Tell the runner how far the stage is; cheap enough for every step.

@@ -17,7 +17,7 @@ from deepicd.study.runner.run_folder import PROGRESS_FILE, RUNNING_FILE
 
 STAMP_FILE = ".stamp.json"
 CHECKPOINTS = "checkpoints"
-VIEWS = "views/"  # the room of what is only looked at
+VIEWS = "views"  # the room of what is only looked at
 PLACES = ("run_dir", "data_dir")  # where things lie, not what they are
 
 
@@ -65,14 +65,15 @@ def make_stamp(
     Returns
     -------
     dict
-        ``code``, ``lib`` and ``views`` (by file; comments and docstrings do not
-        count), ``parameters``, ``inputs`` (by file), ``lock`` and ``data`` (a listing
-        of the data folder, for stages that read one).
+        ``code``, ``lib`` and ``views`` (what only `views` reaches; both by file, and
+        comments and docstrings do not count), ``parameters``, ``inputs`` (by file),
+        ``lock`` and ``data`` (a listing of the data folder, for stages that read one).
     """
     cells = code_cells(sources.notebook(stage))
     reached = reached_files(cells, sources.package)
-    lib = {name: hashes.meaning(path) for name, path in reached.items()}
-    views = {name: lib.pop(name) for name in list(lib) if name.startswith(VIEWS)}
+    works = reached_files(cells, sources.package, without=VIEWS)
+    lib = {name: hashes.meaning(path) for name, path in works.items()}
+    views = {n: hashes.meaning(p) for n, p in reached.items() if n not in works}
     names = sources.inputs(stage) + sources.optional_inputs(stage)
     inputs = {name: hashes.of(run_dir / name) for name in names}
     root = sources.notebooks.parent

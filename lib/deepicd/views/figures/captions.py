@@ -28,7 +28,18 @@ def caption(kind: str, frame: pd.DataFrame, **more) -> str:
     >>> caption("outcomes", frame)
     'What became of 4 notes. Exact code: SFT 75.0 %. Malformed: SFT 0.0 %.'
     """
-    return _WRITERS[kind](frame, **more)
+    return writer(kind)(frame, **more)
+
+
+def writer(kind: str) -> Callable[..., str]:
+    """The function that writes a kind of caption; one that writes none if unknown.
+
+    Examples
+    --------
+    >>> writer("tree")(pd.DataFrame())
+    ''
+    """
+    return _WRITERS.get(kind, lambda frame: "")
 
 
 def _cent(value: float) -> str:
