@@ -7,6 +7,7 @@ asked without examples as system `base`.
 
 import pandas as pd
 
+from deepicd.common.parameters import choice
 from deepicd.tasks import prompts
 from deepicd.training.encoding import prompt_ids
 from deepicd.training.models import generate
