@@ -1,5 +1,6 @@
 """Added parts, TRL's reward functions, and the judge on loopback."""
 
+import ipaddress
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepicd.common.errors import UserError
+from deepicd.common.http import local_url
 from deepicd.icd import load_tree
 from deepicd.rewards import get_spec, score, trl_reward_functions
-from deepicd.rewards.judge import loopback_address
 from deepicd.rewards.parts import evidence, length, quotations, repetition
 from deepicd.rewards.scoring import Scorer
 
@@ -214,7 +215,7 @@ def test_what_the_judge_says(engine, reply, value):
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_a_judge_that_refuses_stops_the_run_without_showing_the_note(engine, status):
     Judge.status = status
-    with pytest.raises(UserError, match=f"status {status}") as caught:
+    with pytest.raises(UserError, match=f"HTTP {status}") as caught:
         score([TEXT.format("I10")], "I10", engine, TREE, NOTE)
     assert "Sudden" not in str(caught.value) and "chest" not in str(caught.value)
 
@@ -241,8 +242,6 @@ def test_no_judge_at_the_address():
     ],
 )
 def test_notes_do_not_leave_the_machine(url):
-    with pytest.raises(UserError, match="judge at"):
-        loopback_address(url)
     spec = get_spec("tree", weight_judge=0.1, judge_url=url)
     with pytest.raises(UserError, match="judge at"):
         score([TEXT.format("I10")], "I10", spec, TREE, NOTE)
@@ -250,4 +249,6 @@ def test_notes_do_not_leave_the_machine(url):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1.2.3"])
 def test_addresses_of_this_machine(host):
-    assert loopback_address(f"http://{host}:8000/v1/")[1:] == (8000, "/v1")
+    url = local_url("judge", f"http://{host}:8000/v1/")
+    assert (url.port, url.path) == (8000, "/v1/")
+    assert ipaddress.ip_address(url.host).is_loopback

@@ -227,11 +227,12 @@ def test_a_run_over_a_bad_server_goes_on_after_it_died(server, tmp_path):
     assert sorted(lines) == sorted(frame["note_id"])
 
 
-def test_requests_keep_the_pace_that_was_asked(server):
-    gate = http.Gate(longest=60.0, per_minute=6000.0)
-    waits = [gate._my_turn() for _ in range(20)]
+def test_requests_keep_the_pace_that_was_asked():
+    url = http.local_url("teacher", "http://127.0.0.1:9/v1")
+    paced = http.ChatServer(url, per_minute=6000.0)
+    waits = [paced._turn() for _ in range(20)]
     assert waits[-1] == pytest.approx(19 * 0.01, abs=0.009) and waits[0] == 0.0
-    assert http.Gate(longest=60.0)._my_turn() == 0.0
+    assert http.ChatServer(url)._turn() == 0.0
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,19 @@
-"""One request to a server, with retries; and the address it may go to."""
+"""The one HTTP client: chat servers, where notes may go, and when to ask again.
+
+No redirect is followed and no proxy is used, so a note goes to the address that was
+checked and nowhere else.
+"""
 
 import ipaddress
-import random
+import json
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import httpx
+import tenacity
 
 from deepicd.common.errors import UserError
 
@@ -23,8 +27,28 @@ class Refused(Exception):
     """A request failed for good; the message holds a status, never note text."""
 
 
-def require_local(base_url: str, acknowledged: bool) -> None:
-    """Refuse an address outside this machine unless the user acknowledged it.
+class Passing(Refused):
+    """A failure that may be gone at the next try, `wait` seconds from now if known."""
+
+    def __init__(self, problem: str, status: int = 0, wait: float | None = None):
+        super().__init__(problem)
+        self.status, self.wait = status, wait
+
+
+class Unreadable(Passing):
+    """The server answered, but with no text."""
+
+
+def local_url(what: str, url: str, acknowledged: bool | None = False) -> httpx.URL:
+    """Address of a server that may read notes: on this machine, or acknowledged.
+
+    Parameters
+    ----------
+    what : str
+        Who is served there, for the message.
+    url : str
+    acknowledged : bool or None
+        Whether the user allows another machine; None where nobody can.
 
     Raises
     ------
@@ -33,33 +57,33 @@ def require_local(base_url: str, acknowledged: bool) -> None:
 
     Examples
     --------
-    >>> require_local("http://127.0.0.1:8000/v1", acknowledged=False)
-    >>> require_local("https://api.example.com/v1", acknowledged=False)
+    >>> str(local_url("judge", "http://localhost:8000/v1"))
+    'http://127.0.0.1:8000/v1'
+    >>> local_url("teacher", "https://api.example.com/v1")
     Traceback (most recent call last):
         ...
-    deepicd.common.errors.UserError: found the remote server api.example.com; ...
+    deepicd.common.errors.UserError: found teacher at 'https://api.example.com/v1'; ...
     """
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(
-            found=f"base_url {base_url!r}",
-            expected="http://host:port/v1",
-            do="set base_url",
-        )
-    if acknowledged or _is_loopback(parts.hostname):
-        return
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL:
+        found = httpx.URL()
+    if found.host == "localhost":
+        found = found.copy_with(host="127.0.0.1")
+    if found.scheme == "http" and _is_loopback(found.host):
+        return found
+    if acknowledged and found.scheme in ("http", "https") and found.host:
+        return found
+    other = ", or set acknowledge_remote=True if your data licence allows it"
     raise UserError(
-        found=f"the remote server {parts.hostname}",
-        expected="a loopback address: notes of licensed sources may not leave this"
-        " machine",
-        do="use http://127.0.0.1:…, or set acknowledge_remote=True if your data"
-        " licence allows it",
+        found=f"{what} at {url!r}",
+        expected="an http address of this machine (127.0.0.1, ::1, localhost): notes"
+        " of licensed sources may not leave it",
+        do=f"use http://127.0.0.1:…{'' if acknowledged is None else other}",
     )
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -74,8 +98,8 @@ class Usage:
     --------
     >>> usage = Usage(prices=(1.0, 4.0))
     >>> usage.add(requests=1, prompt_tokens=1_000_000, completion_tokens=500_000)
-    >>> usage.cost
-    3.0
+    >>> usage.cost, usage.counts()["requests"]
+    (3.0, 1)
     """
 
     prices: tuple[float, float] = (0.0, 0.0)
@@ -93,21 +117,9 @@ class Usage:
                 setattr(self, name, getattr(self, name) + count)
 
     def counts(self) -> dict[str, float]:
-        """All counts and the cost, by name, for a table.
-
-        Examples
-        --------
-        >>> Usage(requests=2).counts()["requests"]
-        2
-        """
-        names = (
-            "requests",
-            "retries",
-            "failures",
-            "prompt_tokens",
-            "completion_tokens",
-        )
-        return {name: getattr(self, name) for name in names} | {"cost": self.cost}
+        """All counts and the cost, by name, for a table."""
+        found = {k: v for k, v in vars(self).items() if isinstance(v, int)}
+        return found | {"cost": self.cost}
 
     @property
     def cost(self) -> float:
@@ -117,160 +129,175 @@ class Usage:
         return paid / 1e6
 
 
-class Gate:
-    """Where all requests wait: for their turn, and while the server has had enough.
+class ChatServer:
+    """A server that speaks the OpenAI chat protocol, for many threads at once.
+
+    Use as a context manager: leaving it wakes and refuses whoever still waits.
 
     Parameters
     ----------
-    longest : float
-        Seconds of one wait at most.
+    url : httpx.URL
+        From `local_url`, such as http://127.0.0.1:8000/v1.
+    timeout : float
+        Seconds after which a try counts as failed.
+    retries : int
+        Further tries of one request after a failure that may pass.
+    longest_wait : float
+        Seconds between two tries at most, Retry-After included.
+    key : str
+    connections : int
+        Requests in flight at most.
     per_minute : float
-        Requests a minute at most, retries included; 0 for no limit.
+        Requests a minute at most, retries included; 0 for no limit but the
+        server's own.
+    prices : tuple of float
+        Money for a million prompt and a million completion tokens.
+
+    Attributes
+    ----------
+    usage : Usage
     """
 
-    def __init__(self, longest: float, per_minute: float = 0.0):
-        self.longest = longest
+    def __init__(
+        self,
+        url: httpx.URL,
+        timeout: float = 120.0,
+        retries: int = 6,
+        longest_wait: float = 60.0,
+        key: str = "",
+        connections: int = 16,
+        per_minute: float = 0.0,
+        prices: tuple[float, float] = (0.0, 0.0),
+    ):
+        self.url = str(url).rstrip("/") + "/chat/completions"
+        self.timeout, self.longest_wait = timeout, longest_wait
+        self.key, self.connections = key, connections
+        self.usage = Usage(prices)
         self._gap = 60.0 / per_minute if per_minute else 0.0
-        self._turn = 0.0
-        self._until = 0.0
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._free, self._lock = 0.0, threading.Lock()  # when the next may ask
+        self._stopped = threading.Event()
+        self._backoff = tenacity.wait_random_exponential(_FIRST_WAIT, longest_wait)
+        self._tries = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Passing),
+            stop=tenacity.stop_after_attempt(retries + 1),
+            wait=self._wait,
+            sleep=tenacity.sleep_using_event(self._stopped),
+            before_sleep=lambda _: self.usage.add(retries=1),
+            reraise=True,
+        )
 
-    def wait(self) -> None:
-        """Sleep until the server may be asked again; wakes at once when closed."""
-        left = min(self._until - time.monotonic(), self.longest)
-        self._closed.wait(max(left, 0.0))
-        self._closed.wait(max(self._my_turn(), 0.0))
-        if self._closed.is_set():
-            raise Refused("stopped")
+    def __enter__(self) -> "ChatServer":
+        self._stopped.clear()
+        self._client = httpx.Client(
+            timeout=self.timeout,
+            limits=httpx.Limits(
+                max_connections=self.connections,
+                max_keepalive_connections=self.connections,
+            ),
+            headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
+            trust_env=False,
+            follow_redirects=False,
+        )
+        return self
 
-    def _my_turn(self) -> float:
+    def __exit__(self, *error) -> None:
+        self._stopped.set()
+        self._client.close()
+
+    def ask(self, body: dict) -> tuple[str, tuple[int, int]]:
+        """Ask once, and again after failures that may pass.
+
+        Returns
+        -------
+        (str, tuple of int)
+            Text of the first choice; prompt and completion tokens, 0 where the
+            server does not count.
+
+        Raises
+        ------
+        Refused
+            When the last try failed, or the request is at fault (400, 413, 422).
+        UserError
+            When the key, the address or the model is wrong.
+        """
+        self.usage.add(requests=1)
+        try:
+            text, (read, written) = self._tries(self._once, body)
+        except Refused:
+            self.usage.add(failures=1)
+            raise
+        self.usage.add(prompt_tokens=read, completion_tokens=written)
+        return text, (read, written)
+
+    def _turn(self) -> float:
         """Seconds until the next free turn, which is now taken."""
-        if not self._gap:
-            return 0.0
         with self._lock:
             now = time.monotonic()
-            turn = max(self._turn, now)
-            self._turn = turn + self._gap
+            turn = max(self._free, now)
+            self._free = turn + self._gap
         return turn - now
 
-    def pause(self, seconds: float) -> None:
-        """Hold back every request."""
-        self._until = max(self._until, time.monotonic() + min(seconds, self.longest))
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Seconds until the next try; after a 429 nobody else asks before."""
+        failure = state.outcome.exception()
+        seconds = self._backoff(state) if failure.wait is None else failure.wait
+        seconds = min(seconds, self.longest_wait)
+        if failure.status == 429:
+            with self._lock:
+                self._free = max(self._free, time.monotonic() + seconds)
+        return seconds
 
-    def sleep(self, seconds: float) -> None:
-        """Hold back this request only."""
-        if self._closed.wait(min(seconds, self.longest)):
+    def _once(self, body: dict) -> tuple[str, tuple[int, int]]:
+        if self._stopped.wait(self._turn()):
             raise Refused("stopped")
-
-    def close(self) -> None:
-        """Wake and stop whoever waits."""
-        self._closed.set()
-
-    def open(self) -> None:
-        """Let requests through again."""
-        self._closed.clear()
-
-
-def post(client, url: str, body: dict, retries: int, gate: Gate, usage: Usage):
-    """Ask once, and again after failures that may pass.
-
-    Returns
-    -------
-    (str, tuple of int)
-        Text of the first choice; prompt and completion tokens.
-
-    Raises
-    ------
-    Refused
-        When the last try failed, or the request is at fault (400, 413, 422).
-    UserError
-        When the key, the address or the model is wrong.
-    """
-    usage.add(requests=1)
-    for tries in range(retries + 1):
-        gate.wait()
         try:
-            response = _fetch(client, url, body)
+            response, data = self._fetch(body)
         except (httpx.HTTPError, httpx.StreamError) as error:
-            problem, asked = type(error).__name__, None
-        else:
-            result, problem = _read(response)
-            if result is not None:
-                usage.add(prompt_tokens=result[1][0], completion_tokens=result[1][1])
-                return result
-            asked = _retry_after(response)
-            if response.status_code == 429:
-                gate.pause(_backoff(tries) if asked is None else asked)
-        if tries < retries:
-            usage.add(retries=1)
-            gate.sleep(_backoff(tries) if asked is None else asked)
-    usage.add(failures=1)
-    raise Refused(problem)
+            raise Passing(type(error).__name__) from None
+        status = response.status_code
+        if status in _SETTINGS:
+            raise UserError(
+                found=f"HTTP {status} from {response.url.host}",
+                expected="a server that accepts the request",
+                do=f"check {_SETTINGS[status]}",
+            )
+        if status in _PASSING or status >= 500:
+            raise Passing(f"HTTP {status}", status, _retry_after(response))
+        if status != 200:
+            raise Refused(f"HTTP {status}")
+        return _read(data)
+
+    def _fetch(self, body: dict) -> tuple[httpx.Response, bytes]:
+        """One request with a limit on its whole time and size.
+
+        The time limit of httpx starts anew with each byte; a server that sends one
+        now and then would hold its place for ever.
+        """
+        begin, data = time.monotonic(), b""
+        with self._client.stream("POST", self.url, json=body) as response:
+            for part in response.iter_bytes():
+                data += part
+                if time.monotonic() - begin > self.timeout:
+                    raise httpx.ReadTimeout("took too long")
+                if len(data) > _LARGEST:
+                    raise httpx.DecodingError("too long")
+        return response, data
 
 
-def _fetch(client, url: str, body: dict) -> httpx.Response:
-    """One request with a limit on its whole time and size.
-
-    The time limit of httpx starts anew with each byte; a server that sends one now
-    and then would hold its place for ever.
-    """
-    begin, limit, size = time.monotonic(), client.timeout.read, 0
-    with client.stream("POST", url, json=body) as response:
-        parts = []
-        for part in response.iter_bytes():
-            parts.append(part)
-            size += len(part)
-            if limit is not None and time.monotonic() - begin > limit:
-                raise httpx.ReadTimeout("took too long")
-            if size > _LARGEST:
-                raise httpx.DecodingError("too long")
-    return httpx.Response(
-        response.status_code,
-        headers=_kept(response.headers),
-        content=b"".join(parts),
-        request=response.request,
-    )
-
-
-def _kept(headers: httpx.Headers) -> dict[str, str]:
-    """The one header that is read later; others speak of the bytes on the wire."""
-    return {k: v for k, v in headers.items() if k.lower() == "retry-after"}
-
-
-def _backoff(tries: int) -> float:
-    return _FIRST_WAIT * 2**tries * random.uniform(0.5, 1.0)
-
-
-def _read(response: httpx.Response):
-    """Text and token counts of a good response, or None and what is wrong."""
-    status = response.status_code
-    if status in _SETTINGS:
-        raise UserError(
-            found=f"HTTP {status} from {response.url.host}",
-            expected="a server that accepts the request",
-            do=f"check {_SETTINGS[status]}",
-        )
-    if status in _PASSING or status >= 500:
-        return None, f"HTTP {status}"
-    if status != 200:
-        raise Refused(f"HTTP {status}")
+def _read(data: bytes) -> tuple[str, tuple[int, int]]:
+    """Text and token counts of a good response."""
     try:
-        data = response.json()
-        text = data["choices"][0]["message"]["content"]
+        reply = json.loads(data)
+        text = reply["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError):
-        return None, "unreadable response"
+        raise Unreadable("unreadable response") from None
     if not isinstance(text, str):
-        return None, "response without text"
-    return (text, _tokens(data.get("usage"))), None
-
-
-def _tokens(usage) -> tuple[int, int]:
-    """Prompt and completion tokens; 0 where the server does not count."""
+        raise Unreadable("response without text")
+    usage = reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     counts = [usage.get(f"{kind}_tokens") for kind in ("prompt", "completion")]
     read, written = (c if isinstance(c, int) and c > 0 else 0 for c in counts)
-    return read, written
+    return text, (read, written)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -1,17 +1,15 @@
 """The openai teacher: any server that speaks the OpenAI chat protocol.
 
-Notes leave this machine only after an explicit acknowledgement: without it only a
-loopback address is accepted, no redirect is followed and no proxy is used.
+Notes leave this machine only after an explicit acknowledgement; see
+`deepicd.common.http.local_url`.
 """
 
 import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-import httpx
-
 from deepicd.common.errors import UserError
-from deepicd.common.http import Gate, Refused, Usage, post, require_local
+from deepicd.common.http import ChatServer, Refused, local_url
 from deepicd.traces.teachers.prompt import oracle_messages
 from deepicd.traces.teachers.records import Answer, Request, read_completion
 
@@ -40,20 +38,13 @@ class OpenAITeacher:
     max_tokens : int
     concurrency : int
         Requests in flight.
-    timeout : float
-        Seconds after which a try counts as failed.
-    retries : int
-        Further tries of one request after a failure that may pass.
-    longest_wait : float
-        Seconds between two tries at most, Retry-After included.
-    per_minute : float
-        Requests a minute at most; 0 for no limit but the server's own.
-    prices : tuple of float
-        Money for a million prompt and a million completion tokens.
+    **server
+        `timeout`, `retries`, `longest_wait`, `per_minute` and `prices` of
+        `deepicd.common.http.ChatServer`.
 
     Attributes
     ----------
-    usage : Usage
+    usage : deepicd.common.http.Usage
         Requests, retries, failures, tokens and cost so far.
     """
 
@@ -71,13 +62,9 @@ class OpenAITeacher:
         temperature: float = 0.9,
         max_tokens: int = 1024,
         concurrency: int = 16,
-        timeout: float = 120.0,
-        retries: int = 6,
-        longest_wait: float = 60.0,
-        per_minute: float = 0.0,
-        prices: tuple[float, float] = (0.0, 0.0),
+        **server,
     ):
-        require_local(base_url, acknowledge_remote)
+        url = local_url("teacher", base_url, acknowledge_remote)
         if not model:
             raise UserError(
                 found="no model for teacher openai",
@@ -85,13 +72,11 @@ class OpenAITeacher:
                 do="set teacher_model",
             )
         self.tree, self.model, self.mode = tree, model, mode
-        self.instruction = instruction
-        self.url = base_url.rstrip("/") + "/chat/completions"
-        self.key = os.environ.get(api_key_variable, "") if api_key_variable else ""
+        self.instruction, self.concurrency = instruction, concurrency
         self.temperature, self.max_tokens = temperature, max_tokens
-        self.concurrency, self.timeout, self.retries = concurrency, timeout, retries
-        self.gate = Gate(longest_wait, per_minute)
-        self.usage = Usage(prices)
+        key = os.environ.get(api_key_variable, "") if api_key_variable else ""
+        self.server = ChatServer(url, key=key, connections=concurrency, **server)
+        self.url, self.usage = self.server.url, self.server.usage
 
     def answer(self, requests: list[Request], seed: int = 0) -> Iterator[Answer]:
         """Answer in the order of arrival; `concurrency` requests are in flight.
@@ -105,11 +90,10 @@ class OpenAITeacher:
         waiting, in_flight, failed = list(requests)[::-1], set(), 0
         pool = ThreadPoolExecutor(self.concurrency)
         try:
-            with self._client() as client:
+            with self.server:
                 while waiting or in_flight:
                     while waiting and len(in_flight) < 2 * self.concurrency:
-                        task = pool.submit(self._one, client, waiting.pop(), seed)
-                        in_flight.add(task)
+                        in_flight.add(pool.submit(self._one, waiting.pop(), seed))
                     done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
                     # What came well is given out before an error of another.
                     for task in sorted(done, key=lambda t: t.exception() is not None):
@@ -118,25 +102,9 @@ class OpenAITeacher:
                         yield answer
                     self._stop_if_dead(failed)
         finally:
-            self.gate.close()
             pool.shutdown(wait=True, cancel_futures=True)
-            self.gate.open()
 
-    def _client(self) -> httpx.Client:
-        limits = httpx.Limits(
-            max_connections=self.concurrency,
-            max_keepalive_connections=self.concurrency,
-        )
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return httpx.Client(
-            timeout=self.timeout,
-            limits=limits,
-            headers=headers,
-            trust_env=False,
-            follow_redirects=False,
-        )
-
-    def _one(self, client, request: Request, seed: int) -> Answer:
+    def _one(self, request: Request, seed: int) -> Answer:
         body = {
             "model": self.model,
             "messages": oracle_messages(
@@ -147,17 +115,11 @@ class OpenAITeacher:
             "seed": seed + request.attempt,
         }
         try:
-            text, counts = post(
-                client, self.url, body, self.retries, self.gate, self.usage
-            )
+            text, counts = self.server.ask(body)
         except Refused as refusal:
+            problem = f"request failed: {refusal}"
             return Answer(
-                request.note_id,
-                request.attempt,
-                "",
-                None,
-                f"request failed: {refusal}",
-                failed=True,
+                request.note_id, request.attempt, "", None, problem, failed=True
             )
         return read_completion(request, text, *counts)
 
