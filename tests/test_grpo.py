@@ -10,7 +10,7 @@ import training_kit as kit
 
 from deepicd import rewards
 from deepicd.common.errors import UserError
-from deepicd.common.options import settings_with
+from deepicd.common.parameters import settings_with
 from deepicd.rewards import get_spec
 from deepicd.tasks.correct import Judge
 from deepicd.training import encoding, grpo, models, trainer
@@ -316,9 +316,8 @@ def test_options_are_checked_by_name_type_and_choice():
         settings_with(settings, {"balanse": 1}, "grpo_options")
     with pytest.raises(UserError, match="write 1.0e-3"):
         settings_with(settings, {"beta": "1e-3"}, "grpo_options")
-    wrong = settings_with(settings, {"loss_type": "dapoo"}, "grpo_options")
     with pytest.raises(UserError, match="set loss_type=dapo"):
-        grpo.arguments(wrong, [1.0], "x", True)
+        settings_with(settings, {"loss_type": "dapoo"}, "grpo_options")
     uneven = grpo.GrpoSettings(prompts=3, group_size=3, micro_batches=2)
     with pytest.raises(UserError, match="equal shares"):
         grpo.arguments(uneven, [1.0], "x", True)
@@ -347,9 +346,8 @@ def test_new_notes_are_those_after_the_sft_ranks(table):
 
 
 def test_unknown_rollouts_are_an_error():
-    settings = grpo.GrpoSettings(rollouts="sglang")
     with pytest.raises(UserError, match="transformers, vllm or vllm_server"):
-        grpo.arguments(settings, [1.0], "x", True)
+        grpo.GrpoSettings(rollouts="sglang")
 
 
 def test_a_rewound_log_forgets_repeated_steps_and_a_torn_line(tmp_path):

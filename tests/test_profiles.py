@@ -1,5 +1,6 @@
 """Typed parameters: from the notebook, the profile and the command line."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from deepicd.study.runner.__main__ import main
 from deepicd.study.runner.device import Device
 from deepicd.study.runner.plan import Options, default_sources, make_plan
 from deepicd.study.runner.profiles import Profile, load_profile, resolve
+from deepicd.training.grpo.settings import GrpoSettings
+from deepicd.training.sft import SftSettings
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CPU = Device("cpu", "CPU", "no NVIDIA GPU on this machine")
@@ -92,11 +95,23 @@ def test_yaml_number_that_arrives_as_text_says_how_to_write_it():
         ("list[int]", [1, "2"]),
         ("list[str]", "ab"),
         ("int | None", "x"),
+        ("float", float("nan")),
     ],
 )
 def test_values_of_another_type_are_refused(kind, value):
     with pytest.raises(UserError, match=r"x = "):
         checked(Parameter("x", kind, None, ""), value, "profile cpu")
+
+
+def test_settings_are_checked_when_they_are_made():
+    with pytest.raises(UserError, match="steps = '20' .str. in SftSettings"):
+        SftSettings(steps="20")
+    with pytest.raises(UserError, match="packing = 1 .int."):
+        dataclasses.replace(SftSettings(), packing=1)
+    with pytest.raises(UserError, match="expected group, batch or none"):
+        GrpoSettings(scale_rewards=True)
+    # A key of a kept run is made of the values as they were given.
+    assert repr(GrpoSettings(beta=0).beta) == "0"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -149,7 +164,15 @@ def test_unknown_names_in_a_profile_are_refused_too(declared):
         resolve(Profile("x", every={"step": 1}), declared)
 
 
-@pytest.mark.parametrize("text", ["steps: 3", "a: [", "- 1", "text"])
+def test_a_stage_that_does_not_exist_is_refused_in_a_profile(declared):
+    profile = Profile("x", parameters={"04_train_stf": {"steps": 1}})
+    with pytest.raises(UserError, match="did you mean '04_train_sft'"):
+        resolve(profile, declared)
+
+
+@pytest.mark.parametrize(
+    "text", ["steps: 3", "a: [", "- 1", "text", "seconds: {04_train_sft: long}"]
+)
 def test_broken_profile_file_is_a_user_error(tmp_path, text):
     (tmp_path / "cpu.yaml").write_text(text)
     with pytest.raises(UserError, match="cpu.yaml"):

@@ -1,22 +1,28 @@
-"""Typed parameters, as a notebook declares them in its ``parameters`` cell.
+"""Parameters and settings, checked by pydantic and told in one grammar.
 
-The cell holds annotated literals, one a line:
-``steps: int = 900  # help: optimiser steps``.
+A notebook declares its own in a ``parameters`` cell of annotated literals, one a
+line: ``steps: int = 900  # help: optimiser steps``. Settings of the library are
+dataclasses on `Settings`.
 """
 
 import ast
+import dataclasses
 import difflib
+import functools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from deepicd.common.errors import UserError
 
 HELP = "# help:"
-SCALARS = {"str": str, "int": int, "float": float, "bool": bool}
 FEW = 12  # names that an error may list
-TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
+#: What an annotation of a notebook may be made of.
+TYPES = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
 
 
 def nearest(name, known: Iterable[str]) -> str:
@@ -86,21 +92,175 @@ set method=grpo
 
 @dataclass(frozen=True)
 class Parameter:
-    """One declared parameter of a notebook.
+    """One declared parameter of a notebook, or one field of settings.
 
     Attributes
     ----------
     name : str
-    kind : str
-        The annotation as written, such as ``float`` or ``list[str]``.
+    kind : str or type
+        The annotation, such as ``list[str]``; as it is written in a notebook.
     default : object
     help : str
     """
 
     name: str
-    kind: str
+    kind: object
     default: object
-    help: str
+    help: str = ""
+
+    @property
+    def annotation(self) -> str:
+        """The annotation as a person writes it."""
+        return self.kind.__name__ if isinstance(self.kind, type) else str(self.kind)
+
+
+@functools.cache
+def _checker(kind) -> TypeAdapter:
+    # What a notebook declares is an expression of types, and nothing else.
+    known = {"__builtins__": {}} | TYPES
+    kind = eval(kind, known) if isinstance(kind, str) else kind
+    return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False))
+
+
+def checked(parameter: Parameter, value, origin: str):
+    """Value of the declared type, or an error that says what is wrong.
+
+    An int is taken for a float. A string that reads as a number is refused with
+    the hint how to write it, because YAML takes ``1e-5`` for a string.
+
+    Raises
+    ------
+    UserError
+        For a value of another type, one that is no choice, and nan.
+
+    Examples
+    --------
+    >>> rate = Parameter("rate", "float", 1e-5)
+    >>> checked(rate, 1, "profile cpu")
+    1.0
+    >>> checked(rate, "1e-5", "profile cpu")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    deepicd.common.errors.UserError: found rate = '1e-5' (str) in profile cpu; ...
+    """
+    if get_origin(parameter.kind) is Literal:
+        return choice(parameter.name, value, get_args(parameter.kind))
+    try:
+        return _checker(parameter.kind).validate_python(value, strict=True)
+    except ValidationError:
+        raise UserError(
+            found=f"{parameter.name} = {value!r} ({type(value).__name__}) in {origin}",
+            expected=f"{parameter.annotation}, such as {parameter.default!r}",
+            do=_hint(parameter, value),
+        ) from None
+
+
+def _hint(parameter: Parameter, value) -> str:
+    if "float" not in parameter.annotation or not isinstance(value, str):
+        return f"give {parameter.name} a value of type {parameter.annotation}"
+    from numpy import format_float_scientific
+
+    try:
+        number = format_float_scientific(float(value), trim="0", exp_digits=1)
+    except ValueError:
+        return f"give {parameter.name} a number"
+    return f"write {number} (YAML reads {value} as a string)"
+
+
+def parse_value(parameter: Parameter, text: str):
+    """Read a value from the command line by the declared type.
+
+    Examples
+    --------
+    >>> parse_value(Parameter("rate", "float", 0.1), "1e-5")
+    1e-05
+    >>> parse_value(Parameter("systems", "list[str]", []), "base,sft")
+    ['base', 'sft']
+    """
+    try:
+        return _checker(parameter.kind).validate_python(_read(text, parameter.kind))
+    except ValueError:
+        default = parameter.default
+        shown = ",".join(map(str, default)) if isinstance(default, list) else default
+        raise UserError(
+            found=f"--set {parameter.name}={text}",
+            expected=f"a value of type {parameter.annotation}, such as {default!r}",
+            do=f"--set {parameter.name}={shown}",
+        ) from None
+
+
+def _read(text: str, kind: str):
+    """Take the text apart; pydantic reads the numbers in it."""
+    if "None" in kind and text.lower() in ("none", "null", ""):
+        return None
+    if kind in ("dict", "list"):
+        return json.loads(text)
+    if kind.startswith("list["):
+        items = [part.strip() for part in text.strip("[]").split(",")]
+        return [item.strip("'\"") for item in items if item]
+    return text
+
+
+class Settings:
+    """Base of a dataclass of settings: its fields are checked when it is made.
+
+    Its values stay as they were given, so that keys made of them stay too.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Walk(Settings):
+    ...     steps: int = 9
+    ...     pace: Literal["slow", "fast"] = "slow"
+    >>> Walk(steps="many")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    deepicd.common.errors.UserError: found steps = 'many' (str) in Walk; expected ...
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            checked(setting(field), getattr(self, field.name), type(self).__name__)
+
+
+def setting(field: dataclasses.Field) -> Parameter:
+    """A field of settings as a parameter."""
+    return Parameter(field.name, field.type, field.default)
+
+
+def settings_with(settings: Settings, options: dict, where: str):
+    """Settings with the values of some options; a name they lack is an error.
+
+    Parameters
+    ----------
+    settings : Settings
+        Such as `deepicd.training.grpo.GrpoSettings`.
+    options : dict
+        Field name → value.
+    where : str
+        Name of the notebook parameter, for the message.
+
+    Returns
+    -------
+    Settings
+        A copy.
+
+    Raises
+    ------
+    UserError
+        For an unknown name (with the closest known one) or a value of another type.
+
+    Examples
+    --------
+    >>> from deepicd.training.sft import SftSettings
+    >>> settings_with(SftSettings(), {"warmup_steps": 5}, "sft_options").warmup_steps
+    5
+    """
+    fields = {field.name: field for field in dataclasses.fields(settings)}
+    values = {}
+    for name, value in options.items():
+        if name not in fields:
+            raise unknown(f"{where}:", name, fields)
+        values[name] = checked(setting(fields[name]), value, where)
+    return dataclasses.replace(settings, **values)
 
 
 def parse_parameters(source: str, where: str = "notebook") -> dict[str, Parameter]:
@@ -130,29 +290,22 @@ def parse_parameters(source: str, where: str = "notebook") -> dict[str, Paramete
     Parameter(name='rate', kind='float', default=1e-05, help='learning rate')
     """
     lines = source.splitlines()
-    found = {}
-    for node in ast.parse(source).body:
-        parameter = _declaration(node, lines, where)
-        found[parameter.name] = parameter
-    return found
+    found = [_declared(node, lines, where) for node in ast.parse(source).body]
+    return {parameter.name: parameter for parameter in found}
 
 
-def _declaration(node: ast.stmt, lines: list[str], where: str) -> Parameter:
-    line = lines[(node.end_lineno or node.lineno) - 1]
+def _declared(node: ast.stmt, lines: list[str], where: str) -> Parameter:
+    _, _, text = lines[(node.end_lineno or node.lineno) - 1].partition(HELP)
     try:
-        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
-            raise ValueError
-        default = ast.literal_eval(node.value)
-    except (ValueError, TypeError) as error:
+        name, default = node.target.id, ast.literal_eval(node.value)
+        parameter = Parameter(name, ast.unparse(node.annotation), default, text.strip())
+        checked(parameter, default, f"the default in {where}")
+    except (AttributeError, ValueError, TypeError, NameError) as error:
         raise UserError(
             found=f"line {node.lineno} of the parameters cell of {where}",
             expected="name: type = literal  # help: text",
             do="move anything derived to a cell below",
         ) from error
-    kind = ast.unparse(node.annotation)
-    text = line.split(HELP, 1)[1].strip() if HELP in line else ""
-    parameter = Parameter(node.target.id, kind, default, text)
-    checked(parameter, default, f"the default in {where}")
     return parameter
 
 
@@ -174,99 +327,3 @@ def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
         if "parameters" in cell.get("metadata", {}).get("tags", []):
             return parse_parameters("".join(cell["source"]), notebook.stem)
     return {}
-
-
-def checked(parameter: Parameter, value, origin: str):
-    """Value of the declared type, or an error that says what is wrong.
-
-    An int is taken for a float. A string that reads as a number is refused with
-    the hint how to write it, because YAML takes ``1e-5`` for a string.
-
-    Examples
-    --------
-    >>> rate = Parameter("rate", "float", 1e-5, "")
-    >>> checked(rate, 1, "profile cpu")
-    1.0
-    >>> checked(rate, "1e-5", "profile cpu")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    deepicd.common.errors.UserError: found rate = '1e-5' (str) in profile cpu; ...
-    """
-    for kind in parameter.kind.replace("Optional[", "None | ").split("|"):
-        fits, result = _fits(value, kind.strip().rstrip())
-        if fits:
-            return result
-    raise UserError(
-        found=f"{parameter.name} = {value!r} ({type(value).__name__}) in {origin}",
-        expected=f"{parameter.kind}, such as {parameter.default!r}",
-        do=_hint(parameter, value),
-    )
-
-
-def _fits(value, kind: str) -> tuple[bool, object]:
-    if kind == "None":
-        return value is None, value
-    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-        return True, float(value)
-    if kind in SCALARS:
-        return type(value) is SCALARS[kind], value
-    if kind.startswith("list[") and isinstance(value, (list, tuple)):
-        pairs = [_fits(item, kind[5:-1]) for item in value]
-        return all(ok for ok, _ in pairs), [item for _, item in pairs]
-    return kind in ("list", "dict") and type(value).__name__ == kind, value
-
-
-def _hint(parameter: Parameter, value) -> str:
-    if "float" in parameter.kind and isinstance(value, str):
-        try:
-            mantissa, _, exponent = f"{float(value):.6e}".partition("e")
-        except ValueError:
-            return f"give {parameter.name} a number"
-        short = mantissa.rstrip("0")
-        short += "0" if short.endswith(".") else ""
-        return f"write {short}e{int(exponent)} (YAML reads {value} as a string)"
-    return f"give {parameter.name} a value of type {parameter.kind}"
-
-
-def parse_value(parameter: Parameter, text: str):
-    """Read a value from the command line by the declared type.
-
-    Examples
-    --------
-    >>> parse_value(Parameter("rate", "float", 0.1, ""), "1e-5")
-    1e-05
-    >>> parse_value(Parameter("systems", "list[str]", [], ""), "base,sft")
-    ['base', 'sft']
-    """
-    for kind in (part.strip() for part in parameter.kind.split("|")):
-        try:
-            return _read(text, kind)
-        except ValueError:
-            continue
-    raise UserError(
-        found=f"--set {parameter.name}={text}",
-        expected=f"a value of type {parameter.kind}, such as {parameter.default!r}",
-        do=f"--set {parameter.name}={_plain(parameter.default)}",
-    )
-
-
-def _read(text: str, kind: str):
-    if kind == "None":
-        if text.lower() in ("none", "null", ""):
-            return None
-    elif kind == "bool":
-        if text.lower() in TRUE + FALSE:
-            return text.lower() in TRUE
-    elif kind in SCALARS:
-        return SCALARS[kind](text)
-    elif kind.startswith("list["):
-        items = [part.strip() for part in text.strip("[]").split(",") if part.strip()]
-        return [_read(item.strip("'\""), kind[5:-1]) for item in items]
-    elif kind in ("dict", "list"):
-        value = json.loads(text)
-        if type(value).__name__ == kind:
-            return value
-    raise ValueError(kind)
-
-
-def _plain(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -14,6 +14,7 @@ from functools import lru_cache
 import pandas as pd
 
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import choice
 from deepicd.icd.exclusions import excludes_each_other
 from deepicd.icd.titles import distinct_title, lower_first
 from deepicd.tasks.prompts import format_completion
@@ -106,14 +107,7 @@ def build_questions(
 
 def _known_kinds(kinds) -> list[str]:
     chosen = list(KINDS if kinds is None else kinds)
-    unknown = [kind for kind in chosen if kind not in KINDS]
-    if unknown:
-        raise UserError(
-            found=f"kind {unknown[0]!r}",
-            expected=", ".join(KINDS),
-            do="choose among these kinds of questions",
-        )
-    return chosen
+    return [choice("kind", kind, tuple(KINDS)) for kind in chosen]
 
 
 def _known_codes(tree, codes) -> list[str]:

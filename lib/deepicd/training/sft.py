@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import Settings
 from deepicd.training import trainer as training
 
 NAMES = {
@@ -22,7 +23,7 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class SftSettings:
+class SftSettings(Settings):
     """Every hyper-parameter of a fine-tuning run; no hidden default.
 
     `batch_size` examples make one forward pass, `accumulation` of them one step;

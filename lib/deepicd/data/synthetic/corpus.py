@@ -16,6 +16,7 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import atomic_path, write_json, write_text
+from deepicd.common.parameters import choice
 from deepicd.data.synthetic import model as models
 from deepicd.data.synthetic.card import card
 from deepicd.data.synthetic.knowledge import Entry, core, load_knowledge
@@ -133,12 +134,7 @@ def _facts(recipe: Recipe, notes: int, difficulty: float, tail: float) -> dict:
 
 
 def _check(out_dir: Path, notes, length, difficulty, tail, codes) -> None:
-    if length not in LENGTHS:
-        raise UserError(
-            found=f"length {length!r}",
-            expected=f"one of {', '.join(LENGTHS)}",
-            do="--length brief",
-        )
+    choice("length", length, tuple(LENGTHS))
     if notes < 1 or not 0 <= difficulty < 1:
         raise UserError(
             found=f"{notes} notes at difficulty {difficulty}",

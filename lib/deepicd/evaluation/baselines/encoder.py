@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import choice
 from deepicd.evaluation.baselines.fitting import epochs, loss_of
 from deepicd.evaluation.baselines.material import Material, Trials
 
@@ -128,8 +129,7 @@ class CodeClassifier(nn.Module):
 
     def __init__(self, body: nn.Module, classes: int, head: str):
         super().__init__()
-        if head not in HEADS:
-            raise UserError(f"head {head!r}", ", ".join(HEADS), "correct encoder_heads")
+        choice("head", head, HEADS)
         hidden = body.config.hidden_size
         self.body, self.head = body, head
         self.drop = nn.Dropout(0.2)

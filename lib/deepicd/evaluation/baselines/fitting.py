@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from deepicd.common.errors import UserError
+from deepicd.common.parameters import choice
 
 LOSSES = ("cross_entropy", "ldam")
 LARGEST_MARGIN = 2.0
@@ -34,8 +34,7 @@ def loss_of(name: str, numbers: np.ndarray, classes: int) -> Callable:
     >>> [round(loss(logits[:1], torch.tensor([c])).item(), 2) for c in (0, 1)]
     [1.31, 2.13]
     """
-    if name not in LOSSES:
-        raise UserError(f"loss {name!r}", ", ".join(LOSSES), "correct encoder_losses")
+    choice("loss", name, LOSSES)
     if name == "cross_entropy":
         return functional.cross_entropy
     counts = np.maximum(np.bincount(numbers, minlength=classes), 1)

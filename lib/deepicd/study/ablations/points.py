@@ -8,35 +8,40 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from deepicd import rewards
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import Parameter, checked, choice, unknown
-from deepicd.training.grpo.settings import CHOICES, GrpoSettings
+from deepicd.common.parameters import Parameter, checked, setting, unknown
+from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.sft import SftSettings
 
 #: Kind, default and meaning of every plain name.
 NAMES = {
-    "start": ("str", "study", "study: the model of notebook 04; scratch: an own SFT"),
-    "seed": ("int", 0, "of weights, order and sampling"),
-    "style": ("str", "", "of the answers; empty: that of notebook 04"),
-    "base": ("str", "", "model that SFT starts from; empty: random weights"),
-    "lora_rank": ("int", 0, "of SFT and GRPO; 0 trains all weights"),
-    "traces": ("float", 1.0, "share of the traces of notebook 04"),
-    "faults": ("float", 0.0, "share of traces with a planted fault"),
-    "filtered": ("bool", False, "only traces that pass the checks again"),
-    "reward": ("str", "tree", "name of the reward"),
-    "completions": ("int", 0, "of a GRPO step, shared out to groups; 0: grpo.prompts"),
-    "test_notes": ("int", 0, "test notes to answer; 0: all"),
+    "start": (
+        Literal["study", "scratch"],
+        "study",
+        "study: the model of notebook 04; scratch: an own SFT",
+    ),
+    "seed": (int, 0, "of weights, order and sampling"),
+    "style": (
+        Literal["", "reasoning", "code_only", "answer_first"],
+        "",
+        "of the answers; empty: that of notebook 04",
+    ),
+    "base": (str, "", "model that SFT starts from; empty: random weights"),
+    "lora_rank": (int, 0, "of SFT and GRPO; 0 trains all weights"),
+    "traces": (float, 1.0, "share of the traces of notebook 04"),
+    "faults": (float, 0.0, "share of traces with a planted fault"),
+    "filtered": (bool, False, "only traces that pass the checks again"),
+    "reward": (str, "tree", "name of the reward"),
+    "completions": (int, 0, "of a GRPO step, shared out to groups; 0: grpo.prompts"),
+    "test_notes": (int, 0, "test notes to answer; 0: all"),
 }
 SPACES = {"sft": SftSettings, "grpo": GrpoSettings, "reward": rewards.RewardSpec}
 #: What an own SFT run depends on; meaningless with ``start: study``.
 OF_SFT = ("style", "base", "traces", "faults", "filtered")
 OF_GRPO = ("reward", "completions")
-CHOSEN = {
-    "start": ("study", "scratch"),
-    "style": ("", "reasoning", "code_only", "answer_first"),
-}
 
 
 @dataclass(frozen=True)
@@ -111,23 +116,16 @@ def check_names(given: Mapping, where: str) -> None:
         if space in SPACES:
             _check_field(space, field, value, where)
         elif name in NAMES:
-            kind, default, text = NAMES[name]
-            checked(Parameter(name, kind, default, text), value, where)
-            if name in CHOSEN:
-                choice(name, value, CHOSEN[name])
+            checked(Parameter(name, *NAMES[name]), value, where)
         else:
             raise _unknown(name, where)
 
 
 def _check_field(space: str, field: str, value, where: str) -> None:
-    fields = {f.name: f.type for f in dataclasses.fields(SPACES[space])}
+    fields = {one.name: one for one in dataclasses.fields(SPACES[space])}
     if field == "seed" or field not in fields:
         raise _unknown(f"{space}.{field}", where)
-    kind = fields[field] if isinstance(fields[field], str) else fields[field].__name__
-    default = getattr(SPACES[space](), field)
-    checked(Parameter(field, kind, default, ""), value, where)
-    if space == "grpo" and field in CHOICES:
-        choice(f"{space}.{field}", value, CHOICES[field])
+    checked(setting(fields[field]), value, where)
 
 
 def _unknown(name: str, where: str) -> UserError:

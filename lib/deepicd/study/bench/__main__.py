@@ -10,6 +10,7 @@ import warnings
 
 import deepicd.study.bench
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import unknown
 from deepicd.study.bench.measure import Result
 
 
@@ -35,16 +36,13 @@ def run(name: str, **options) -> list[Result]:
         For a name that does not exist, and an option that the benchmark lacks.
     """
     if name not in names():
-        raise UserError(
-            found=f"benchmark {name!r}",
-            expected=", ".join(names()),
-            do="python -m deepicd.study.bench " + names()[0],
-        )
+        command = "python -m deepicd.study.bench {}"
+        raise unknown("benchmark", name, names(), command)
     work = importlib.import_module(f"deepicd.study.bench.{name}").run
-    unknown = sorted(options.keys() - inspect.signature(work).parameters.keys())
-    if unknown:
+    other = sorted(options.keys() - inspect.signature(work).parameters.keys())
+    if other:
         raise UserError(
-            found=f"the option --{unknown[0]} for {name}",
+            found=f"the option --{other[0]} for {name}",
             expected="an option that this benchmark has",
             do=f"python -m deepicd.study.bench {name}",
         )

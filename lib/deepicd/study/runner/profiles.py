@@ -5,16 +5,18 @@ of the command line.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import yaml
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
 
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import Parameter, checked, nearest, parse_value, unknown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Profile:
     """A named set of parameter values with what the runner expects of them.
 
@@ -25,18 +27,18 @@ class Profile:
         Values for every notebook that declares the name.
     parameters : dict of dict
         Values by stage name.
-    seconds : dict
+    seconds : dict of float
         Expected seconds by stage name, for the first estimate of the time left.
-    limit_minutes : dict
+    limit_minutes : dict of float
         Wall-clock limit by stage name; ``default`` for the others.
     """
 
     name: str
     about: str = ""
     every: dict = field(default_factory=dict)
-    parameters: dict = field(default_factory=dict)
-    seconds: dict = field(default_factory=dict)
-    limit_minutes: dict = field(default_factory=dict)
+    parameters: dict[str, dict | None] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    limit_minutes: dict[str, float] = field(default_factory=dict)
 
 
 def load_profile(name: str, folder: Path) -> Profile:
@@ -64,11 +66,12 @@ def load_profile(name: str, folder: Path) -> Profile:
 def _profile(name: str, path: Path) -> Profile:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return Profile(name=name, **content)
-    except (yaml.YAMLError, TypeError) as error:
-        reason = " ".join(str(error).split())
+        return Profile(**content, name=name)
+    except (yaml.YAMLError, TypeError, ValidationError) as error:
+        wrong = error.errors()[0] if isinstance(error, ValidationError) else None
+        reason = f"{wrong['loc'][0]}: {wrong['msg']}" if wrong else str(error)
         raise UserError(
-            found=f"profile file {path.name}: {reason}",
+            found=f"profile file {path.name}: {' '.join(reason.split())}",
             expected="YAML with about, every, parameters, seconds, limit_minutes",
             do=f"correct notebooks/profiles/{path.name}",
         ) from error
@@ -109,36 +112,36 @@ def resolve(
     {'04_train_sft': {'steps': 20}}
     """
     sets = dict(sets or {})
-    _known(sets, declared, "--set ")
-    _known(profile.every, declared, f"profile {profile.name}: every: ")
     origin = f"profile {profile.name}"
+    _known(sets, declared, "--set ")
+    _known(profile.every, declared, f"{origin}: every: ")
+    for stage in profile.parameters.keys() - declared.keys():
+        raise unknown(f"{origin}: parameters:", stage, declared)
     values = {}
     for stage, parameters in declared.items():
         own = profile.parameters.get(stage) or {}
         _known(own, {stage: parameters}, f"{origin}: parameters: {stage}: ")
-        given = {k: v for k, v in profile.every.items() if k in parameters} | own
-        values[stage] = {name: p.default for name, p in parameters.items()}
-        for name, value in given.items():
-            values[stage][name] = checked(parameters[name], value, origin)
-        for name in sets.keys() & parameters.keys():
-            values[stage][name] = parse_value(parameters[name], sets[name])
+        given = profile.every | own
+        values[stage] = {
+            name: parse_value(parameter, sets[name])
+            if name in sets
+            else checked(parameter, given.get(name, parameter.default), origin)
+            for name, parameter in parameters.items()
+        }
     return values
 
 
 def _known(names, declared, origin: str) -> None:
-    by_name: dict[str, list[str]] = {}
-    for stage, parameters in declared.items():
-        for name in parameters:
-            by_name.setdefault(name, []).append(stage)
+    everywhere = dict.fromkeys(name for known in declared.values() for name in known)
     for name in names:
-        if name in by_name:
+        if name in everywhere:
             continue
-        close = nearest(name, by_name)
-        if not close:
-            expected = f"one of {', '.join(sorted(by_name))}"
-            do = "./run_all.sh --list shows the parameters of every notebook"
-        else:
-            stages = ", ".join(by_name[close])
-            expected = f"a parameter of a notebook, such as {close} (of {stages})"
-            do = f"write {close}, or see ./run_all.sh --list"
-        raise UserError(found=f"{origin}{name}", expected=expected, do=do)
+        near, said = nearest(name, everywhere), ""
+        if near:
+            stages = ", ".join(stage for stage in declared if near in declared[stage])
+            said = f", such as {near} (of {stages})"
+        raise UserError(
+            found=f"{origin}{name}",
+            expected=f"a parameter of a notebook{said}",
+            do="./run_all.sh --list shows the parameters of every notebook",
+        )

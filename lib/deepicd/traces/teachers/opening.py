@@ -1,6 +1,6 @@
 """Teachers: who writes the reasoning that the student learns from."""
 
-from deepicd.common.errors import UserError
+from deepicd.common.parameters import unknown
 from deepicd.traces.teachers.openai import OpenAITeacher
 from deepicd.traces.teachers.prompt import oracle_messages, tabular_entry
 from deepicd.traces.teachers.records import Answer, Request, Teacher
@@ -72,11 +72,7 @@ def open_teacher(
         return StudentTeacher(tree, model, instruction)
     if name == "replay":
         return ReplayTeacher.from_file(replay_from)
-    raise UserError(
-        found=f"teacher {name!r}",
-        expected=", ".join(TEACHERS),
-        do="set teacher",
-    )
+    raise unknown("teacher", name, TEACHERS, "set teacher={}")
 
 
 __all__ = [

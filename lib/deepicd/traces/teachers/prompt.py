@@ -5,7 +5,7 @@ the teacher reasons as if it were unknown. `plain`: the code is not given; what 
 right is kept (rejection sampling).
 """
 
-from deepicd.common.errors import UserError
+from deepicd.common.parameters import choice
 from deepicd.tasks.format import escape
 from deepicd.tasks.prompts import build_messages
 
@@ -110,14 +110,8 @@ def oracle_messages(
     >>> [m["role"] for m in oracle_messages("Cough.", "J44.1", load_tree())]
     ['system', 'user']
     """
-    if mode == "plain":
+    if choice("prompt_mode", mode, MODES) == "plain":
         return build_messages(note, style="reasoning", instruction=instruction)
-    if mode != "oracle":
-        raise UserError(
-            found=f"prompt mode {mode!r}",
-            expected=" or ".join(MODES),
-            do="set prompt_mode to one of them",
-        )
     content = (
         f"Admission note\n---\n{escape(note)}\n---\n\n"
         f"Entry of the tabular list, for you alone\n{escape(tabular_entry(code, tree))}"

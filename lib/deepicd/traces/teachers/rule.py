@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from deepicd.common.errors import UserError
+from deepicd.common.parameters import choice
 from deepicd.icd import titles
 from deepicd.traces.teachers.evidence import SIBLING_Z, Evidence, EvidenceFinder
 from deepicd.traces.teachers.frames import CHAPTERS, FRAMES, as_noun
@@ -48,12 +48,7 @@ class RuleTeacher:
     name = "rule"
 
     def __init__(self, tree, top: int = 2, length: str = "short", min_notes: int = 3):
-        if length not in FRAMES:
-            raise UserError(
-                found=f"trace length {length!r}",
-                expected=" or ".join(FRAMES),
-                do="set trace_length to one of them",
-            )
+        choice("trace length", length, tuple(FRAMES))
         self.tree, self.top, self.length = tree, top, length
         self.finder = EvidenceFinder(tree, min_notes)
         self._known_facts: dict[str, dict[str, str]] = {}

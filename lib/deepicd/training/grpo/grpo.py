@@ -11,6 +11,7 @@ import pandas as pd
 
 from deepicd import rewards
 from deepicd.common.errors import UserError
+from deepicd.common.parameters import choice
 from deepicd.tasks.correct import Judge
 from deepicd.training import trainer as training
 from deepicd.training.encoding import prompt_text
@@ -72,10 +73,7 @@ def training_notes(admissions, which: str, sft_ranks: int) -> pd.DataFrame:
     UserError
         For another word.
     """
-    if which not in ("new", "all"):
-        raise UserError(
-            found=f"grpo_notes {which!r}", expected="new or all", do="choose one"
-        )
+    choice("grpo_notes", which, ("new", "all"))
     train = admissions[admissions["split"] == "train"].sort_values("sft_rank")
     new = train[train["sft_rank"] >= sft_ranks]
     return train if which == "all" or new.empty else new

@@ -1,29 +1,19 @@
 """Every hyper-parameter of GRPO, and TRL's arguments made from them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import choice
+from deepicd.common.parameters import Settings
 from deepicd.training import trainer
 
-CHOICES = {
-    "loss_type": (
-        *("grpo", "dapo", "dr_grpo", "bnpo", "cispo"),
-        *("sapo", "luspo", "vespo"),
-    ),
-    "scale_rewards": ("group", "batch", "none"),
-    "aggregation": ("sum_then_normalize", "normalize_then_sum"),
-    "importance_level": ("token", "sequence"),
-    "beta_schedule": ("constant", "cosine"),
-    "order": ("shuffled", "useful", "easy_first"),
-    "rollouts": ("transformers", "vllm", "vllm_server"),
-}
+Loss = Literal["grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"]
 
 
 @dataclass(frozen=True)
-class GrpoSettings:
+class GrpoSettings(Settings):
     """Every hyper-parameter of a GRPO run; no hidden default.
 
     A step draws `group_size` completions for each of `prompts` prompts.
@@ -92,24 +82,26 @@ class GrpoSettings:
     max_completion: int = 96
     max_prompt: int = 416
     beta: float = 0.0
-    beta_schedule: str = "constant"
+    beta_schedule: Literal["constant", "cosine"] = "constant"
     epsilon: float = 0.2
     epsilon_high: float = 0.28
-    loss_type: str = "dapo"
-    scale_rewards: str = "group"
-    aggregation: str = "sum_then_normalize"
-    importance_level: str = "token"
+    loss_type: Loss = "dapo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = (
+        "sum_then_normalize"
+    )
+    importance_level: Literal["token", "sequence"] = "token"
     entropy_bonus: float = 0.0
     # Left out of the loss, an answer that never ends would still lower its group's
     # mean: every other answer would gain, and nothing would hold length back.
     mask_truncated: bool = False
     resample_rounds: int = 0
-    order: str = "shuffled"
+    order: Literal["shuffled", "useful", "easy_first"] = "shuffled"
     difficulty_samples: int = 4
     balance: float = 0.0
     updates_per_batch: int = 1
     micro_batches: int = 1
-    rollouts: str = "transformers"
+    rollouts: Literal["transformers", "vllm", "vllm_server"] = "transformers"
     vllm_memory: float = 0.3
     share_prompts: bool = True
     rft_steps: int = 0
@@ -141,10 +133,8 @@ def arguments(
     Raises
     ------
     UserError
-        For an unknown choice, or a batch that the processes cannot share.
+        For a batch that the processes cannot share.
     """
-    for name, choices in CHOICES.items():
-        choice(name, getattr(settings, name), choices)
     gpu = torch.cuda.is_available()
     return trainer.shared_arguments(settings, folder, headless) | {
         "per_device_train_batch_size": rows_a_pass(settings),

@@ -13,6 +13,7 @@ from transformers import (
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import atomic_path
+from deepicd.common.parameters import Settings
 from deepicd.training.models.chat import end_of_turn
 from deepicd.training.models.sizes import SIZES, Size, get_size, make_model
 from deepicd.training.models.tokenizer import CHAT_TEMPLATE
@@ -34,7 +35,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Lora:
+class Lora(Settings):
     """Low-rank adapter settings; rank 0 trains all weights.
 
     `four_bit` keeps the frozen weights in 4 bits (QLoRA, Dettmers et al. 2023).

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from deepicd.common.errors import UserError
+from deepicd.common.parameters import unknown
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,5 @@ def get_size(size: str | Size) -> Size:
     if isinstance(size, Size):
         return size
     if size not in SIZES:
-        raise UserError(
-            found=f"model_size {size!r}",
-            expected="one of " + ", ".join(SIZES),
-            do="choose one of these, or add a Size in training/models/sizes.py",
-        )
+        raise unknown("model_size", size, SIZES)
     return SIZES[size]
