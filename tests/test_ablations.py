@@ -363,12 +363,12 @@ def section_of(study, **own):
 def test_the_short_answer_names_what_is_clear_of_zero():
     section = ablations.load_sections("full")["reward"]
     rows = [
-        ("tree", "flat", "chapter", 0.02, 0.05),
-        ("prefix", "flat", "chapter", -0.05, -0.01),
-        ("prefix", "tree", "chapter", -0.09, -0.01),
-        ("tree", "flat", "full", -0.01, 0.01),
+        ("tree", "flat", "chapter", 0.03, True),
+        ("prefix", "flat", "chapter", -0.03, True),
+        ("prefix", "tree", "chapter", -0.05, True),
+        ("tree", "flat", "full", 0.01, False),
     ]
-    table = pd.DataFrame(rows, columns=["a", "b", "level", "low", "high"]).assign(
+    table = pd.DataFrame(rows, columns=["a", "b", "level", "value", "clear"]).assign(
         comparison="against", stratum="overall", metric="accuracy"
     )
     assert in_words._short(section, table) == (
@@ -497,7 +497,7 @@ def test_the_law_against_a_line_worked_by_hand():
     assert law.r2 == pytest.approx(0.9)
     reach = 4.30265 * np.sqrt(0.1 / 5)
     assert (law.low, law.high) == pytest.approx((0.6 - reach, 0.6 + reach), rel=1e-4)
-    assert not law.shown
+    assert not law.clear
     value, low, high = law.at([2**1.5])
     assert value[0] == pytest.approx(2.0)
     assert high[0] - value[0] == pytest.approx(4.30265 * np.sqrt(0.1 / 4), rel=1e-4)
@@ -517,7 +517,7 @@ def test_seeds_of_the_law_count_as_runs_and_means_leave_their_scatter_out():
     ]
     frame = pd.DataFrame(rows, columns=["after", "size", "value"]).assign(level="full")
     law = comparison.laws(frame)["full"]
-    assert (law.runs, law.sizes) == (9, 3) and law.shown
+    assert (law.runs, law.sizes) == (9, 3) and law.clear
     assert law.r2 < law.r2_means == pytest.approx(1.0)
 
 

@@ -62,6 +62,17 @@ def excluded(flow) -> dict:
     return {r.step: r.excluded for r in flow.itertuples() if r.excluded}
 
 
+def test_admissions_without_a_patient_are_patients_of_their_own_and_counted():
+    rows = [
+        (s, str(i), "I10", 10, "URGENT") for i, s in enumerate([None, "1", " ", "1"])
+    ]
+    frame, flow = build_cohort(raw_tables(rows))
+    assert frame["subject_id"].nunique() == 3 and frame["subject_id"].notna().all()
+    step = flow.set_index("step").loc["no patient's id"]
+    assert step["excluded"] == 0 and step["remaining"] == 4
+    assert step["reason"].startswith("2 admissions")
+
+
 def test_every_exclusion_is_counted():
     notes = [
         ("a", "1", "10", "DS", 1, TEXT.format("x")),

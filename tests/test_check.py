@@ -71,13 +71,21 @@ def make_run(folder, seed, private=False, **more):
         "level": "full",
         "metric": "accuracy",
         "value": 0.02 + 0.01 * seed,
+        "clear": seed > 0,
         "low": 0.01 * seed,
         "high": 0.05,
         "n": 800,
     }
     rows = [
         row,
-        row | {"metric": "one_sample", "value": -0.03, "low": -0.05, "high": -0.01},
+        row
+        | {
+            "metric": "one_sample",
+            "value": -0.03,
+            "clear": True,
+            "low": -0.05,
+            "high": -0.01,
+        },
     ]
     write_csv(pd.DataFrame(rows), folder / check.EVALUATED.parent / check.DIFFERENCES)
     return folder
@@ -197,6 +205,10 @@ def test_differences_are_told_over_seeds(reference):
     assert "drawn answers |  |  | −3.0 (−3.0 to −3.0); 3 down |" in text
 
 
+def with_clear(table, **more):
+    return table.assign(clear=table["low"] * table["high"] > 0, **more)
+
+
 def test_kept_grids_are_told_in_the_readme(tmp_path):
     rows = [
         ("tree", "flat", level, metric, value, low, high, "against", "overall", 5)
@@ -222,7 +234,7 @@ def test_kept_grids_are_told_in_the_readme(tmp_path):
     ]
     assert readme.ablations(tmp_path) == ""
     for name, compare in (("reward", "against"), ("sizes", "gain")):
-        table = pd.DataFrame(rows, columns=columns).assign(comparison=compare)
+        table = with_clear(pd.DataFrame(rows, columns=columns), comparison=compare)
         write_csv(table, tmp_path / "ablations" / f"{name}_differences.csv")
     laws = [
         {
@@ -230,6 +242,7 @@ def test_kept_grids_are_told_in_the_readme(tmp_path):
             "slope": 0.05,
             "low": 0.04,
             "high": 0.06,
+            "clear": True,
             "r2": 0.875,
             "sizes": 5,
             "runs": 25,
@@ -237,7 +250,7 @@ def test_kept_grids_are_told_in_the_readme(tmp_path):
         for level in ("chapter", "category", "full")
     ]
     write_csv(pd.DataFrame(laws), tmp_path / "ablations" / "sizes_laws.csv")
-    table = pd.DataFrame(rows, columns=columns)
+    table = with_clear(pd.DataFrame(rows, columns=columns))
     write_csv(table, tmp_path / "ablations" / "style_differences.csv")
     first, second, head, style, end = readme.ablations(tmp_path).split("\n\n")
     assert head == "<details><summary>Tables of c</summary>" and end == "</details>"

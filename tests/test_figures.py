@@ -54,10 +54,10 @@ FRAMES = {
     ),
     "plot_differences": pd.DataFrame(
         [
-            ("sft_grpo", "sft", level, "accuracy", 0.02, -0.01, 0.05, 400)
+            ("sft_grpo", "sft", level, "accuracy", 0.02, -0.01, 0.05, False, 400)
             for level in LEVELS
         ],
-        columns=["a", "b", "level", "metric", "value", "low", "high", "n"],
+        columns=["a", "b", "level", "metric", "value", "low", "high", "clear", "n"],
     ),
     "plot_confusion": pd.DataFrame(
         [(g, p, 5, 0.5) for g in ("9", "10") for p in (g, "none")],
@@ -159,9 +159,18 @@ def test_captions_are_written_from_the_numbers():
         said = figures.caption(kind, FRAMES[f"plot_{kind}"], **SAID.get(kind, {}))
         assert said.endswith(".") and "nan" not in said
         assert any(letter.isdigit() for letter in said)
-    better = FRAMES["plot_differences"].assign(low=0.01)
+    better = FRAMES["plot_differences"].assign(low=0.01, clear=True)
     assert "3 of 3 intervals exclude zero" in figures.caption("differences", better)
     assert "0 of 3" in figures.caption("differences", FRAMES["plot_differences"])
+
+
+def test_a_panel_without_drawn_answers_says_so():
+    frame = FRAMES["plot_differences"]
+    other = frame.assign(b="encoder")
+    drawn = frame.iloc[:1].assign(metric="one_sample")
+    fig = figures.plot_differences(pd.concat([frame, drawn, other]))
+    said = [[t.get_text() for t in axes.texts] for axes in fig.axes]
+    assert said == [[], ["draws no answers"]]
 
 
 def test_the_caption_travels_inside_the_images(tmp_path):

@@ -163,7 +163,26 @@ def _distinct(admissions: pd.DataFrame, flow: Flow) -> pd.DataFrame:
     early = pd.to_numeric(frame["age"], errors="coerce") < 0
     if early.any():
         frame = flow.keep(frame, ~early, "admitted before birth", "age below 0")
-    return frame
+    return _own_patients(frame, flow)
+
+
+def _own_patients(frame: pd.DataFrame, flow: Flow) -> pd.DataFrame:
+    """Make each admission without a patient's id a patient of its own, and count them.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"subject_id": ["1", None, " "], "hadm_id": [7, 8, 9]})
+    >>> _own_patients(rows, Flow())["subject_id"].tolist()
+    ['1', 'admission-8', 'admission-9']
+    """
+    ids = frame["subject_id"]
+    missing = ids.isna() | ids.astype(str).str.strip().eq("")
+    if not missing.any():
+        return frame
+    reason = f"{missing.sum():,} admissions: each counts as a patient of its own"
+    flow.add("no patient's id", 0, len(frame), reason)
+    own = "admission-" + frame["hadm_id"].astype(str)
+    return frame.assign(subject_id=ids.where(~missing, own))
 
 
 def _first_listed(diagnoses: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from deepicd.evaluation.counts import roll_up
-from deepicd.evaluation.intervals import group_numbers, weight_blocks
+from deepicd.evaluation.intervals import group_numbers, weight_blocks, widened
 
 KEYS = ["system", "seed", "note_id"]
 SHOWN = ("chapter", "category", "full")
@@ -177,9 +177,10 @@ def _share(wrong: np.ndarray, cases: np.ndarray, error: float) -> np.ndarray:
 def percentiles(
     part: pd.DataFrame, steps: np.ndarray, values, n_boot: int, seed: int, score
 ) -> tuple[float, float, float]:
-    """A score of sums by step, and its percentiles over resamples of patients.
+    """A share of sums by step, and its percentiles over resamples of patients.
 
-    `score` takes one array of shape (steps, b) for each of `values`.
+    `score` takes one array of shape (steps, b) for each of `values`. Where the
+    resamples see too few patients, the exact limits are inside too.
     """
     groups = group_numbers(part["patient"], len(part))
     shape = (int(steps.max()) + 1, int(groups.max()) + 1)
@@ -196,4 +197,6 @@ def percentiles(
             for block in weight_blocks(shape[1], n_boot, seed)
         ]
     )
-    return (float(whole[0]), *map(float, np.quantile(drawn, [0.025, 0.975])))
+    ends = np.quantile(drawn, [0.025, 0.975])
+    low, high, _ = widened(whole[0], *ends, drawn, np.bincount(groups))
+    return float(whole[0]), low, high

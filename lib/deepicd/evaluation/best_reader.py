@@ -4,7 +4,7 @@ import pandas as pd
 
 from deepicd.evaluation.intervals import paired_bootstrap
 from deepicd.evaluation.metrics import evaluate
-from deepicd.evaluation.systems import OVERALL, Cases
+from deepicd.evaluation.systems import DESCRIBED, OVERALL, Cases, described
 from deepicd.icd.tree import LEVELS
 
 
@@ -33,7 +33,7 @@ def oracle_metrics(
     Returns
     -------
     pandas.DataFrame
-        Rows of system "oracle", columns as of `tables.metrics_table`. At each level
+        Rows of system "oracle", columns as of `systems.metrics_table`. At each level
         the label of that level is scored, not the roll-up of the full code.
     """
     tables = []
@@ -73,7 +73,7 @@ def oracle_gap(
     Returns
     -------
     pandas.DataFrame
-        Columns system, level, value, low, high, n, patients, resamples.
+        Columns system, level and `systems.DESCRIBED`.
     """
     rows = []
     for level in levels:
@@ -90,28 +90,5 @@ def oracle_gap(
                 "accuracy",
                 tree,
             )
-            rows.append(
-                (
-                    system,
-                    level,
-                    one.value,
-                    one.low,
-                    one.high,
-                    one.n,
-                    one.groups,
-                    one.resamples,
-                )
-            )
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "system",
-            "level",
-            "value",
-            "low",
-            "high",
-            "n",
-            "patients",
-            "resamples",
-        ],
-    )
+            rows.append((system, level, *described(one)))
+    return pd.DataFrame(rows, columns=["system", "level", *DESCRIBED])

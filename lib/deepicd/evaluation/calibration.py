@@ -14,7 +14,13 @@ from deepicd.evaluation.abstaining import (
     percentiles,
 )
 from deepicd.evaluation.counts import ratios, roll_up
-from deepicd.evaluation.intervals import bootstrap, group_numbers, interval_of
+from deepicd.evaluation.intervals import (
+    bootstrap,
+    difference_interval,
+    group_numbers,
+    score_interval,
+)
+from deepicd.evaluation.systems import DESCRIBED, described
 
 BINS = 10
 
@@ -144,21 +150,9 @@ def sample_differences(
     Returns
     -------
     pandas.DataFrame
-        Columns a, b, level, metric (one_sample), value, low, high, n, patients,
-        resamples; 95 % intervals over patients, samples and seeds averaged.
+        Columns a, b, level, metric (one_sample) and `systems.DESCRIBED`; 95 %
+        intervals over patients, samples and seeds averaged.
     """
-    columns = [
-        "a",
-        "b",
-        "level",
-        "metric",
-        "value",
-        "low",
-        "high",
-        "n",
-        "patients",
-        "resamples",
-    ]
     drawn, rows = drawn_samples(samples), []
     notes = admissions.set_index("note_id")
     known = set(drawn["system"])
@@ -169,23 +163,9 @@ def sample_differences(
             if not {a, b} <= known:
                 continue
             gap = (share[a] - share[b]).dropna()
-            patients = patients_of(gap.index, notes)
-            found = _mean(gap, patients, n_boot, seed, bounds=(-1.0, 1.0))
-            rows.append(
-                (
-                    a,
-                    b,
-                    level,
-                    "one_sample",
-                    found.value,
-                    found.low,
-                    found.high,
-                    len(gap),
-                    found.groups,
-                    n_boot,
-                )
-            )
-    return pd.DataFrame(rows, columns=columns)
+            found = _mean(gap, patients_of(gap.index, notes), n_boot, seed, paired=True)
+            rows.append((a, b, level, "one_sample", *described(found)))
+    return pd.DataFrame(rows, columns=["a", "b", "level", "metric", *DESCRIBED])
 
 
 def _with_right(drawn: pd.DataFrame, notes: pd.DataFrame, level: str, tree):
@@ -194,18 +174,18 @@ def _with_right(drawn: pd.DataFrame, notes: pd.DataFrame, level: str, tree):
     return drawn.assign(right=roll_up(drawn["code"], level, tree) == truth)
 
 
-def _mean(values, patients, n_boot: int, seed: int, bounds=(0.0, 1.0)):
+def _mean(values, patients, n_boot: int, seed: int, paired: bool = False):
+    """Mean of a value from 0 to 1 a note, or of a difference of two such."""
     values, groups = np.asarray(values, float), group_numbers(patients, len(values))
     counts = ratios({"mean": (values, np.ones(len(values)))}, groups)
-    points, draws, shifts = bootstrap([counts], ["mean"], n_boot, seed)
-    return interval_of(
-        points[0, 0],
-        draws[0, 0],
-        shifts[0, 0],
-        len(values),
-        int(groups.max()) + 1,
-        bounds,
+    points, draws, shifts = (
+        x[0, 0] for x in bootstrap([counts], ["mean"], n_boot, seed)
     )
+    weights = counts.weights("mean")
+    if not paired:
+        return score_interval(points, draws, shifts, len(values), weights)
+    effects = np.bincount(groups, values) / len(values)
+    return difference_interval(points, draws, shifts, len(values), effects, weights)
 
 
 def _ece(part: pd.DataFrame, n_boot: int, seed: int) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ Scores are functions of the SUM over groups, so a bootstrap resample is one matr
 product and a thousand resamples are a few.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -79,6 +79,58 @@ def check_lengths(gold: Sequence, *others: Sequence) -> None:
 def label_set_of(gold: Sequence, level: str, tree) -> list[str]:
     """Labels present in the gold codes at a level, sorted: the default label set."""
     return sorted(set(gold_labels(gold, level, tree)))
+
+
+def label_set_at(label_set, gold: Sequence, level: str, tree) -> list[str]:
+    """The label set of a level: checked, in the tree's spelling, each label once.
+
+    Parameters
+    ----------
+    label_set : None, sequence of str, or mapping of level to such
+        Labels of the level, or codes below them, in any spelling. None: the labels
+        present in `gold`.
+
+    Raises
+    ------
+    UserError
+        Where it is empty or a text, lacks the level, or holds what is no label.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> label_set_at(["i2111", "I21.4", "I10"], [], "category", load_tree())
+    ['I21', 'I10']
+    """
+    if label_set is None:
+        return label_set_of(gold, level, tree)
+    if isinstance(label_set, Mapping):
+        if level not in label_set:
+            raise UserError(
+                f"a label set for {', '.join(map(str, label_set)) or 'no level'}",
+                f"one for {level} too",
+                "add it, or leave label_set out for the labels of the gold codes",
+            )
+        label_set = label_set[level]
+    given = [] if isinstance(label_set, str) else list(label_set)
+    if not given:
+        raise UserError(
+            f"the label set {label_set!r} of {level}",
+            "a list of one label or more",
+            "leave label_set out for the labels of the gold codes",
+        )
+    found = {one: _label(one, level, tree) for one in given}
+    if None in found.values() and level in ("chapter", "block"):  # these are no codes
+        known = {tree.at(code, level) for code in tree.billable_codes()}
+        written = {one: str(one).strip().upper() for one in given}
+        found |= {one: label for one, label in written.items() if label in known}
+    unknown = [one for one, label in found.items() if label is None]
+    if unknown:
+        raise UserError(
+            f"labels without a {level} in the tree: {unknown[:5]}",
+            f"labels of the level {level}, or codes below them",
+            "correct the spelling",
+        )
+    return list(dict.fromkeys(found.values()))
 
 
 def gold_labels(gold: Sequence, level: str, tree) -> np.ndarray:
@@ -162,6 +214,19 @@ class Tally:
         extra = more @ moved + single @ cases - single.sum()
         return at_all.mean() + shifts + extra / len(self.labels), shifts
 
+    def weights(self, name: str) -> np.ndarray:
+        """How much of a score hangs on each group, shape (groups,).
+
+        Every label weighs alike in a macro score, every case in the others.
+        """
+        cases = self._split(self.totals)[2]
+        each = np.ones_like(cases)
+        if name.startswith("macro"):
+            each = ratio(each, cases)
+        elif name == "accuracy":
+            return self.matrix[[-1]].toarray()[0].astype(float)
+        return (self._split(self.matrix)[2].T @ each)[:, 0]
+
     def _split(self, sums):
         c = len(self.labels)
         return sums[:c], sums[c : 2 * c], sums[2 * c : 3 * c], sums[-2], sums[-1]
@@ -200,6 +265,11 @@ class Ratios:
         """A score of resamples, and how far each is from the sample's."""
         values = self.scores(sums, name)
         return values, values - self.scores(self.totals, name)
+
+    def weights(self, name: str) -> np.ndarray:
+        """How much of a score hangs on each group: its denominator, (groups,)."""
+        place = len(self.names) + self.names.index(name)
+        return self.matrix[[place]].toarray()[0].astype(float)
 
 
 def ratios(parts: dict, groups: np.ndarray) -> Ratios:
@@ -259,7 +329,7 @@ def tally(
     >>> counts.scores(counts.totals, "macro_f1").tolist()
     [0.5]
     """
-    index = pd.Index(labels)
+    index = pd.Index(labels, dtype=object)
     g, p = index.get_indexer(gold), index.get_indexer(predicted)
     right = np.array(gold == predicted, dtype=bool)
     c, n = len(index), len(groups)

@@ -3,10 +3,17 @@
 Cases of one patient are not independent, so patients are drawn, not notes. Two
 systems are compared on the SAME draws. The label set is frozen: a rare code that a
 resample misses is still a class there.
+
+What a sample hardly shows, resamples of it cannot show either: five right answers of
+five stay five of five in every one. So there is one rule for scores and differences.
+Where fewer than `FEW` patients speak for one of the two sides (right and wrong; better
+and worse), or no resample moves the value, the interval also covers the exact
+binomial limits (`exact_limits`): those of Clopper and Pearson for a score, those of
+the sign test (McNemar's) for a difference.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,12 +24,19 @@ from deepicd.evaluation.counts import (
     as_seeds,
     check_lengths,
     gold_labels,
+    label_set_at,
     roll_up,
     tally,
 )
 
 BLOCK = 100
 """Resamples at a time: their weights stay in the cache of a core."""
+FEW = 10
+"""Patients on one side below which resamples are not trusted alone."""
+MANY = 200
+"""Patients that differ above which a difference has enough on some side."""
+BOOTSTRAP = "bias-corrected bootstrap of groups"
+EXACT = f"{BOOTSTRAP}, widened to exact binomial limits (few cases)"
 
 
 @dataclass(frozen=True)
@@ -38,13 +52,13 @@ class Interval:
         Independent units that were resampled (patients).
     resamples : int
     method : str
-        How the interval was made.
+        How the interval was made: `BOOTSTRAP` or `EXACT`.
 
     Examples
     --------
     >>> print(Interval(0.1, 0.02, 0.18, 400, 350, 2000, "basic"))
     0.100 [0.020, 0.180]
-    >>> Interval(0.1, 0.02, 0.18, 400, 350, 2000, "basic").excludes_zero
+    >>> Interval(0.1, 0.02, 0.18, 400, 350, 2000, "basic").clear
     True
     """
 
@@ -57,7 +71,8 @@ class Interval:
     method: str
 
     @property
-    def excludes_zero(self) -> bool:
+    def clear(self) -> bool:
+        """Whether zero is outside, so that a difference is shown."""
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
@@ -67,12 +82,27 @@ class Interval:
 def group_numbers(groups: Sequence | None, n: int) -> np.ndarray:
     """Groups as 0-based numbers; every case its own group where there are none.
 
-    >>> group_numbers(["p1", "p2", "p1"], 3).tolist()
-    [0, 1, 0]
+    A case whose group is missing (None, nan) is a group of its own too: nothing says
+    that two unknown patients are one.
+
+    >>> group_numbers(["p1", None, "p1", None], 4).tolist()
+    [0, 1, 0, 2]
     """
     if groups is None:
         return np.arange(n)
-    return pd.factorize(pd.Series(list(groups)), use_na_sentinel=False)[0]
+    numbers = pd.factorize(pd.Series(list(groups)))[0]
+    missing = numbers < 0
+    numbers[missing] = numbers.max(initial=-1) + 1 + np.arange(missing.sum())
+    return numbers
+
+
+def missing_groups(groups: Sequence | None) -> int:
+    """Cases whose group (patient) is missing; each of them counts as its own.
+
+    >>> missing_groups(["p1", None, float("nan")])
+    2
+    """
+    return 0 if groups is None else int(pd.isna(pd.Series(list(groups))).sum())
 
 
 def weight_blocks(n_groups: int, n: int, seed: int) -> Iterator[np.ndarray]:
@@ -137,58 +167,169 @@ def bootstrap(tallies: Sequence, names: Sequence[str], n: int, seed: int):
     return points, *results
 
 
-def interval_of(
+def exact_limits(share: float, weights: np.ndarray) -> tuple[float, float]:
+    """95 % limits of a share of independent units, however few.
+
+    Those of Clopper and Pearson (1934) where all units weigh alike. Where they do
+    not, each limit counts one more unit of the largest weight on the other side, and
+    takes the beta distribution of the same mean and variance, as Fay and Feuer (1997)
+    do for weighted rates: conservative.
+
+    Parameters
+    ----------
+    share : float
+        0 to 1: weight of the units that are right, of all.
+    weights : array, shape (units,)
+        Zero or more; only their proportions count. Without any, nothing is known.
+
+    Examples
+    --------
+    >>> [round(x, 3) for x in exact_limits(1.0, np.ones(5))]
+    [0.478, 1.0]
+    >>> [round(x, 3) for x in exact_limits(1.0, np.array([5]))]
+    [0.025, 1.0]
+    """
+    if not np.sum(weights) > 0:
+        return 0.0, 1.0
+    weights = np.asarray(weights, dtype=float) / np.sum(weights)
+    most, share = weights.max(), float(np.clip(share, 0, 1))
+    size = (1 + most) / (np.square(weights).sum() + most**2)
+    low = stats.beta.ppf(0.025, share * size, (1 - share + most) * size)
+    high = stats.beta.ppf(0.975, (share + most) * size, (1 - share) * size)
+    return float(low) if share > 1e-12 else 0.0, float(
+        high
+    ) if share < 1 - 1e-12 else 1.0
+
+
+def few(share: float, weights: np.ndarray) -> bool:
+    """Whether fewer than `FEW` units (as many as weigh alike) speak for one side.
+
+    >>> few(0.5, np.ones(19)), few(0.5, np.ones(20)), few(0.99, np.ones(800))
+    (True, False, True)
+    """
+    total = np.sum(weights)
+    if not total > 0:
+        return True
+    alike = total**2 / np.square(weights, dtype=float).sum()
+    return bool(min(share, 1 - share) * alike < FEW - 1e-9)
+
+
+def score_interval(
     value: float,
     draws: np.ndarray,
     shifts: np.ndarray,
     n: int,
-    groups: int,
-    bounds=(0.0, 1.0),
+    weights: np.ndarray,
+    most: float = 1.0,
 ) -> Interval:
-    """95 % interval: the bootstrap's spread around the bias-corrected value.
+    """95 % interval of a score: the bootstrap's spread around the corrected value.
 
     Percentiles of a macro score sit below it (rare labels vanish from resamples),
-    so only their distance from their own mean is used. How often the interval holds
-    the truth is measured by `python -m deepicd.study.bench coverage`.
+    so only their distance from their own mean is used. Where few cases are right, or
+    few wrong, or no resample moves the score, the exact limits are inside too. How
+    often the interval holds the truth is measured by
+    `python -m deepicd.study.bench coverage`.
 
     Parameters
     ----------
     value : float
         The score of the sample; reported as it is.
     draws, shifts : arrays, shape (resamples,)
-    n, groups : int
-        Cases and groups, for the record.
-    bounds : (float, float)
-        Possible values of the score; the interval stays inside.
+        From `bootstrap`; empty for no interval.
+    n : int
+        Cases, for the record.
+    weights : array, shape (groups,)
+        How much of the score hangs on each group.
+    most : float
+        Highest possible score, 0 is the lowest. Infinite where there is none: then
+        no exact limits exist, and of fewer than `FEW` groups there is no interval
+        (nan): too few to say.
     """
-    low, high = np.nan, np.nan
-    if len(draws) and np.ptp(draws) < 1e-9:
-        low, high = _exact(value, groups, bounds)
+    low, high = _resampled(value, draws, shifts, len(weights))
+    method = BOOTSTRAP
+    if np.isinf(most):
+        if few(0.5, np.repeat(weights, 2)):
+            low = high = np.nan
     elif len(draws):
-        spread = np.quantile(draws, [0.025, 0.975]) - draws.mean()
-        centre = value - shifts.mean()
-        low, high = np.clip(centre + spread * _widening(groups), *bounds)
+        low, high, seen = widened(value / most, low / most, high / most, draws, weights)
+        low, high, method = low * most, high * most, EXACT if seen else BOOTSTRAP
     return Interval(
-        float(value),
-        float(low),
-        float(high),
-        n,
-        groups,
-        len(draws),
-        "bias-corrected bootstrap of groups",
+        float(value), float(low), float(high), n, len(weights), len(draws), method
     )
 
 
-def _exact(value: float, groups: int, bounds) -> tuple[float, float]:
-    """Interval of a score that no resample moves.
+def widened(share, low, high, draws, weights) -> tuple[float, float, bool]:
+    """An interval of a share, with its exact limits where resamples see too little.
 
-    Where all cases are right, or all wrong, resamples cannot tell how sure that is;
-    the exact binomial limit of as many independent cases can (Clopper-Pearson).
+    Returns
+    -------
+    low, high : float
+        Inside 0 to 1.
+    exact : bool
+        Whether the exact limits were asked.
+
+    Examples
+    --------
+    >>> draws = np.full(99, 1 / 3)  # no resample moves it
+    >>> [round(x, 3) for x in widened(1 / 3, 1 / 3, 1 / 3, draws, np.ones(3))[:2]]
+    [0.008, 0.906]
     """
-    reach = 1 - 0.025 ** (1 / groups)
-    low = value - reach if np.isclose(value, bounds[1]) else value
-    high = value + reach if np.isclose(value, bounds[0]) else value
-    return low, high
+    exact = bool(np.ptp(draws) < 1e-9) or few(share, weights)
+    if exact:
+        ends = exact_limits(share, weights)
+        low, high = min(low, ends[0]), max(high, ends[1])
+    return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), exact
+
+
+def difference_interval(
+    value: float,
+    draws: np.ndarray,
+    shifts: np.ndarray,
+    n: int,
+    effects: np.ndarray | None,
+    weights: np.ndarray,
+) -> Interval:
+    """95 % interval of a paired difference of two scores from 0 to 1.
+
+    Where few groups speak for one of the two systems, the limits of the exact sign
+    test are inside too: of the groups in which the systems differ, the share that is
+    better under a, as `exact_limits`, times how much differs; away from what is seen,
+    where few differ, times as much as may differ (its own exact limit).
+
+    Parameters
+    ----------
+    value, draws, shifts, n
+        As in `score_interval`.
+    effects : array, shape (groups,), or None
+        What each group adds to the difference; None where so many differ that there
+        is enough on some side.
+    weights : array, shape (groups,)
+        How much of the score hangs on each group.
+    """
+    low, high = _resampled(value, draws, shifts, len(weights))
+    method = BOOTSTRAP
+    if len(draws) and effects is not None:
+        size = np.abs(effects)
+        total = size.sum()
+        up = effects[effects > 0].sum() / total if total > 1e-12 else 0.5
+        if few(up, size) or np.ptp(draws) < 1e-9:
+            worse, better = exact_limits(up, size * (total > 1e-12))
+            most = exact_limits(total, weights)[1] if few(total, weights) else total
+            low = min(low, (2 * worse - 1) * (most if worse < 0.5 else total))
+            high = max(high, (2 * better - 1) * (most if better > 0.5 else total))
+            method = EXACT
+    low, high = np.clip([low, high], -1, 1)
+    return Interval(
+        float(value), float(low), float(high), n, len(weights), len(draws), method
+    )
+
+
+def _resampled(value, draws, shifts, groups: int) -> tuple[float, float]:
+    """The bootstrap's interval alone; nan without resamples."""
+    if not len(draws):
+        return np.nan, np.nan
+    spread = np.quantile(draws, [0.025, 0.975]) - draws.mean()
+    return tuple(value - shifts.mean() + spread * _widening(groups))
 
 
 def _widening(groups: int) -> float:
@@ -228,7 +369,7 @@ def paired_bootstrap(
     seed: int = 0,
     metric: str = "macro_f1",
     tree=None,
-    label_set: Sequence[str] | None = None,
+    label_set: Mapping[str, Sequence[str]] | Sequence[str] | None = None,
 ):
     """Difference of two systems, a minus b, with a 95 % interval.
 
@@ -250,9 +391,9 @@ def paired_bootstrap(
     metric : str
         One of `deepicd.evaluation.counts.SCORES`.
     tree : deepicd.icd.IcdTree, optional
-    label_set : sequence of str, optional
-        Labels of macro and weighted scores; for one level only. Default: those of
-        the gold codes.
+    label_set : sequence of str, or mapping of level to such, optional
+        Labels of macro and weighted scores, in any spelling; finer ones are rolled
+        up. Default: those of the gold codes.
 
     Returns
     -------
@@ -261,7 +402,8 @@ def paired_bootstrap(
     Raises
     ------
     UserError
-        Where lengths differ or a gold code is not in the tree.
+        Where lengths differ, a gold code is not in the tree or the label set is
+        empty, lacks the level or holds what is no label.
 
     Examples
     --------
@@ -293,27 +435,56 @@ def paired_bootstrap(
             mean_over_seeds(x[one], seed) - mean_over_seeds(x[two], seed)
             for x in (draws, shifts)
         ]
-        value = points[one].mean() - points[two].mean()
-        interval = interval_of(
-            value, *differ, len(gold), int(numbers.max()) + 1, bounds=(-1.0, 1.0)
+        found[each] = difference_interval(
+            points[one].mean() - points[two].mean(),
+            *differ,
+            len(gold),
+            swap_effects(tallies[one], tallies[two], metric),
+            tallies[i * width].weights(metric),
         )
-        found[each] = _with_ties(interval, differ[0])
     return found[levels[0]] if isinstance(level, str) else found
 
 
-def _with_ties(interval: Interval, draws: np.ndarray) -> Interval:
-    """Zero is inside where the difference is zero in over 2.5 % of resamples.
+def swap_effects(a: Sequence[Tally], b: Sequence[Tally], name: str):
+    """What each group adds to the difference of two systems in a score.
 
-    The end of the interval would be zero then, but for the chance of resampling.
+    Half of what the difference loses when a and b exchange their answers to that
+    group alone; for accuracy that is its own share of the difference. Mean over
+    seeds.
+
+    Returns
+    -------
+    array, shape (groups,), or None
+        None where a and b differ in more than `MANY` groups.
+
+    Examples
+    --------
+    >>> gold, groups = np.array(["x", "y"]), np.array([0, 1])
+    >>> a, b = (tally(gold, np.array(said), ["x", "y"], groups)
+    ...         for said in (["x", "y"], ["x", "x"]))
+    >>> swap_effects([a], [b], "accuracy").tolist()
+    [0.0, 0.5]
     """
-    if (np.abs(draws) < 1e-12).mean() <= 0.025:
-        return interval
-    return replace(interval, low=min(interval.low, 0.0), high=max(interval.high, 0.0))
+    effects = np.zeros(a[0].matrix.shape[1])
+    seeds = max(len(a), len(b))
+    for i in range(seeds):
+        one, two = a[i % len(a)], b[i % len(b)]
+        change = (two.matrix - one.matrix).tocsc()
+        change.eliminate_zeros()
+        differ = np.flatnonzero(np.diff(change.indptr))
+        if len(differ) > MANY:
+            return None
+        change = change[:, differ].toarray().astype(float)
+        gap = one.scores(one.totals, name) - two.scores(two.totals, name)
+        swapped = one.scores(one.totals + change, name)
+        swapped = swapped - two.scores(two.totals - change, name)
+        effects[differ] += (gap - swapped) / 2 / seeds
+    return effects
 
 
 def _tallies(gold, answers, level, groups, tree, label_set) -> list[Tally]:
     at_level = gold_labels(gold, level, tree)
-    labels = sorted(set(at_level)) if label_set is None else list(label_set)
+    labels = label_set_at(label_set, gold, level, tree)
     return [
         tally(at_level, roll_up(codes, level, tree), labels, groups)
         for codes in answers

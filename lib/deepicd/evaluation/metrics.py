@@ -16,7 +16,7 @@ from deepicd.evaluation.counts import (
     as_seeds,
     check_lengths,
     gold_labels,
-    label_set_of,
+    label_set_at,
     ratios,
     roll_up,
     tally,
@@ -24,8 +24,8 @@ from deepicd.evaluation.counts import (
 from deepicd.evaluation.intervals import (
     bootstrap,
     group_numbers,
-    interval_of,
     mean_over_seeds,
+    score_interval,
 )
 from deepicd.icd.load import load_tree
 from deepicd.icd.tree import LEVELS
@@ -39,6 +39,8 @@ OUTCOMES = (
     "not in catalogue",
     "malformed",
 )
+FARTHEST = 14
+"""Edges between codes of seven characters in two chapters."""
 WHOLE = "all"
 """Level of scores that belong to no single level, such as the tree distance."""
 
@@ -69,7 +71,8 @@ def evaluate(
     groups : sequence, length n, optional
         Patient of each case; patients are resampled. Default: every case its own.
     label_set : mapping of level to labels, or labels where there is one level
-        Labels of macro, micro and weighted scores. Default: those of `gold`.
+        Labels of macro, micro and weighted scores, in any spelling; finer ones are
+        rolled up. Default: those of `gold`.
     n_boot, seed : int
         Resamples (0 for no interval) and random seed.
     well_formed : sequence of bool, shape as `predicted`, optional
@@ -87,7 +90,8 @@ def evaluate(
     Raises
     ------
     UserError
-        Where lengths differ, a gold code is not in the tree or a level is unknown.
+        Where lengths differ, a gold code is not in the tree, a level is unknown or
+        the label set is empty, lacks a level or holds what is no label.
 
     Examples
     --------
@@ -144,28 +148,24 @@ def _chosen(names, metrics) -> list[str]:
 
 
 def _labels(gold, level, tree, label_set) -> tuple[list[str], str]:
-    if label_set is None:
-        labels = label_set_of(gold, level, tree)
-        return labels, f"gold-present ({len(labels)})"
-    labels = list(label_set[level] if isinstance(label_set, Mapping) else label_set)
-    return labels, f"given ({len(labels)})"
+    labels = label_set_at(label_set, gold, level, tree)
+    named = "gold-present" if label_set is None else "given"
+    return labels, f"{named} ({len(labels)})"
 
 
 def _rows(tallies, names, level, label_set, n, n_boot, seed) -> list[tuple]:
     if not names:
         return []
     points, draws, shifts = bootstrap(tallies, names, n_boot, seed)
-    groups = tallies[0].matrix.shape[1]
     rows = []
     for j, name in enumerate(names):
-        bounds = (0.0, np.inf) if name == "tree_distance" else (0.0, 1.0)
-        found = interval_of(
+        found = score_interval(
             points[:, j].mean(),
             mean_over_seeds(draws[:, j], seed),
             mean_over_seeds(shifts[:, j], seed),
             n,
-            groups,
-            bounds,
+            tallies[0].weights(name),
+            FARTHEST if name == "tree_distance" else 1.0,
         )
         rows.append((level, name, found.value, found.low, found.high, n, label_set))
     return rows

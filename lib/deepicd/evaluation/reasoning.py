@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from deepicd.evaluation.counts import ratios
-from deepicd.evaluation.intervals import bootstrap, group_numbers, interval_of
+from deepicd.evaluation.intervals import bootstrap, group_numbers, score_interval
 from deepicd.tasks import quotes as reading
 from deepicd.tasks.prompts import read_thought
 from deepicd.traces.corpus_checks import recovery_ranks
@@ -98,6 +98,8 @@ def reasoning_table(
     words, quotes: mean of each. evidence_found: share of all quotes that stand in
     the note. all_found: share of notes with a quote and none invented. recovered:
     share of answers that the reasoning alone gives away (of those that can be told).
+    Words and quotes have no upper bound: of fewer than ten patients they have no
+    interval (nan), which is too few to say.
 
     Returns
     -------
@@ -120,13 +122,13 @@ def reasoning_table(
             "recovered": int(table["recovered"].notna().sum()),
         }
         for j, metric in enumerate(METRICS):
-            one = interval_of(
+            one = score_interval(
                 points[0, j],
                 draws[0, j],
                 shifts[0, j],
                 len(table),
-                int(groups.max()) + 1,
-                (0.0, _most(metric)),
+                counts.weights(metric),
+                _most(metric),
             )
             rows.append(
                 (

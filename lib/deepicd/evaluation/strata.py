@@ -130,7 +130,7 @@ def length_table(
 ) -> pd.DataFrame:
     """Accuracy in groups of equally many notes, from the shortest to the longest.
 
-    Columns as of `tables.metrics_table`, and words: the mean length of the group.
+    Columns as of `systems.metrics_table`, and words: the mean length of the group.
     """
     cases = _only(cases, systems)
     words = cases.notes["note"].str.count(r"\S+")

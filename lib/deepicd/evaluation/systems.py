@@ -9,14 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from deepicd.common.errors import UserError
 from deepicd.evaluation.counts import roll_up
-from deepicd.evaluation.intervals import paired_bootstrap
+from deepicd.evaluation.intervals import (
+    Interval,
+    group_numbers,
+    missing_groups,
+    paired_bootstrap,
+)
 from deepicd.evaluation.metrics import OUTCOMES, evaluate, outcomes
-from deepicd.evaluation.significance import holm, mcnemar
 from deepicd.icd.tree import LEVELS
 
+DESCRIBED = ["value", "low", "high", "clear", "n", "patients", "resamples"]
+"""Columns of a difference: `clear` where its interval excludes zero."""
 NO_ANSWER = "none"
 OVERALL = "overall"
 
@@ -44,6 +51,18 @@ class Cases:
     @property
     def patients(self) -> list:
         return self.notes["subject_id"].tolist()
+
+    @property
+    def people(self) -> str:
+        """How many patients, and how many notes say not whose they are."""
+        unknown = missing_groups(self.patients)
+        known = self.notes["subject_id"].nunique()
+        if not unknown:
+            return f"{known:,} patients"
+        return (
+            f"{known + unknown:,} patients ({unknown:,} notes without a patient's id "
+            "count as one each)"
+        )
 
     def seeds(self, system: str) -> list[list]:
         """Answers of a system, one list a seed."""
@@ -184,9 +203,9 @@ def differences_table(
 ) -> pd.DataFrame:
     """Paired differences a minus b of systems, with intervals and McNemar's test.
 
-    Columns a, b, level, metric, value, low, high, n, patients, resamples, p_mcnemar
-    (exact, of the first seeds; accuracy only) and p_holm (corrected over all rows
-    that have one).
+    Columns a, b, level, metric, value, low, high, clear, n, patients, resamples,
+    p_sign (exact sign test of patients, accuracy only: McNemar's where each has one
+    note) and p_holm (corrected over all rows that have one).
     """
     rows = []
     for a, b in pairs:
@@ -203,47 +222,70 @@ def differences_table(
                 tree,
             )
             for level, one in found.items():
-                p = _mcnemar(cases, a, b, level, tree) if metric == "accuracy" else None
-                rows.append(
-                    (
-                        a,
-                        b,
-                        level,
-                        metric,
-                        one.value,
-                        one.low,
-                        one.high,
-                        one.n,
-                        one.groups,
-                        one.resamples,
-                        p,
-                    )
-                )
+                p = _p_sign(cases, a, b, level, tree) if metric == "accuracy" else None
+                rows.append((a, b, level, metric, *described(one), p))
     table = pd.DataFrame(
-        rows,
-        columns=[
-            "a",
-            "b",
-            "level",
-            "metric",
-            "value",
-            "low",
-            "high",
-            "n",
-            "patients",
-            "resamples",
-            "p_mcnemar",
-        ],
+        rows, columns=["a", "b", "level", "metric", *DESCRIBED, "p_sign"]
     )
-    table["p_mcnemar"] = table["p_mcnemar"].astype(float)
-    tested = table["p_mcnemar"].notna()
-    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_mcnemar"])
+    table["p_sign"] = table["p_sign"].astype(float)
+    tested = table["p_sign"].notna()
+    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_sign"])
     return table
 
 
-def _mcnemar(cases: Cases, a: str, b: str, level: str, tree) -> float:
+def described(one: Interval) -> tuple:
+    """An interval as a row of a table of differences: its `DESCRIBED`."""
+    return (
+        one.value,
+        one.low,
+        one.high,
+        one.clear,
+        one.n,
+        one.groups,
+        one.resamples,
+    )
+
+
+def _p_sign(cases: Cases, a: str, b: str, level: str, tree) -> float:
     gold = roll_up(cases.gold, level, tree)
-    return mcnemar(*(roll_up(cases.seeds(s)[0], level, tree) == gold for s in (a, b)))
+    right = [
+        np.mean([roll_up(c, level, tree) == gold for c in cases.seeds(s)], axis=0)
+        for s in (a, b)
+    ]
+    groups = group_numbers(cases.patients, len(gold))
+    return sign_test(np.bincount(groups, right[0] - right[1]))
+
+
+def sign_test(gaps: Sequence[float]) -> float:
+    """Exact two-sided sign test: p-value that gaps are as often up as down.
+
+    With the gap of every note it is McNemar's exact test, with that of every patient
+    it holds where patients have several notes.
+
+    Examples
+    --------
+    >>> sign_test([1] * 8 + [-1] + [0] * 5)
+    0.0390625
+    """
+    gaps = np.asarray(gaps, dtype=float)
+    up, down = int((gaps > 1e-9).sum()), int((gaps < -1e-9).sum())
+    return float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """Holm's step-down correction of p-values, in the given order.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)
+    steps = p[order] * np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected
 
 
 def outcome_table(cases: Cases, tree) -> pd.DataFrame:

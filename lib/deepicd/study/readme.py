@@ -107,7 +107,7 @@ def _mean(rows: pd.DataFrame) -> str:
     if k > 2:  # of two seeds the interval over seeds says nothing
         half = stats.t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k)
         text += f" ({_signed(values.mean() - half)} to {_signed(values.mean() + half)})"
-    up, down = (rows["low"] > 0).sum(), (rows["high"] < 0).sum()
+    up, down = ((rows["clear"] & (sign * values > 0)).sum() for sign in (1, -1))
     clear = [f"{n} {sign}" for n, sign in ((up, "up"), (down, "down")) if n]
     return f"{text}; {', '.join(clear) or 'none clear'}"
 
@@ -179,7 +179,7 @@ def _law(laws: pd.DataFrame) -> str:
 
 def _cell(row) -> str:
     text = f"{_signed(row.value)} ({_signed(row.low)} to {_signed(row.high)})"
-    return f"**{text}**" if row.low > 0 or row.high < 0 else text
+    return f"**{text}**" if row.clear else text
 
 
 def rewritten(text: str, folder: str | Path) -> str:

@@ -46,7 +46,7 @@ def wide_table(
     """
     rows = metrics[metrics["stratum"] == OVERALL]
     rows = rows.assign(
-        text=[f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in rows.itertuples()]
+        text=[bracketed(r.value, r.low, r.high) for r in rows.itertuples()]
     )
     grid = rows.pivot_table(
         index="system", columns=["level", "metric"], values="text", aggfunc="first"
@@ -73,6 +73,19 @@ def _heading(level: str, name: str) -> str:
     return text if level == WHOLE else f"{LEVEL_NAMES[level]}, {text}"
 
 
+def bracketed(value: float, low: float, high: float) -> str:
+    """A value with its interval; in words where it has none.
+
+    Examples
+    --------
+    >>> bracketed(0.5, 0.25, 0.75), bracketed(0.5, float("nan"), float("nan"))
+    ('0.500 [0.250, 0.750]', '0.500 (too few to say)')
+    """
+    if np.isnan(low):
+        return f"{value:.3f} (too few to say)"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def with_interval(table: pd.DataFrame) -> pd.DataFrame:
     """Replace the columns value, low and high by one text, names by long ones.
 
@@ -83,7 +96,7 @@ def with_interval(table: pd.DataFrame) -> pd.DataFrame:
     >>> with_interval(pd.DataFrame([row])).values.tolist()
     [['SFT', 'Full code', 'ECE', '0.123 [0.100, 0.200]', 9]]
     """
-    text = [f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in table.itertuples()]
+    text = [bracketed(r.value, r.low, r.high) for r in table.itertuples()]
     table = table.assign(value=text).drop(columns=["low", "high"])
     named = {
         "system": lambda s: look(s, table["system"]).name,
@@ -192,15 +205,14 @@ def describe_difference(row) -> str:
     >>> from types import SimpleNamespace
     >>> print(describe_difference(SimpleNamespace(
     ...     a="sft_grpo", b="sft", level="full", metric="accuracy", value=0.02,
-    ...     low=-0.01, high=0.05, n=800, patients=760)))
+    ...     low=-0.01, high=0.05, clear=False, n=800, patients=760)))
     Full code, accuracy: SFT + GRPO is 0.020 above SFT, 95 % interval -0.010 to 0.050 \
 (800 notes of 760 patients); the interval holds zero, so no difference is shown.
     """
     way = "above" if row.value >= 0 else "below"
-    clear = row.low > 0 or row.high < 0
     verdict = (
         "the interval excludes zero"
-        if clear
+        if row.clear
         else "the interval holds zero, so no difference is shown"
     )
     return (

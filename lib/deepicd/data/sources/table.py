@@ -156,7 +156,7 @@ def _raw(frame, text, code, roles, path, skipped) -> RawTables:
     hadm_id = frame["hadm_id"] if _unique(frame, "hadm_id") else note_id
     patient = roles["patient_column"]
     if patient:
-        subject = frame[patient].fillna("row-" + note_id)
+        subject = frame[patient]
     else:
         subject = note_id.groupby(frame[text]).transform("first")
     admissions = pd.DataFrame({"subject_id": subject, "hadm_id": hadm_id})

@@ -156,10 +156,10 @@ def laws(points: pd.DataFrame) -> dict[str, Law]:
 
 
 def law_table(points: pd.DataFrame) -> pd.DataFrame:
-    """The law after RL as a table: a row a level, the fields of `Law`."""
+    """The law after RL as a table: a row a level, the fields of `Law`, clear."""
     return pd.DataFrame(
         [
-            {"level": level} | dataclasses.asdict(law)
+            {"level": level} | dataclasses.asdict(law) | {"clear": law.clear}
             for level, law in laws(points).items()
         ]
     )

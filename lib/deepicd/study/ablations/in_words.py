@@ -93,8 +93,8 @@ def _short(section, table: pd.DataFrame) -> str:
     parts = []
     for level, own in rows.groupby("level", sort=False):
         words = {
-            "better": own.loc[own["low"] > 0, "a"],
-            "worse": own.loc[own["high"] < 0, "a"],
+            "better": own.loc[own["clear"] & (own["value"] > 0), "a"],
+            "worse": own.loc[own["clear"] & (own["value"] < 0), "a"],
         }
         found = [
             f"{word} with {', '.join(map(_listed, names))}"
@@ -135,7 +135,7 @@ def _pair(rows: pd.DataFrame) -> str:
         ]
         parts.append(f"{METRIC_NAMES[metric]}: " + ", ".join(cells))
     text = f"{versus(first['a'], first['b'])}, " + "; ".join(parts)
-    clear = rows[(rows["low"] > 0) | (rows["high"] < 0)]
+    clear = rows[rows["clear"]]
     if clear.empty:
         return text + ". Not significant: every interval holds zero."
     named = ", ".join(
@@ -180,7 +180,7 @@ def _by_stratum(differences: pd.DataFrame) -> list[str]:
     bands = rows.groupby("stratum", sort=False)["n"].max()
     parts, none = [], []
     for (a, b), own in rows.groupby(["a", "b"], sort=False):
-        clear = own[(own["low"] > 0) | (own["high"] < 0)]
+        clear = own[own["clear"]]
         cells = [
             f"{LEVEL_NAMES[r.level].lower()} in {r.stratum} {_points(r)}"
             for r in clear.itertuples()
@@ -207,7 +207,7 @@ def tell_law(level: str, law: Law) -> str:
         return f"{LEVEL_NAMES[level]}: all runs score the same, there is no law to see."
     if law.runs == 2:
         return text + " (two runs: a line through two points has no interval)."
-    verdict = "" if law.shown else ", which holds zero: no slope is shown"
+    verdict = "" if law.clear else ", which holds zero: no slope is shown"
     few = " Three runs leave one degree of freedom: this says little."
     return (
         f"{text}, 95 % interval {100 * law.low:+.1f} to {100 * law.high:+.1f}"
@@ -226,8 +226,8 @@ def _where_it_stops(section, differences: pd.DataFrame) -> str:
     said = []
     for level in ("category", "full"):
         own = rows[rows["level"] == level]
-        pays = [_name(r.a) for r in own.itertuples() if r.low > 0]
-        harms = [_name(r.a) for r in own.itertuples() if r.high < 0]
+        pays = [_name(r.a) for r in own.itertuples() if r.clear and r.value > 0]
+        harms = [_name(r.a) for r in own.itertuples() if r.clear and r.value < 0]
         text = f"{LEVEL_NAMES[level].lower()}: " + (
             "RL pays at " + ", ".join(pays)
             if pays
@@ -240,7 +240,7 @@ def _where_it_stops(section, differences: pd.DataFrame) -> str:
 
 
 def _chance(differences: pd.DataFrame) -> str:
-    clear = ((differences["low"] > 0) | (differences["high"] < 0)).sum()
+    clear = differences["clear"].sum()
     return (
         f"In all, {clear} of {len(differences)} intervals exclude zero; about "
         f"{len(differences) / 20:.0f} would by chance alone if nothing differed "

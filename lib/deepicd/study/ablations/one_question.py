@@ -144,7 +144,7 @@ class Question:
             score=rows[columns].agg(" ".join, axis=1),
             points=[
                 f"{100 * r.value:+.1f} [{100 * r.low:+.1f}, {100 * r.high:+.1f}]"
-                + " *" * (r.low > 0 or r.high < 0)
+                + " *" * r.clear
                 for r in rows.itertuples()
             ],
         )
@@ -212,7 +212,7 @@ def save_differences(questions: Sequence[Question], folder: str | Path) -> pd.Da
 
 
 def _caption(section: Section, rows: pd.DataFrame) -> str:
-    clear = ((rows["low"] > 0) | (rows["high"] < 0)).sum()
+    clear = rows["clear"].sum()
     return (
         f"{section.title} Paired differences on {rows['n'].max():,} notes, "
         f"{len(section.seeds)} seed(s), 95 % intervals by bootstrap over patients "

@@ -52,7 +52,7 @@ class Law:
         return value, value - reach, value + reach
 
     @property
-    def shown(self) -> bool:
+    def clear(self) -> bool:
         """Whether the interval of the slope excludes zero."""
         return self.low > 0 or self.high < 0
 

@@ -90,15 +90,15 @@ def _outcomes(frame) -> str:
 
 
 def _differences(frame) -> str:
-    clear = frame[(frame["low"] > 0) | (frame["high"] < 0)]
     said = [
         f"{look(r.a).name} minus {look(r.b).name}, {LEVEL_NAMES[r.level].lower()} "
         f"{METRIC_NAMES.get(r.metric, r.metric)}: {100 * r.value:+.1f} points "
         f"({100 * r.low:+.1f} to {100 * r.high:+.1f})"
         for r in frame[frame["level"] == "full"].itertuples()
     ]
+    clear = frame["clear"].sum()
     return (
-        f"Paired differences on {frame['n'].max():,} notes, {BARS}; {len(clear)} "
+        f"Paired differences on {frame['n'].max():,} notes, {BARS}; {clear} "
         f"of {len(frame)} intervals exclude zero. {'; '.join(said)}."
     )
 

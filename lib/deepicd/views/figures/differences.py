@@ -20,12 +20,12 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
     Parameters
     ----------
     frame : pandas.DataFrame
-        Columns a, b, level, metric, value, low, high, n: score of a minus b.
+        Columns a, b, level, metric, value, low, high, clear, n: score of a minus b.
 
     Examples
     --------
     >>> row = {"a": "sft_grpo", "b": "sft", "level": "full", "metric": "accuracy",
-    ...        "value": 0.05, "low": 0.01, "high": 0.09, "n": 100}
+    ...        "value": 0.05, "low": 0.01, "high": 0.09, "clear": True, "n": 100}
     >>> len(plot_differences(pd.DataFrame([row])).axes)
     1
     """
@@ -48,6 +48,10 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
         for row in part.itertuples():
             y = len(rows) - 1 - rows.index((row.level, row.metric))
             _interval(axes, row, y, look(row.a).colour)
+        known = set(zip(part["level"], part["metric"], strict=True))
+        for y, row in enumerate(rows[::-1]):
+            if row not in known:
+                _say_none(axes, y)
         # Beside other panels a title has the width of its own alone.
         cut = " " if len(pairs) == 1 else "\n"
         axes.set_title(f"{look(a).name}{cut}minus {look(b).name}")
@@ -72,12 +76,12 @@ def plot_against(frame: pd.DataFrame, levels=("chapter", "category", "full")) ->
     Parameters
     ----------
     frame : pandas.DataFrame
-        Columns a, b, level, metric, value, low, high, n: score of a minus b.
+        Columns a, b, level, metric, value, low, high, clear, n: score of a minus b.
 
     Examples
     --------
     >>> row = {"a": "tree", "b": "flat", "level": "full", "metric": "accuracy",
-    ...        "value": 0.05, "low": 0.01, "high": 0.09, "n": 100}
+    ...        "value": 0.05, "low": 0.01, "high": 0.09, "clear": True, "n": 100}
     >>> len(plot_against(pd.DataFrame([row]), ["full"]).axes)
     1
     """
@@ -123,7 +127,6 @@ def _names(pairs) -> tuple[list[str], str]:
 
 def _interval(axes, row, y: float, colour: str, mark: str = "o") -> None:
     """A value with its interval; the mark is full where it excludes zero."""
-    clear = row.low > 0 or row.high < 0
     axes.plot(
         [row.low, row.high],
         [y, y],
@@ -139,7 +142,21 @@ def _interval(axes, row, y: float, colour: str, mark: str = "o") -> None:
         color=colour,
         markersize=4,
         zorder=3,
-        markerfacecolor=colour if clear else "white",
+        markerfacecolor=colour if row.clear else "white",
+    )
+
+
+def _say_none(axes, y: float) -> None:
+    """In place of a drawn answer's row, where one of the two systems draws none."""
+    axes.text(
+        0.5,
+        y,
+        "draws no answers",
+        transform=axes.get_yaxis_transform(),
+        ha="center",
+        va="center",
+        fontsize=6,
+        color="#777777",
     )
 
 
