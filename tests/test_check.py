@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from deepicd.common.errors import UserError
-from deepicd.common.files import write_csv, write_json, write_parquet
+from deepicd.common.files import read_json, write_csv, write_json, write_parquet
 from deepicd.study import readme
 from deepicd.study import reference as check
 
@@ -175,6 +175,21 @@ def test_runs_of_another_profile_are_refused(tmp_path):
     )
     with pytest.raises(UserError, match="differ in profile"):
         check.save_reference(runs, tmp_path / "ref")
+
+
+def test_another_number_of_threads_is_named_as_a_cause(tmp_path, capsys):
+    one, two = (make_run(tmp_path / f"run{seed}", seed) for seed in (0, 1))
+    for run in (one, two):
+        told = read_json(run / "manifest.json") | {"threads": 1}
+        write_json(told | {"versions": {"torch": "2.13.0"}}, run / "manifest.json")
+    folder = check.save_reference([one, two], tmp_path / "ref")
+    assert check.why_different(two, folder) == []
+    told = read_json(two / "manifest.json") | {"threads": 2}
+    write_json(told, two / "manifest.json")
+    check.main(["run", str(two), "--reference", str(folder)])
+    assert "threads: 2 here, 1 in the reference" in capsys.readouterr().out
+    with pytest.raises(UserError, match="differ in threads"):
+        check.save_reference([one, two], tmp_path / "other")
 
 
 def test_a_private_run_is_no_reference(tmp_path):

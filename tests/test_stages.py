@@ -14,6 +14,7 @@ from PIL import Image
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
+from deepicd.common.processors import cores
 from deepicd.study.ablations.kept_runs import KEPT
 from deepicd.study.runner import report
 from deepicd.study.runner.execute import StageFailed
@@ -208,6 +209,26 @@ def test_force_runs_the_selected_stage(house):
         }
     }
     assert len(read_json(house.run_dir / "manifest.json")["stages"]) == 3
+
+
+def test_the_number_of_threads_is_set_told_and_part_of_the_stamp(fresh, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    fresh.profile("threads: 1")
+    assert fresh.plan().threads == cores()  # no model of these notebooks is made here
+    model = "model: str = 'scratch'  # help: a model"
+    tell = "import os\n(run.dir / 'end.json').write_text(os.environ['OMP_NUM_THREADS'])"
+    fresh.write(THIRD, [tell], model)
+    alone = House.reopen(fresh.root, (Stage(THIRD, (), ("end.json",)),))
+    assert alone.ran() == ["03"]
+    assert (fresh.run_dir / THIRD / "end.json").read_text() == "1"
+    assert read_json(fresh.run_dir / THIRD / "manifest.json")["threads"] == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    why = alone.run().states[THIRD]["why"]
+    assert why == "the number of threads changed 1 -> 2"
+    assert (fresh.run_dir / THIRD / "end.json").read_text() == "2"
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    with pytest.raises(UserError, match="OMP_NUM_THREADS=many"):
+        alone.plan()
 
 
 def test_missing_input_names_the_stage_to_run(fresh):

@@ -22,6 +22,7 @@ from deepicd.data.privacy import is_private_run
 EVALUATED = Path("06_evaluate_hierarchy") / "metrics.parquet"
 SCORES, DIFFERENCES, MANIFEST = "scores.csv", "differences.csv", "manifest.json"
 KEYS = ["system", "level", "metric"]
+TRAINERS = ("torch", "transformers", "trl")
 METRICS = (
     "accuracy",
     "macro_f1",
@@ -125,6 +126,7 @@ def _manifest(run: Path) -> dict:
             "set",
             "model",
             "device",
+            "threads",
             "git",
             "versions",
         )
@@ -139,7 +141,7 @@ def _check_alike(manifests: list[dict]) -> None:
             "a different seed each",
             "./run_all.sh --seed N for each",
         )
-    for name in ("profile", "data", "set", "model"):
+    for name in ("profile", "data", "set", "model", "threads"):
         found = [manifest[name] for manifest in manifests]
         if any(one != found[0] for one in found):
             raise UserError(
@@ -256,6 +258,30 @@ def check_run(run_dir: str | Path, folder: str | Path) -> pd.DataFrame:
     return compare(scores_of(run_dir), pd.read_csv(file), seed)
 
 
+def why_different(run_dir: str | Path, folder: str | Path) -> list[str]:
+    """What differs between a run and a reference that may explain other scores.
+
+    Returns
+    -------
+    list of str
+        A sentence each; none where threads and versions of the trainers are the same.
+    """
+    here, runs = _manifest(Path(run_dir)), read_json(Path(folder) / MANIFEST)["runs"]
+    there = next((one for one in runs if one["seed"] == here["seed"]), runs[0])
+    facts = {
+        "threads": (here["threads"], there.get("threads")),
+    } | {
+        name: tuple((m["versions"] or {}).get(name) for m in (here, there))
+        for name in TRAINERS
+    }
+    return [
+        f"{name}: {own or 'unknown'} here, {other or 'unknown'} in the reference; "
+        "that alone trains another model"
+        for name, (own, other) in facts.items()
+        if own != other
+    ]
+
+
 def lines(table: pd.DataFrame) -> list[str]:
     """A comparison as text: what does not agree first, then counts by metric."""
     said = []
@@ -306,7 +332,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print("\n".join(lines(table)))
+    print("\n".join([*lines(table), *why_different(given.run, given.reference)]))
     return int(table["verdict"].isin(["differs", "missing"]).any())
 
 

@@ -95,6 +95,7 @@ def _shared_facts(point: Point, material: Material) -> dict:
         ],
         "style": point.plain["style"],
         "seed": point.seed,
+        "threads": point.plain["threads"],
         "test_notes": point.plain["test_notes"],
         "lora_rank": point.plain["lora_rank"],
         # Without the label of a build, such as +cpu: the code is the same.

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from deepicd.common.files import write_json, write_parquet
+from deepicd.common.processors import torch_threads
 from deepicd.evaluation.metrics import evaluate
 from deepicd.study.ablations.inputs import Material
 from deepicd.study.ablations.jobs import DONE, SFT, Job
@@ -30,7 +31,7 @@ def execute(job: Job, material: Material, report=None) -> None:
     report : callable, optional
         Called with step, steps, text.
     """
-    with _alone(job):
+    with _alone(job), torch_threads(job.point.plain["threads"]):
         if job.finished:  # by another process that worked on the same grid
             return
         begin, resumed = time.monotonic(), job.started
@@ -50,7 +51,7 @@ def execute(job: Job, material: Material, report=None) -> None:
             "scores": _scores(found, material),
             "seconds": round(time.monotonic() - begin, 2),
             "resumed": resumed,
-            "threads": torch.get_num_threads(),
+            "threads": job.point.plain["threads"],
             "trainer": resolved,
         }
         write_json(done, job.folder / DONE)

@@ -36,6 +36,7 @@ NAMES = {
     "filtered": (bool, False, "only traces that pass the checks again"),
     "reward": (str, "tree", "name of the reward"),
     "completions": (int, 0, "of a GRPO step, shared out to groups; 0: grpo.prompts"),
+    "threads": (int, 1, "that compute; another number trains another model"),
     "test_notes": (int, 0, "test notes to answer; 0: all"),
 }
 SPACES = {"sft": SftSettings, "grpo": GrpoSettings, "reward": rewards.RewardSpec}

@@ -2,23 +2,16 @@
 
 import logging
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
 from deepicd.common.errors import UserError
+from deepicd.common.processors import cores
 from deepicd.study.ablations.cost import Clock
 from deepicd.study.ablations.inputs import load_material
 from deepicd.study.ablations.jobs import Job
 from deepicd.study.ablations.one_run import execute
 from deepicd.study.runner.processes import die_with_parent
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_workers(workers: int) -> None:
@@ -52,7 +45,7 @@ def run_jobs(
         Folder of the run.
     clock : Clock
     workers : int
-        Runs side by side; each gets its share of the cores.
+        Runs side by side, each with the threads that its point names.
     report : callable, optional
         Called with seconds done, seconds in all (both estimated), text.
     finished : callable, optional
@@ -125,13 +118,9 @@ def describe(job: Job, jobs: Sequence[Job] = ()) -> str:
 
 
 def _side_by_side(todo, run_dir, workers, progress, finished) -> None:
-    import torch
-
-    # Never more threads than this process would use itself.
-    threads = max(min(torch.get_num_threads(), cores()) // workers, 1)
     context = multiprocessing.get_context("spawn")  # torch does not survive a fork
     waiting, running, missing = list(todo), {}, {job.key for job in todo}
-    with ProcessPoolExecutor(workers, context, _begin, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, context, _begin) as pool:
         try:
             while waiting or running:
                 ready = [j for j in waiting if j.needs not in missing]
@@ -163,13 +152,10 @@ def _is_not_about_mtime(record: logging.LogRecord) -> bool:
     return "mtime may not be reliable" not in record.getMessage()
 
 
-def _begin(threads: int) -> None:
-    """Set up a worker: its share of the cores; it ends with its parent."""
+def _begin() -> None:
+    """Set up a worker, which ends with its parent."""
     die_with_parent()
     _hush()
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def _work(job: Job, run_dir: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import nearest
+from deepicd.common.processors import VARIABLE
 from deepicd.study.runner.display import Display, about
 from deepicd.study.runner.plan import (
     DATA,
@@ -125,6 +126,7 @@ def describe(plan: Plan, display: Display) -> None:
     display.line(f"model   {plan.model or 'made here from scratch'}")
     display.line(f"data    {data} ({whence}){', private' if plan.private else ''}")
     display.line(f"device  {plan.device.name}: {plan.device.why}")
+    display.line(f"threads {plan.threads}; {VARIABLE} sets another number")
     display.line(f"folder  {_short(plan.run_dir)}")
 
 
@@ -147,7 +149,8 @@ def _check(plan: Plan, display: Display) -> int:
     from deepicd.study import reference  # brings scipy: only where needed
 
     table = reference.check_run(plan.run_dir, _reference(plan))
-    for line in reference.lines(table):
+    why = reference.why_different(plan.run_dir, _reference(plan))
+    for line in [*reference.lines(table), *why]:
         display.line(line)
     return int(table["verdict"].isin(["differs", "missing"]).any())
 

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepicd.common.processors import cores
+
 TRY_GPU = """
 import torch
 if not torch.cuda.is_available():
@@ -95,10 +97,4 @@ def _driver_message() -> str:
 
 
 def _cpu_name() -> str:
-    return f"CPU, {_cores()} cores ({platform.machine()})"
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return f"CPU, {cores()} cores ({platform.machine()})"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
+from deepicd.common.processors import thread_variables
 from deepicd.study.runner.graph import Stage, missing_outputs
 from deepicd.study.runner.processes import kill_descendants, memory_bytes
 from deepicd.study.runner.run_folder import END_MARKER
@@ -51,6 +52,8 @@ class Job:
         Wall-clock limit in seconds.
     private : bool
         Whether nothing of the notes may be shown.
+    threads : int
+        That compute side by side.
     started : callable
         Called with the process id before the first cell can run.
     tick : callable
@@ -66,6 +69,7 @@ class Job:
     parameters: dict
     limit: float
     private: bool = False
+    threads: int = 1
     started: Callable[[int], None] = lambda pid: None
     tick: Callable[[float], None] = lambda seconds: None
     check: Callable[[Path], None] = lambda file: None
@@ -117,7 +121,7 @@ def _in_worker(job: Job, partial: Path, scratch: Path) -> dict:
                 str(scratch / "job.json"),
             ],
             cwd=job.notebook.parent,
-            env=_environment(scratch),
+            env=_environment(scratch) | thread_variables(job.threads),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

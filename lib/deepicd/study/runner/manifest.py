@@ -77,6 +77,7 @@ def write_stage_manifest(plan, stage, record: dict, peak_bytes: int) -> dict:
         "seeds": {k: v for k, v in parameters.items() if "seed" in k},
         "versions": versions(),
         "device": {"kind": plan.device.kind, "name": plan.device.name},
+        "threads": plan.threads,
         "hashes_in": {
             key: value for key, value in record["stamp"].items() if key != "parameters"
         },
@@ -104,6 +105,7 @@ def write_run_manifest(plan, states: dict[str, dict]) -> None:
         "set": dict(plan.options.sets),
         "model": plan.model,
         "device": {"kind": plan.device.kind, "name": plan.device.name},
+        "threads": plan.threads,
         "git": git_state(plan.sources.notebooks),
         "versions": versions(),
         "stages": old | states,

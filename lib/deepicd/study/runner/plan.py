@@ -8,6 +8,7 @@ from pathlib import Path
 import deepicd
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import Parameter, notebook_parameters, unknown
+from deepicd.common.processors import threads_asked
 from deepicd.data.privacy import PRIVATE_FOLDER, PRIVATE_SOURCES
 from deepicd.study.runner.device import Device, find_device
 from deepicd.study.runner.graph import STAGES, Stage, select
@@ -51,6 +52,7 @@ class Plan:
     stages: tuple[Stage, ...]
     parameters: Mapping[str, dict]
     model: str
+    threads: int
 
 
 def default_sources() -> Sources:
@@ -83,6 +85,7 @@ def make_plan(options: Options, sources: Sources, device: Device | None = None) 
     fixed |= dict.fromkeys(DATA_NAMES, options.data)
     for stage, parameters in values.items():
         parameters |= {k: v for k, v in fixed.items() if k in declared[stage]}
+    model = _model(values)
     return Plan(
         options=options,
         profile=profile,
@@ -93,7 +96,9 @@ def make_plan(options: Options, sources: Sources, device: Device | None = None) 
         sources=sources,
         stages=stages,
         parameters=values,
-        model=_model(values),
+        model=model,
+        # A model from elsewhere is large: it takes every core.
+        threads=threads_asked(profile.threads if model == "scratch" else 0),
     )
 
 

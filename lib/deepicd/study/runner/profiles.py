@@ -27,6 +27,8 @@ class Profile:
         Values for every notebook that declares the name.
     parameters : dict of dict
         Values by stage name.
+    threads : int
+        That compute where the model is made here; 0 for one a core.
     seconds : dict of float
         Expected seconds by stage name, for the first estimate of the time left.
     limit_minutes : dict of float
@@ -37,6 +39,7 @@ class Profile:
     about: str = ""
     every: dict = field(default_factory=dict)
     parameters: dict[str, dict | None] = field(default_factory=dict)
+    threads: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     limit_minutes: dict[str, float] = field(default_factory=dict)
 
@@ -72,7 +75,8 @@ def _profile(name: str, path: Path) -> Profile:
         reason = f"{wrong['loc'][0]}: {wrong['msg']}" if wrong else str(error)
         raise UserError(
             found=f"profile file {path.name}: {' '.join(reason.split())}",
-            expected="YAML with about, every, parameters, seconds, limit_minutes",
+            expected="YAML with the fields of a profile: about, every, parameters, "
+            "threads, seconds, limit_minutes",
             do=f"correct notebooks/profiles/{path.name}",
         ) from error
 

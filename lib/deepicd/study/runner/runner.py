@@ -100,7 +100,9 @@ class Runner:
     def _stamp(self, stage: Stage) -> dict:
         plan = self.plan
         values = plan.parameters[stage.name]
-        return make_stamp(stage, values, plan.run_dir, plan.sources, self.hashes)
+        return make_stamp(
+            stage, values, plan.run_dir, plan.sources, self.hashes, plan.threads
+        )
 
     def _why(self, stage: Stage, stamp: dict) -> str | None:
         if self.plan.options.force:
@@ -170,6 +172,7 @@ class Runner:
             parameters=plan.parameters[stage.name],
             limit=60 * _limit(plan, stage),
             private=plan.private,
+            threads=plan.threads,
             started=lambda pid: mark_running(folder, stamp, pid),
             tick=lambda seconds: self._tick(position, stage, seconds, counter),
             check=lambda file: check_leaks(plan, file),

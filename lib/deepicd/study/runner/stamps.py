@@ -58,7 +58,12 @@ class Sources:
 
 
 def make_stamp(
-    stage: Stage, parameters: dict, run_dir: Path, sources: Sources, hashes: Hashes
+    stage: Stage,
+    parameters: dict,
+    run_dir: Path,
+    sources: Sources,
+    hashes: Hashes,
+    threads: int = 1,
 ) -> dict:
     """Everything a stage depends on, as hashes and parameter values.
 
@@ -66,8 +71,9 @@ def make_stamp(
     -------
     dict
         ``code``, ``lib`` and ``views`` (what only `views` reaches; both by file, and
-        comments and docstrings do not count), ``parameters``, ``inputs`` (by file),
-        ``lock`` and ``data`` (a listing of the data folder, for stages that read one).
+        comments and docstrings do not count), ``parameters``, ``threads``,
+        ``inputs`` (by file), ``lock`` and ``data`` (a listing of the data folder, for
+        stages that read one).
     """
     cells = code_cells(sources.notebook(stage))
     reached = reached_files(cells, sources.package)
@@ -84,6 +90,7 @@ def make_stamp(
         "lib": lib,
         "views": views,
         "parameters": {k: v for k, v in parameters.items() if k not in PLACES},
+        "threads": threads,
         "inputs": inputs,
         "lock": hashes.of(sources.lock),
         "data": folder_listing(Path(data)) if data else None,
@@ -152,8 +159,10 @@ def _changed(old: dict, new: dict) -> str | None:
             return f"parameter {name} changed {before} -> {after}"
     if old["code"] != new["code"]:
         return "the notebook's code changed"
-    if "views" not in old:
+    if new.keys() - old.keys():
         return "it was run by an older version of this repository"
+    if old["threads"] != new["threads"]:
+        return f"the number of threads changed {old['threads']} -> {new['threads']}"
     for part, text in (("lib", "lib/deepicd/{}"), ("inputs", "input {}")):
         if names := _files_changed(old, new, part):
             return text.format(names) + " changed"
