@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from deepicd.common import http
 from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
+from deepicd.study.bench.traces import loopback
 from deepicd.study.bench.traces.loopback import FAULTS, ODDITIES, LoopbackServer
 from deepicd.tasks import quotes
 from deepicd.tasks.prompts import format_completion
@@ -233,6 +234,25 @@ def test_requests_keep_the_pace_that_was_asked():
     waits = [paced._turn() for _ in range(20)]
     assert waits[-1] == pytest.approx(19 * 0.01, abs=0.009) and waits[0] == 0.0
     assert http.ChatServer(url)._turn() == 0.0
+
+
+def test_after_a_429_nobody_asks_before_the_time_it_names(server, monkeypatch):
+    monkeypatch.setitem(loopback._RETRY_AFTER, "429_soon", lambda: "3000")
+    made = http.ChatServer(http.local_url("teacher", server.url), retries=0)
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    with made:
+        for fault, free in (("503", 0), ("429_soon", 30)):
+            server.faults = [fault]
+            with pytest.raises(http.Refused, match=f"HTTP {fault[:3]}"):
+                made.ask(body)
+            assert free <= made._turn() <= 2 * free  # 60 s is the longest wait
+
+
+def test_no_proxy_reads_the_notes(server, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    (answer,) = OpenAITeacher(TREE, "m", server.url, retries=0).answer(requests(1))
+    assert answer.answer == "J44.1"
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,10 @@ def local_url(what: str, url: str, acknowledged: bool | None = False) -> httpx.U
         return found
     if acknowledged and found.scheme in ("http", "https") and found.host:
         return found
+    shown = str(found.copy_with(userinfo=b"")) or url  # never a password
     other = ", or set acknowledge_remote=True if your data licence allows it"
     raise UserError(
-        found=f"{what} at {url!r}",
+        found=f"{what} at {shown!r}",
         expected="an http address of this machine (127.0.0.1, ::1, localhost): notes"
         " of licensed sources may not leave it",
         do=f"use http://127.0.0.1:…{'' if acknowledged is None else other}",

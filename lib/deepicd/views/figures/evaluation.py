@@ -217,29 +217,53 @@ def plot_confusion(frame: pd.DataFrame, names: dict | None = None) -> Figure:
     fig, axes = plt.subplots(
         figsize=(min(PAGE, side + 2.4), max(1.8, 0.23 * len(gold) + 0.7))
     )
-    image = axes.imshow(grid, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-    for (y, x), share in np.ndenumerate(grid.to_numpy()):
-        if share >= 0.005:
-            axes.text(
-                x,
-                y,
-                f"{100 * share:.0f}",
-                ha="center",
-                va="center",
-                fontsize=6,
-                color="white" if share > 0.55 else "#222222",
-            )
     counts = frame.groupby("gold")["n"].sum()
     texts = [f"{_short(names, label)} ({counts[label]:,})" for label in gold]
-    axes.set_yticks(range(len(gold)), texts)
-    ticks = ["–" if label == "none" else label for label in order]
-    axes.set_xticks(range(len(order)), ticks)
+    heat_map(
+        axes,
+        grid,
+        lambda share: f"{100 * share:.0f}" if share >= 0.005 else "",
+        columns=["–" if label == "none" else label for label in order],
+        rows=texts,
+        annot_kws={"size": 6},
+        cbar_kws={"label": "share of the gold chapter", "pad": 0.02},
+    )
     axes.set(
         xlabel="answered chapter (–: no readable code)", ylabel="gold chapter (notes)"
     )
-    axes.grid(visible=False)
-    fig.colorbar(image, ax=axes, label="share of the gold chapter", pad=0.02)
     return fig
+
+
+def heat_map(axes, grid: pd.DataFrame, told, columns, rows, **more) -> None:
+    """Draw shares as shades of blue, with `told(share)` in each cell.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    grid : pandas.DataFrame
+        Shares from 0 to 1.
+    told : callable
+        Share → text.
+    columns, rows : list of str
+    **more
+        Of `seaborn.heatmap`.
+    """
+    import seaborn  # loads for a second: only where a map is drawn
+
+    seaborn.heatmap(
+        grid,
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        annot=grid.map(told),
+        fmt="",
+        xticklabels=columns,
+        yticklabels=rows,
+        ax=axes,
+        **more,
+    )
+    axes.tick_params(axis="both", rotation=0)
+    axes.set(xlabel="", ylabel="")
 
 
 def _short(names: dict | None, label: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deepicd.traces.judging import LABEL_ONLY
+from deepicd.views.figures.evaluation import heat_map
 from deepicd.views.figures.saving import PAGE
 
 _GOOD, _BAD, _GREY = "#0072b2", "#d55e00", "#9a9a9a"
@@ -52,6 +53,12 @@ def rejected(checks: pd.DataFrame, faults: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _per_cent(share: float) -> str:
+    if not share > 0:
+        return ""
+    return f"{100 * share:.0f}" if share >= 0.01 else "<1"
+
+
 def plot_checks(frame: pd.DataFrame) -> Figure:
     """What each check rejects: of the teacher's attempts, and of planted faults.
 
@@ -73,21 +80,13 @@ def plot_checks(frame: pd.DataFrame) -> Figure:
     size = frame.drop_duplicates("traces").set_index("traces")["n"]
     height = 1.5 + 0.17 * len(checks)
     fig, axes = plt.subplots(figsize=(PAGE, height), layout="constrained")
-    axes.imshow(grid, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-    for (row, column), share in np.ndenumerate(grid.to_numpy()):
-        if share > 0:
-            colour = "white" if share > 0.6 else "black"
-            text = f"{100 * share:.0f}" if share >= 0.01 else "<1"
-            axes.text(
-                column, row, text, ha="center", va="center", fontsize=7, color=colour
-            )
     labels = {"teacher": "teacher's attempts", "none": "no fault"}
     ticks = [f"{labels.get(g, g).replace('_', ' ')} ({size[g]:,})" for g in groups]
-    axes.set_xticks(range(len(groups)), ticks, rotation=35, ha="right")
-    axes.set_yticks(range(len(checks)), [c.replace("_", " ") for c in checks])
-    axes.axvline(0.5, color="white", linewidth=3)
+    rows = [check.replace("_", " ") for check in checks]
+    heat_map(axes, grid, _per_cent, ticks, rows, cbar=False)
+    axes.set_xticks(axes.get_xticks(), ticks, rotation=35, ha="right")
+    axes.axvline(1, color="white", linewidth=3)
     axes.set_title("Per cent of the traces that each check rejects (empty: none)")
-    axes.grid(visible=False)
     return fig
 
 
