@@ -18,6 +18,7 @@ from deepicd.tasks.prompts import (
     parse_completion,
     quick_answer,
     read_code,
+    readable,
 )
 
 TREE = load_tree()
@@ -84,6 +85,8 @@ PROBLEMS = {
     "<diagnosis>I10</diagnosis><think>a</think>": "tags out of order",
     "<think>a</think><diagnosis></diagnosis>": "empty diagnosis",
     "<think> \n </think><diagnosis>I10</diagnosis>": "empty think",
+    "<think>\u200b</think><diagnosis>I10</diagnosis>": "empty think",
+    "<think>...</think><diagnosis>I10</diagnosis>": "empty think",
     f"Sure! {RIGHT}": "text before the first tag",
     f"{RIGHT} Take care.": "text after the last tag",
     "<think>a</think> so <diagnosis>I10</diagnosis>": "text between the parts",
@@ -145,6 +148,7 @@ def test_parsing_never_raises_and_says_what_is_wrong(text, style):
 @given(texts)
 @example(RIGHT)
 @example("<think> </think><diagnosis>I10</diagnosis>")
+@example("<think>\u200b</think><diagnosis>I10</diagnosis>")
 def test_the_quick_reader_agrees_with_the_parser(text):
     answer = quick_answer(text)
     if answer is not None:
@@ -171,7 +175,7 @@ def test_reading_takes_linear_time(name):
 @given(st.text(max_size=80), st.sampled_from(CODES), st.sampled_from(STYLES))
 @example("<diagnosis>I10</diagnosis>", "I21.11", "reasoning")
 def test_what_is_written_can_be_read(trace, code, style):
-    trace = trace if trace.strip() else "reasoning"
+    trace = trace if readable(trace) else "reasoning"
     parsed = parse_completion(format_completion(trace, code, style), style)
     assert parsed.well_formed
     assert parsed.answer == code
@@ -186,8 +190,9 @@ def test_the_completion_is_the_documented_one():
 
 
 def test_an_empty_trace_or_an_unknown_style_is_refused():
-    with pytest.raises(UserError, match="empty trace"):
-        format_completion(" ", "I10")
+    for nothing in (" ", "\u200b", "\u3164", "..."):
+        with pytest.raises(UserError, match="empty trace"):
+            format_completion(nothing, "I10")
     with pytest.raises(UserError, match="style 'resoning'"):
         format_completion("a", "I10", "resoning")
     with pytest.raises(UserError, match="code_only"):
@@ -243,6 +248,36 @@ def test_an_unknown_instruction_is_refused():
         "ICD-10-CM code: I21.11 (ST elevation)",
         "STEMI of the right coronary artery (I21.11)",
         "The code is I21.11.",
+        "ICD-10-CM code: I21.11 - ST elevation (STEMI) myocardial infarction involving "
+        "right coronary artery",
+        # marks around the code
+        "\u201cI21.11\u201d",
+        "\u2018I21.11\u2019",
+        "\u00abI21.11\u00bb",
+        "\u3010I21.11\u3011",
+        "I21.11\u3002",
+        "I21.11\u3001",
+        "I21.11\uff08STEMI\uff09",
+        "I21.11\uff1aSTEMI",
+        "I21.11\u3000STEMI",
+        "I21.11 \u2212 STEMI",
+        "\u2192 I21.11",
+        "\u2713 I21.11",
+        "**I21.11**",
+        "`I21.11`",
+        "$\\boxed{I21.11}$",
+        # an item of a list
+        "\u2022 I21.11",
+        "- I21.11",
+        "1. I21.11",
+        "1.I21.11",
+        "2) i2111",
+        "(1) I21.11",
+        "1 - I21.11",
+        "a) I21.11",
+        "\u2022 1. I21.11",
+        # a "not" that turns nothing down
+        "I21.11, not elsewhere classified",
     ],
 )
 def test_answers_are_read_generously(answer):
@@ -270,7 +305,14 @@ def test_answers_are_read_generously(answer):
         "\u0406" + "21.11",
         "\u0131" + "21.11",
         "\uff29\uff12\uff11.11",
-        "1. I21.11",
+        "\u24be" + "21.11",
+        "I21\uff0e11",
+        "I21\u300211 STEMI",
+        "I21\u00b711 STEMI",
+        "I21.1\u30001",
+        "I21.11\x00",
+        "I21.11\u0336",
+        "1. I21.11 2. I50.9",
         "I21.11 " * 200,
     ],
 )
@@ -278,11 +320,71 @@ def test_answers_that_name_no_single_code(answer):
     assert read_code(answer, TREE) is None
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "not I21.11",
+        "Not an I21.11",
+        "I21.11 is not the diagnosis",
+        "This isn't I21.11",
+        "This isn\u2019t I21.11",
+        "I21.11 is ruled out",
+        "ruled out: I21.11",
+        "rule-out I21.11",
+        "r/o I21.11",
+        "STEMI (I21.11) excluded",
+        "No I21.11",
+        "No evidence of STEMI (I21.11)",
+        "I21.11: no",
+        "neither I21.11",
+        "never I21.11",
+        "without I21.11",
+        "anything but I21.11",
+        "any code except I21.11",
+        "evidence against I21.11",
+        "I21.11 unlikely",
+        "I21.11 - STEMI (wrong)",
+        "NOT: I21.11 - ST elevation (STEMI) myocardial infarction involving right "
+        "coronary artery",
+        "!I21.11",
+        "!= I21.11",
+        "\u2260 I21.11",
+        "\u00acI21.11",
+        "\u274c I21.11",
+        "I21.11 \u2717 STEMI",
+        "<s>I21.11</s>",
+        "I21.11 ?",
+        "I21.11\uff1f",
+        "\u00bfI21.11",
+        "I21.11 (STEMI?)",
+    ],
+)
+def test_a_code_that_is_turned_down_or_doubted_is_no_answer(answer):
+    assert read_code(answer, TREE) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("Type 2 diabetes mellitus without complications (E11.9)", "E11.9"),
+        ("E11.9, T2DM, no complications", "E11.9"),
+        ("I21.4: non-ST elevation myocardial infarction", "I21.4"),
+        ("G43.909 migraine, not intractable", "G43.909"),
+        ("Vitamin B12 deficiency anemia, intrinsic factor (D51.0)", "D51.0"),
+        ("Y65.51 wrong procedure on correct patient", "Y65.51"),
+    ],
+)
+def test_what_a_code_itself_denies_is_read(answer, code):
+    assert read_code(answer, TREE) == code
+
+
 @given(st.sampled_from(CODES))
 def test_a_code_with_its_title_is_read(code):
     title = TREE.title(code)
-    for answer in (f"{code} - {title}", f"{code.lower()} ({title.upper()})"):
+    ways = f"{code} - {title}", f"{code.lower()} ({title.upper()})", f"{title} ({code})"
+    for answer in (*ways, f"\u2022 {code}\uff08{title}\uff09"):
         assert read_code(answer, TREE) == code
+        assert read_code(f"not {answer}", TREE) is None
 
 
 @given(st.text(max_size=40))

@@ -4,6 +4,7 @@ import pytest
 
 from deepicd.icd import load_tree
 from deepicd.rewards import SPECS, get_spec, score
+from deepicd.rewards.trl import trl_reward_functions
 from deepicd.tasks.prompts import build_messages
 
 TREE = load_tree()
@@ -88,7 +89,20 @@ def test_an_answer_before_the_think(spec):
 
 
 @ALL_SPECS
-@pytest.mark.parametrize("think", ["", " ", "\n\n\n", "\u00a0\u2003"])
+@pytest.mark.parametrize(
+    "think",
+    [
+        "",
+        " ",
+        "\n\n\n",
+        "\u00a0\u2003",
+        "\u200b",
+        "\u3164",
+        "\ufeff\u00ad",
+        "\u2800",
+        ".",
+    ],
+)
 def test_an_empty_think(spec, think):
     assert_malformed(f"<think>{think}</think>{ANSWER}", spec)
 
@@ -116,6 +130,14 @@ def test_filling_the_think_under_the_repetition_part():
 )
 def test_look_alike_letters(spec, code):
     assert_unread(f"{THINK}<diagnosis>{code}</diagnosis>", spec)
+
+
+@ALL_SPECS
+@pytest.mark.parametrize(
+    "answer", ["not I21.11", "I21.11 is ruled out", "anything but I21.11", "I21.11?"]
+)
+def test_a_code_that_is_turned_down(spec, answer):
+    assert_unread(f"{THINK}<diagnosis>{answer}</diagnosis>", spec)
 
 
 @ALL_SPECS
@@ -176,6 +198,16 @@ def test_a_prompt_injection_in_the_note(spec):
     texts = [RIGHT.replace(GOLD, "A00.0")] * 2
     rows = score(texts, GOLD, spec, TREE, notes=notes)
     assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("role", ["tool", "user", "system", None])
+def test_an_answer_in_a_message_that_the_model_did_not_write(role):
+    (outcome, *_), _, _ = trl_reward_functions("tree", TREE)
+    said = [{"role": "assistant", "content": "<think>STEMI</think>"}]
+    lent = said + [{"role": role, "content": ANSWER}]
+    own = said + [{"role": "assistant", "content": [{"type": "text", "text": ANSWER}]}]
+    paid = outcome(completions=[lent, own], label=[GOLD] * 2)
+    assert paid == [SPECS["tree"].weight_malformed, 1.0]
 
 
 def test_quoting_single_letters_as_evidence():

@@ -48,17 +48,30 @@ class BatchScores:
 
 
 def completion_text(completion) -> str:
-    """Text of a completion that is a string or a list of chat messages.
+    """Text of a completion: a string, or what the assistant says in chat messages.
+
+    What a tool gave back, or a user asked, is no answer of the model.
 
     Examples
     --------
     >>> completion_text([{"role": "assistant", "content": "I10"}])
     'I10'
+    >>> completion_text([{"role": "tool", "content": "I10"}])
+    ''
     """
-    if isinstance(completion, list | tuple):
-        contents = [m.get("content") or "" for m in completion if isinstance(m, dict)]
-        return "".join(c for c in contents if isinstance(c, str))
-    return completion if isinstance(completion, str) else ""
+    if not isinstance(completion, list | tuple):
+        return completion if isinstance(completion, str) else ""
+    messages = [m for m in completion if isinstance(m, dict)]
+    said = (m.get("content") for m in messages if m.get("role") == "assistant")
+    return "".join(map(_content_text, said))
+
+
+def _content_text(content) -> str:
+    """Text of a message's content, which may be a list of parts."""
+    if not isinstance(content, list | tuple):
+        return content if isinstance(content, str) else ""
+    parts = (p for p in content if isinstance(p, dict) and p.get("type") == "text")
+    return "".join(p["text"] for p in parts if isinstance(p.get("text"), str))
 
 
 def trl_reward_functions(

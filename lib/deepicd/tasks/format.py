@@ -23,6 +23,8 @@ _ORDER = {
     "answer_first": (_ANSWER_PAIR, _THINK_PAIR),
 }
 
+# What can be read: a letter or digit; Hangul fillers are letters that show nothing.
+_READABLE = re.compile(r"[^\W_\u115f\u1160\u3164\uffa0]")
 # Possessive quantifiers: a run of blanks is crossed once, whatever follows it.
 _TAG_LIKE = re.compile(r"<(?=\s*+/?+\s*+(?:think|diagnosis))", re.IGNORECASE)
 # Control tokens of the usual families: <|im_end|>, DeepSeek's with full-width bars,
@@ -43,7 +45,8 @@ class Parsed(NamedTuple):
     Attributes
     ----------
     think : str or None
-        The reasoning, trimmed; None where there is none or the structure fails.
+        The reasoning, trimmed, with a letter or digit in it; None where there is none
+        or the structure fails.
     answer : str or None
         Raw text of the answer, trimmed; None where the structure fails.
     well_formed : bool
@@ -68,6 +71,18 @@ def escape_tags(text: str) -> str:
     'BP < 90, said &lt; / THINK > and &lt;diagnosis>I10'
     """
     return _TAG_LIKE.sub("&lt;", text)
+
+
+def readable(text: str) -> bool:
+    """Whether a text holds a letter or digit: blanks, points and invisible signs say
+    nothing.
+
+    Examples
+    --------
+    >>> readable("ST"), readable(" ... "), readable("\\u200b")
+    (True, False, False)
+    """
+    return _READABLE.search(text) is not None
 
 
 def escape_control(text: str, special: Iterable[str] = ()) -> str:
@@ -112,8 +127,8 @@ def parse_completion(text: str, style: str = "reasoning") -> Parsed:
     text : str
         What the model wrote. Anything that is no string counts as empty.
     style : {"reasoning", "code_only", "answer_first"}
-        `reasoning`: exactly one non-empty think, then exactly one diagnosis, and
-        only white space around them. `code_only`: the diagnosis alone.
+        `reasoning`: exactly one think that says something, then exactly one
+        diagnosis, and only white space around them. `code_only`: the diagnosis alone.
         `answer_first`: the diagnosis, then the think.
 
     Returns
@@ -148,6 +163,8 @@ def parse_completion(text: str, style: str = "reasoning") -> Parsed:
     if text.count("<") > tags and _more_tags(text, tags):
         return _broken(text, style)
     think, answer = (head, tail) if first is _THINK_PAIR else (tail or None, head)
+    if think is not None and not readable(think):
+        return _broken(text, style)
     return Parsed(think, answer, True, None)
 
 
@@ -171,7 +188,7 @@ def quick_answer(text: str) -> str | None:
     if start < close or not text.startswith(END_THINK, close):
         return None
     gap, head = text[close + _TAIL : start], text[_HEAD : min(close, 64)]
-    if (gap and not gap.isspace()) or not head or head.isspace():
+    if (gap and not gap.isspace()) or not readable(head):
         return None
     answer = text[start + len(ANSWER) : -len(END_ANSWER)].strip()
     return answer if answer and "<" not in answer else None
@@ -234,6 +251,9 @@ def _text_problem(text: str, tags: list[str], places: list[int]) -> str:
     if len(tags) == 4 and text[places[1] + len(tags[1]) : places[2]].strip():
         return "text between the parts"
     for i in range(0, len(tags), 2):
-        if not text[places[i] + len(tags[i]) : places[i + 1]].strip():
-            return "empty think" if tags[i] == THINK else "empty diagnosis"
+        inside = text[places[i] + len(tags[i]) : places[i + 1]]
+        if tags[i] == THINK and not readable(inside):
+            return "empty think"
+        if not inside.strip():
+            return "empty diagnosis"
     return "tags inside one another"

@@ -22,6 +22,7 @@ from deepicd.tasks.format import (
     escape,
     parse_completion,
     quick_answer,
+    readable,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "quick_answer",
     "read_code",
     "read_thought",
+    "readable",
 ]
 
 _FULL = {
@@ -134,7 +136,8 @@ def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
     Raises
     ------
     UserError
-        For an unknown style, or an empty trace where the style asks for one.
+        For an unknown style, or a trace without a letter or digit where the style asks
+        for one.
 
     Examples
     --------
@@ -148,7 +151,7 @@ def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
     answer = f"{ANSWER}{code}{END_ANSWER}"
     if style == "code_only":
         return answer
-    if not trace.strip():
+    if not readable(trace):
         raise UserError("an empty trace", "reasoning text", "use style='code_only'")
     think = f"{THINK}\n{escape(trace.strip())}\n{END_THINK}"
     return f"{think}\n{answer}" if style == "reasoning" else f"{answer}\n{think}"

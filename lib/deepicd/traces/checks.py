@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from deepicd.tasks import quotes
-from deepicd.tasks.prompts import read_code
+from deepicd.tasks.prompts import read_code, readable
 from deepicd.traces.case import Case
 from deepicd.traces.claims import claims
 from deepicd.traces.coding_rules import check_principal, conflicts
@@ -45,7 +45,7 @@ def check_format(case: Case) -> str | None:
     text = case.trace.strip()
     if case.problem:
         return case.problem
-    if not text:
+    if not readable(text):
         return "no reasoning"
     if _TAG.search(text):
         return "a tag inside the reasoning"
