@@ -1,22 +1,26 @@
 """The runner on a tiny study: what runs, what is skipped, what goes wrong."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from house import FIGURES, FIRST, SECOND, STAGES, THIRD, House
 from PIL import Image
 
+from deepicd.common import progress
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
 from deepicd.common.processors import cores
 from deepicd.study.ablations.kept_runs import KEPT
 from deepicd.study.runner import report
+from deepicd.study.runner.display import Display
 from deepicd.study.runner.execute import StageFailed
 from deepicd.study.runner.fingerprint import Hashes, _data_files, meaning, reached_files
 from deepicd.study.runner.graph import EXTRACT, GRPO, SFT, Stage, select
@@ -303,6 +307,7 @@ def _alive(pid: int) -> bool:
         return file.read().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+FIGURE = "(run.figures / 'dots.png').write_bytes(b'png')"
 RUN_HOUSE = """
 import sys
 from pathlib import Path
@@ -314,7 +319,7 @@ House.reopen(Path({root!r})).run()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_no_kernel_outlives_the_runner(fresh, number):
+def test_no_kernel_outlives_the_runner_nor_its_settings(fresh, tmp_path, number):
     fresh.write(
         FIRST,
         [
@@ -324,7 +329,13 @@ def test_no_kernel_outlives_the_runner(fresh, number):
     )
     tests = os.path.dirname(__file__)
     script = RUN_HOUSE.format(tests=tests, root=str(fresh.root))
-    runner = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    runner = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stderr=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    )
     file = fresh.run_dir / FIRST / "pid"
     _until(lambda: file.exists() and file.read_text())
     with pytest.raises(UserError, match=f"another run .process {runner.pid}"):
@@ -334,6 +345,10 @@ def test_no_kernel_outlives_the_runner(fresh, number):
     assert runner.returncode != 0
     kernel = int(file.read_text())
     _until(lambda: not _alive(kernel))
+    assert not list(Path(temporary).glob("deepicd*"))  # its settings lie in the run
+    fresh.write(FIRST, ["(run.dir / 'numbers.json').write_text('[]')", FIGURE])
+    assert fresh.ran(only=("01",)) == ["01"]
+    assert not list((fresh.run_dir / "notebooks").glob(".*"))
 
 
 def _until(condition, seconds: float = 40):
@@ -453,6 +468,36 @@ def test_progress_is_written_and_removed_at_the_end(tmp_path):
     assert read_json(run.dir / ".progress.json")["done"] == 1000
     run.finish()
     assert not (run.dir / ".progress.json").exists()
+
+
+def test_what_is_counted_below_reaches_the_runner_and_one_loop_is_told_once(tmp_path):
+    run = open_run(tmp_path, "04_train_sft")
+    told, file = [], run.dir / ".progress.json"
+    for _ in progress.counted(range(2), "outer"):
+        for _ in progress.counted(range(7), "inner"):
+            told.append(read_json(file)["text"])
+    assert set(told) == {"outer"} and read_json(file)["done"] == 2
+    for _ in progress.counted(range(3), "stopped"):
+        break
+    assert [*progress.counted([], "nothing")] == []
+    assert read_json(file) == {"done": 0, "total": 3, "text": "stopped"}
+    run.finish()
+    progress.report(1, 2, "after the end")
+    assert not file.exists()
+
+
+def test_a_log_holds_whole_lines_and_few_of_them():
+    stream = io.StringIO()
+    display = Display(stream)
+    text = "[1/8] a line of a hundred letters, which no terminal breaks " + "x" * 100
+    display.line(text)
+    for second in range(50):
+        display.status(f"second {second}", second)
+    assert stream.getvalue().splitlines() == [
+        text,
+        "      second 20",
+        "      second 40",
+    ]
 
 
 def test_a_figure_is_drawn_captioned_and_saved_in_one_call(tmp_path):

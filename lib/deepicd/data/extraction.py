@@ -9,9 +9,7 @@ result depends on: the file, the cohort, the mode and the rules themselves.
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -24,16 +22,15 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from deepicd.common.errors import UserError
+from deepicd.common.progress import Count, Report
 from deepicd.data import extraction_worker as batches_of
 from deepicd.data import sections
 from deepicd.data.sources.raw_tables import RawTables
 
 ALONE = 8  # batches that are worth no second process
 COLUMNS = ["note_id", "hadm_id", "note", "flags"]
-QUIET = 5.0  # seconds before a progress line appears
 
 
 def extract(
@@ -59,8 +56,7 @@ def extract(
     workers : int, optional
         Processes; default: all cores. Small data are done in this process.
     progress : callable, optional
-        Called as `progress(done, total, text)` after each batch; the text says how
-        many notes a second and how long it still takes.
+        Called as `progress(done, total, text)` after each batch.
     work_dir : path-like, optional
         Where finished batches are kept until all are done. Default: a temporary
         folder, so that a stopped run starts again.
@@ -81,8 +77,8 @@ def extract(
         return one_each(pd.concat(frames, ignore_index=True))
     tables = (pa.Table.from_pandas(b, preserve_index=False) for b in batches)
     with _folder(work_dir, raw, hadm_ids, mode) as folder:
-        told = Progress(len(hadm_ids), progress)
-        parts = list(told.follow(stream(tables, mode, folder, workers)))
+        done = stream(tables, mode, folder, workers)
+        parts = list(_counted(done, len(hadm_ids), progress))
         if not parts:
             return pd.DataFrame(columns=COLUMNS), {}
         whole = [p if isinstance(p, pa.Table) else pq.read_table(p) for p in parts]
@@ -217,41 +213,13 @@ def key(identity: str, hadm_ids: list[str], mode: str) -> str:
     return digest.hexdigest()[:16]
 
 
-class Progress:
-    """Tells how far the work is: notes a second and the time left.
-
-    Parameters
-    ----------
-    total : int
-        Notes.
-    report : callable, optional
-        Called as `report(done, total, text)`.
-    """
-
-    def __init__(self, total: int, report=None):
-        self.total, self.report, self.done = total, report, 0
-        self.begin = time.perf_counter()
-
-    def follow(self, parts: Iterable) -> Iterator:
-        """Pass the finished batches on; a line on the screen only if it takes long."""
-        with tqdm(
-            total=self.total, unit=" notes", delay=QUIET, file=sys.stderr, leave=False
-        ) as line:
-            for part in parts:
-                table = isinstance(part, pa.Table)
-                size = len(part) if table else pq.read_metadata(part).num_rows
-                line.update(size)
-                self.tell(size)
-                yield part
-
-    def tell(self, size: int) -> None:
-        """Count a finished batch."""
-        self.done += size
-        rate = self.done / max(time.perf_counter() - self.begin, 1e-9)
-        left = max(self.total - self.done, 0) / rate
-        text = f"{rate:,.0f} notes/s, {left:.0f} s left"
-        if self.report:
-            self.report(min(self.done, self.total), self.total, text)
+def _counted(parts: Iterable, total: int, report: Report | None) -> Iterator:
+    """Pass finished batches on and tell how many notes are done."""
+    count = Count(total, "cutting notes", report)
+    for part in parts:
+        table = isinstance(part, pa.Table)
+        count.add(len(part) if table else pq.read_metadata(part).num_rows)
+        yield part
 
 
 def one_each(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from deepicd.common.progress import counted
 from deepicd.evaluation.counts import roll_up
 from deepicd.evaluation.intervals import group_numbers, weight_blocks, widened
 
@@ -151,7 +152,7 @@ def automated_share(
     """
     columns = ["system", "level", "value", "low", "high", "n"]
     drawn, rows = drawn_samples(samples), []
-    for level in levels if len(drawn) else ():
+    for level in counted(levels if len(drawn) else (), "levels: abstaining"):
         table = judged(drawn, admissions, level, tree)
         for system, part in table.groupby("system", sort=False):
             steps = np.unique(-part["agreement"], return_inverse=True)[1]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from deepicd.common.progress import counted
 from deepicd.evaluation.abstaining import (
     KEYS,
     SHOWN,
@@ -43,7 +44,7 @@ def reliability(
     """
     columns = ["system", "level", "agreement", "value", "low", "high", "n"]
     drawn, rows = drawn_samples(samples), []
-    for level in levels if len(drawn) else ():
+    for level in counted(levels if len(drawn) else (), "levels: calibration"):
         table = judged(drawn, admissions, level, tree)
         for (system, _), part in table.groupby(
             ["system", _bins(table["agreement"])], sort=True
@@ -104,7 +105,7 @@ def sample_scores(
     columns = ["system", "level", "metric", "value", "low", "high", "n", "samples"]
     drawn, rows = drawn_samples(samples), []
     notes = admissions.set_index("note_id")
-    for level in levels if len(drawn) else ():
+    for level in counted(levels if len(drawn) else (), "levels: scoring samples"):
         own = _with_right(drawn, notes, level, tree)
         passed = own.groupby(KEYS, sort=False)["right"].agg(["mean", "max", "size"])
         table = judged(drawn, admissions, level, tree).merge(passed, on=KEYS)
@@ -156,7 +157,7 @@ def sample_differences(
     drawn, rows = drawn_samples(samples), []
     notes = admissions.set_index("note_id")
     known = set(drawn["system"])
-    for level in levels:
+    for level in counted(levels, "levels: comparing samples"):
         right = _with_right(drawn, notes, level, tree)
         share = right.pivot_table(index="note_id", columns="system", values="right")
         for a, b in pairs:

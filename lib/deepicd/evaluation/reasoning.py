@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from deepicd.common.progress import counted
 from deepicd.evaluation.counts import ratios
 from deepicd.evaluation.intervals import bootstrap, group_numbers, score_interval
 from deepicd.tasks import quotes as reading
@@ -110,7 +111,8 @@ def reasoning_table(
     """
     rows = []
     greedy = predictions[(predictions["sample"] == 0) & (predictions["split"] == split)]
-    for system, part in greedy.groupby("system", sort=False):
+    groups = list(greedy.groupby("system", sort=False))
+    for system, part in counted(groups, "reading the reasoning of systems"):
         table = describe(part, admissions, tree)
         if not table["words"].any():
             continue

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from deepicd.common.progress import counted
 from deepicd.evaluation.counts import label_set_of, roll_up, tally
 from deepicd.evaluation.systems import Cases, metrics_table
 
@@ -109,7 +110,8 @@ def strata_table(
         metrics=("accuracy", "macro_f1"),
     )
     masks = strata_of(cases.notes, train_codes, minimum, tree)
-    tables = [make(cases.where(mask), stratum=name) for name, mask in masks.items()]
+    groups = counted(masks.items(), "scoring groups of notes")
+    tables = [make(cases.where(mask), stratum=name) for name, mask in groups]
     return pd.concat(tables, ignore_index=True) if tables else make(cases).head(0)
 
 
@@ -136,7 +138,7 @@ def length_table(
     words = cases.notes["note"].str.count(r"\S+")
     places = pd.qcut(words.rank(method="first"), min(groups, len(words)), labels=False)
     tables = []
-    for place in sorted(set(places)):
+    for place in counted(sorted(set(places)), "scoring by length of note"):
         own = (places == place).to_numpy()
         table = metrics_table(
             cases.where(own),

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from deepicd.common.errors import UserError
+from deepicd.common.progress import counted
 from deepicd.evaluation.counts import roll_up
 from deepicd.evaluation.intervals import (
     Interval,
@@ -161,7 +162,7 @@ def metrics_table(
     value, low, high, n, label_set.
     """
     tables = []
-    for system, seeds in cases.answers.items():
+    for system, seeds in counted(cases.answers.items(), "scoring systems"):
         formed = [cases.well_formed[system][name] for name in seeds]
         table = evaluate(
             cases.gold,
@@ -208,7 +209,7 @@ def differences_table(
     note) and p_holm (corrected over all rows that have one).
     """
     rows = []
-    for a, b in pairs:
+    for a, b in counted(pairs, "comparing systems"):
         for metric in metrics:
             found = paired_bootstrap(
                 cases.gold,

@@ -51,6 +51,8 @@ def draw_answers(
     model.eval()
     found, size = [], settings.prompts
     chat = frame_of(tokenizer, judge.style)
+    if report:
+        report(0, len(rows), "drawing answers")
     for start in range(0, len(rows), size):
         part = rows.select(range(start, min(start + size, len(rows)))).to_pandas()
         part = part.loc[part.index.repeat(samples)].reset_index(drop=True)

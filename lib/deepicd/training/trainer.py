@@ -176,6 +176,11 @@ class ProgressReporter(TrainerCallback):
     def __init__(self, report: Callable[[int, int, str], None], label: str):
         self.report, self.label = report, label
 
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Say what begins: the first step may compile for a minute."""
+        text = f"{self.label}, before its next step"
+        self.report(state.global_step, state.max_steps, text)
+
     def on_log(self, args, state, control, logs=None, **kwargs):
         """Pass on step, number of steps and the newest loss or reward."""
         logs = logs or {}

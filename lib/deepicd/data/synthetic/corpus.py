@@ -17,6 +17,7 @@ import pandas as pd
 from deepicd.common.errors import UserError
 from deepicd.common.files import atomic_path, write_json, write_text
 from deepicd.common.parameters import choice
+from deepicd.common.progress import Count
 from deepicd.data.synthetic import model as models
 from deepicd.data.synthetic.card import card
 from deepicd.data.synthetic.knowledge import Entry, core, load_knowledge
@@ -106,12 +107,14 @@ def write_corpus(
         with open_tables(folder, level) as writers, OracleWriter(folder) as oracle:
             catalogue = catalogue_rows(knowledge, NEWBORN)
             writers["hosp/d_icd_diagnoses"].write(catalogue.encode())
+            count = Count(notes, "writing synthetic notes")
             for start in range(0, notes, CHUNK):
                 size = min(CHUNK, notes - start)
                 rows, answers = make_chunk(recipe, start // CHUNK, size)
                 for table, text in rows.items():
                     writers[table].write(text.encode())
                 oracle.add(answers)
+                count.add(size)
         facts = _facts(recipe, notes, difficulty, tail)
         write_json(facts, folder / MARKER)
         write_text(card(facts), folder / "README.md")

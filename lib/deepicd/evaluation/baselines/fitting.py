@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from deepicd.common.parameters import choice
+from deepicd.common.progress import Count
 
 LOSSES = ("cross_entropy", "ldam")
 LARGEST_MARGIN = 2.0
@@ -92,6 +93,7 @@ def epochs(
         ),
     )
     generator = np.random.default_rng(seed)
+    count = Count(total, "training the encoder, batch")
     for epoch in range(number):
         network.train()
         with torch.random.fork_rng(devices=[]):
@@ -102,4 +104,5 @@ def epochs(
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimiser.step()
                 schedule.step()
+                count.add()
         yield epoch + 1

@@ -2,9 +2,13 @@
 
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from deepicd.common.progress import clock
 
 LIVE_SECONDS, PLAIN_SECONDS = 0.5, 20.0
 
@@ -44,19 +48,6 @@ def about(notebook: Path) -> About:
     return About(title, sentence.group(0) if sentence else "")
 
 
-def clock(seconds: float) -> str:
-    """Seconds as ``m:ss`` or ``h:mm:ss``.
-
-    Examples
-    --------
-    >>> clock(75), clock(3661)
-    ('1:15', '1:01:01')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 class Display:
     """Lines for a log, or lines with one that is rewritten on a terminal.
 
@@ -67,72 +58,35 @@ class Display:
     """
 
     def __init__(self, stream=None):
-        self.stream = stream or sys.stdout
-        self.live = self.stream.isatty()
+        # As it is: no colours, no markup, no line broken for its length.
+        self.console = Console(
+            file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
+        self._live = None
         self._last = 0.0
-        self._shown = ""
 
     def line(self, text: str = "") -> None:
         """Write a line that stays."""
-        self._erase()
-        print(text, file=self.stream, flush=True)
+        if self._live:
+            self._live.stop()
+            self._live = None
+        self.console.print(text)
 
     def status(self, text: str, seconds: float) -> None:
         """Show what is going on; rarely in a log, rewriting itself on a terminal."""
         if seconds < self._last:
             self._last = 0.0
-        if seconds - self._last < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
+        terminal = self.console.is_terminal
+        if seconds - self._last < (LIVE_SECONDS if terminal else PLAIN_SECONDS):
             return
         self._last = seconds
-        if not self.live:
-            print(f"      {text}", file=self.stream, flush=True)
-            return
-        self._erase()
-        self._shown = f"      {text}"[: _width() - 1]
-        self.stream.write(self._shown)
-        self.stream.flush()
-
-    def _erase(self) -> None:
-        if self._shown:
-            self.stream.write("\r" + " " * len(self._shown) + "\r")
-            self._shown = ""
-
-
-def _width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size((100, 24)).columns
-
-
-@dataclass
-class Counter:
-    """The pace of what a stage counts; it may count several things in turn.
-
-    Examples
-    --------
-    >>> counter = Counter()
-    >>> counter.left({"done": 10, "total": 50}, 600) is None  # just begun
-    True
-    >>> counter.left({"done": 30, "total": 50}, 640)
-    40.0
-    >>> counter.left({"done": 2, "total": 800}, 660) is None  # the next thing
-    True
-    """
-
-    total: int = 0
-    done: int = 0
-    first: int = 0
-    began: float = 0.0
-
-    def left(self, progress: dict, elapsed: float) -> float | None:
-        """Seconds that the present count still needs; None where nobody can tell."""
-        done, total = progress.get("done", 0), progress.get("total", 0)
-        if total != self.total or done < self.done:
-            self.first, self.began = done, elapsed
-        self.done, self.total = done, total
-        if not self.first < done < total:
-            return None
-        return (elapsed - self.began) * (total - done) / (done - self.first)
+        if not terminal:
+            self.console.print(f"      {text}")
+        elif self._live:
+            self._live.update(Text(text))
+        else:
+            self._live = self.console.status(Text(text))
+            self._live.start()
 
 
 def status_text(
@@ -153,7 +107,7 @@ def status_text(
     expected : float or None
         Seconds that the stage takes as a rule.
     counted : float or None
-        Seconds that the present count needs still, from `Counter`. Other things may
+        Seconds that the present count needs still, from `Pace`. Other things may
         follow it, so beyond the expected time this is the least.
     later : float
         Seconds of the stages that follow.

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from deepicd.study.runner.run_folder import END_MARKER
 from deepicd.study.runner.worker import KERNEL
 
 POLL_SECONDS = 0.25
+SCRATCH = ".kernel"  # settings and log of the kernel at work
 NO_BARS = {
     "TQDM_DISABLE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -89,14 +89,19 @@ def run_notebook(job: Job) -> float:
     job.executed.parent.mkdir(parents=True, exist_ok=True)
     partial = job.executed.with_name(f".{job.stage.name}.partial.ipynb")
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="deepicd-") as scratch:
-        try:
-            result = _in_worker(job, partial, Path(scratch))
-            _check(job, partial, result)
-            job.check(partial)
-        except BaseException:
-            _keep_failed(job, partial)
-            raise
+    # In the folder of the run, so that one that a kill leaves goes at the next start.
+    scratch = job.executed.with_name(SCRATCH)
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        result = _in_worker(job, partial, scratch)
+        _check(job, partial, result)
+        job.check(partial)
+    except BaseException:
+        _keep_failed(job, partial)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     os.replace(partial, job.executed)
     _failed_copy(job).unlink(missing_ok=True)
     return time.monotonic() - begin

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.files import read_json, write_text
-from deepicd.study.runner.display import about, clock
+from deepicd.common.progress import clock
+from deepicd.study.runner.display import about
 from deepicd.study.runner.fast_imports import skip_slow_imports
 from deepicd.study.runner.graph import EVALUATE, GRPO, SFT
 from deepicd.study.runner.manifest import MANIFEST

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepicd.common import progress
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
 from deepicd.data import privacy
@@ -35,7 +36,7 @@ class Run:
 
     root: Path
     stage: str
-    _last_progress: float = field(default=0.0, repr=False)
+    _told: tuple[float, int] = field(default=(0.0, 0), repr=False)
 
     @property
     def dir(self) -> Path:
@@ -185,7 +186,9 @@ class Run:
         save(plot(frame, **of_plot), frame, self.figures, name or kind, said)
 
     def progress(self, done: int, total: int, text: str = "") -> None:
-        """Tell the runner how far the stage is; cheap enough for every step.
+        """Tell how far the stage is; cheap enough for every step.
+
+        The runner reads it from a file; a person sees a line.
 
         Examples
         --------
@@ -195,12 +198,14 @@ class Run:
         >>> read_json(run.dir / PROGRESS_FILE)["done"]
         3
         """
-        now = time.monotonic()
-        if done < total and now - self._last_progress < PROGRESS_EVERY:
+        now, (then, of) = time.monotonic(), self._told
+        if done < total == of and now - then < PROGRESS_EVERY:
             return
-        self._last_progress = now
+        self._told = now, total
         state = {"done": int(done), "total": int(total), "text": text}
         write_json(state, self.dir / PROGRESS_FILE)
+        if not self.headless:
+            progress.line(done, total, text)
 
     def finish(self) -> None:
         """Print the end marker, by which the runner knows the notebook ended well.
@@ -212,6 +217,7 @@ class Run:
         DEEPICD-END 04_train_sft
         """
         (self.dir / PROGRESS_FILE).unlink(missing_ok=True)
+        progress.send_to(progress.line)
         print(f"{END_MARKER} {self.stage}")
 
 
@@ -254,4 +260,5 @@ def open_run(run_dir: str | os.PathLike, stage: str) -> Run:
             expected="a folder that can be written",
             do="choose another run_dir, or change the folder's permissions",
         ) from error
+    progress.send_to(run.progress)
     return run

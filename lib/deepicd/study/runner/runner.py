@@ -10,8 +10,9 @@ from pathlib import Path
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
+from deepicd.common.progress import Pace, clock
 from deepicd.data.privacy import RUN_FILE, make_private_folder
-from deepicd.study.runner.display import Counter, Display, about, clock, status_text
+from deepicd.study.runner.display import Display, about, status_text
 from deepicd.study.runner.execute import Job, StageFailed, run_notebook
 from deepicd.study.runner.fingerprint import Hashes
 from deepicd.study.runner.graph import FIGURES, Stage
@@ -161,7 +162,7 @@ class Runner:
 
     def _execute(self, position: int, stage: Stage, stamp: dict) -> float:
         plan = self.plan
-        folder, counter = plan.run_dir / stage.name, Counter()
+        folder, pace = plan.run_dir / stage.name, Pace()
         if prepare_folder(folder, stamp, plan.options.force):
             self.display.line("      goes on from checkpoints of an interrupted run")
         job = Job(
@@ -174,7 +175,7 @@ class Runner:
             private=plan.private,
             threads=plan.threads,
             started=lambda pid: mark_running(folder, stamp, pid),
-            tick=lambda seconds: self._tick(position, stage, seconds, counter),
+            tick=lambda seconds: self._tick(position, stage, seconds, pace),
             check=lambda file: check_leaks(plan, file),
         )
         began = time.time()
@@ -186,9 +187,10 @@ class Runner:
         self.hashes.save()
         return seconds
 
-    def _tick(self, position: int, stage: Stage, seconds: float, counter: Counter):
+    def _tick(self, position: int, stage: Stage, seconds: float, pace: Pace):
         progress = _progress(self.plan.run_dir / stage.name / PROGRESS_FILE)
-        counted, later = counter.left(progress, seconds), self._later(position)
+        done, total = progress.get("done", 0), progress.get("total", 0)
+        counted, later = pace.left(done, total, seconds), self._later(position)
         expected = self._expected(stage)
         self.display.status(
             status_text(progress, seconds, expected, counted, later), seconds

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 
 from deepicd.common.errors import UserError
+from deepicd.common.progress import report
 from deepicd.traces.teachers.prompt import oracle_messages
 from deepicd.traces.teachers.records import Answer, Request, read_completion
 
@@ -110,6 +111,7 @@ class VllmTeacher:
 
     def _open(self, seed: int):
         if self._engine is None:
+            report(0, 1, "starting vLLM, which takes a minute or more")
             self._engine = _import_vllm().LLM(
                 model=self.model,
                 seed=seed,

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from deepicd import icd
+from deepicd.common import progress
 from deepicd.tasks import prompts
 from deepicd.tasks.correct import same
 from deepicd.training import models
@@ -146,6 +147,8 @@ def complete(
     heats = [0.0] + [temperature] * (samples - 1)
     at_once = max(batch_size // samples, 1)
     said: list[list[str]] = [[] for _ in asked]
+    tell = report or progress.report
+    tell(0, len(order), "answering notes")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for start in range(0, len(order), at_once):
@@ -161,8 +164,7 @@ def complete(
             texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
             for i, text in zip(rows, texts, strict=True):
                 said[i].append(text)
-            if report:
-                report(start + len(chosen), len(order), "answering notes")
+            tell(start + len(chosen), len(order), "answering notes")
     return said
 
 
