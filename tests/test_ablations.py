@@ -166,6 +166,8 @@ def test_the_key_holds_what_a_run_depends_on_and_nothing_else(study):
         ({"reward": "treee"}, "tree"),
         ({"start": "zero"}, "study or scratch"),
         ({"sft.seed": 3}, "sft.seed"),
+        ({"reward.style": "code_only"}, "'style' in reward."),
+        ({"completions": 8}, "set completions to 0"),
     ],
 )
 def test_a_wrong_name_or_value_is_told_before_anything_runs(

@@ -1,6 +1,8 @@
 """GRPO: order of prompts, resampling, schedules, guard, and a resume that is exact."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import training_kit as kit
 
 from deepicd import rewards
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import settings_with
+from deepicd.common.parameters import notebook_parameters, once, settings_with
 from deepicd.rewards import get_spec
 from deepicd.tasks.correct import Judge
 from deepicd.training import encoding, grpo, models, trainer
@@ -321,6 +323,28 @@ def test_options_are_checked_by_name_type_and_choice():
     uneven = grpo.GrpoSettings(prompts=3, group_size=3, micro_batches=2)
     with pytest.raises(UserError, match="equal shares"):
         grpo.arguments(uneven, [1.0], "x", True)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "holder", "name"),
+    [
+        ("05_train_grpo", "reward_weights", "weight_evidence"),
+        ("05_train_grpo", "reward_weights", "style"),
+        ("05_train_grpo", "grpo_options", "beta"),
+        ("05_train_grpo", "grpo_options", "steps"),
+        ("04_train_sft", "sft_options", "learning_rate"),
+    ],
+)
+def test_a_setting_in_two_places_is_refused_by_the_notebook(notebook, holder, name):
+    path = Path(__file__).parents[1] / "notebooks" / f"{notebook}.ipynb"
+    known = {p.name: p.default for p in notebook_parameters(path).values()}
+    known |= {holder: {name: 0}, "once": once, "style": "reasoning"}
+    cells = json.loads(path.read_text())["cells"]
+    (line,) = (s for c in cells for s in c["source"] if f"once(own, {holder}" in s)
+    (cell,) = ("".join(c["source"]) for c in cells if line in c["source"])
+    own = cell[cell.index("own = {") : cell.index(line)]
+    with pytest.raises(UserError, match=f"'{name}' in {holder}, and in a parameter"):
+        exec(own + line, known)
 
 
 def test_long_prompts_are_dropped_and_counted(table, tokenizer):

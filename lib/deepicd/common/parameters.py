@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -261,6 +261,41 @@ def settings_with(settings: Settings, options: dict, where: str):
             raise unknown(f"{where}:", name, fields)
         values[name] = checked(setting(fields[name]), value, where)
     return dataclasses.replace(settings, **values)
+
+
+def once(own: Mapping, options: Mapping, where: str) -> dict:
+    """Put settings together that come from two places; a name in both is an error.
+
+    Parameters
+    ----------
+    own : mapping
+        What parameters of their own say.
+    options : mapping
+        Further settings.
+    where : str
+        Name of the parameter that holds them, for the message.
+
+    Raises
+    ------
+    UserError
+        For a name in both: which of them wins would be a silent choice.
+
+    Examples
+    --------
+    >>> once({"style": "reasoning"}, {"weight_near": 0.6}, "reward_weights")
+    {'style': 'reasoning', 'weight_near': 0.6}
+    >>> once({"beta": 0.05}, {"beta": 0.0}, "grpo_options")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    deepicd.common.errors.UserError: found 'beta' in grpo_options, and ...
+    """
+    for name in options:
+        if name in own:
+            raise UserError(
+                found=f"{name!r} in {where}, and in a parameter of its own",
+                expected="each setting in one place",
+                do=f"take it out of {where} and set the parameter, {own[name]!r} now",
+            )
+    return {**own, **options}
 
 
 def parse_parameters(source: str, where: str = "notebook") -> dict[str, Parameter]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from deepicd import rewards
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import Parameter, checked, setting, unknown
+from deepicd.common.parameters import Parameter, checked, once, setting, unknown
 from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.sft import SftSettings
 
@@ -177,9 +177,8 @@ def resolve(given: Mapping, taught: Mapping) -> Point:
         plain["filtered"] = False  # good traces pass anyway: the same run
     longest = taught["max_new_tokens"]
     own = {space: _of_space(given, space) for space in SPACES}
-    spec = rewards.get_spec(
-        plain["reward"], **{"style": plain["style"]} | own["reward"]
-    )
+    weights = once({"style": plain["style"]}, own["reward"], "reward.")
+    spec = rewards.get_spec(plain["reward"], **weights)
     limits = {"max_completion": longest, "max_prompt": taught["max_length"] - longest}
     return Point(
         dict(given),
@@ -232,6 +231,12 @@ def _grpo(own: dict, plain: dict) -> GrpoSettings:
                 f"{plain['completions']} completions in groups of {size}",
                 "whole groups",
                 "change completions or grpo.group_size",
+            )
+        if "prompts" in own:
+            raise UserError(
+                "completions and grpo.prompts",
+                "one of them: completions are shared out to groups",
+                "leave grpo.prompts out, or set completions to 0",
             )
     return GrpoSettings(**made | own)
 
