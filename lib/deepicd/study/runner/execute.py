@@ -1,26 +1,32 @@
 """Run one notebook with a time limit, and leave nothing half-done behind."""
 
-import json
 import os
+import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
 from deepicd.common.processors import thread_variables
+from deepicd.study.runner.fast_imports import skip_slow_imports
 from deepicd.study.runner.graph import Stage, missing_outputs
-from deepicd.study.runner.processes import kill_descendants, memory_bytes
+from deepicd.study.runner.processes import (
+    adopt_orphans,
+    descendants,
+    kill_descendants,
+    memory_bytes,
+)
 from deepicd.study.runner.run_folder import END_MARKER
-from deepicd.study.runner.worker import KERNEL
 
 POLL_SECONDS = 0.25
 SCRATCH = ".kernel"  # settings and log of the kernel at work
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+FRAME = re.compile(r"File .*(deepicd/[\w/]+\.py):(\d+),? in (\w+)")
+SETTINGS = ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR")
 NO_BARS = {
     "TQDM_DISABLE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -54,8 +60,6 @@ class Job:
         Whether nothing of the notes may be shown.
     threads : int
         That compute side by side.
-    started : callable
-        Called with the process id before the first cell can run.
     tick : callable
         Called with the seconds so far, several times a second.
     check : callable
@@ -70,7 +74,6 @@ class Job:
     limit: float
     private: bool = False
     threads: int = 1
-    started: Callable[[int], None] = lambda pid: None
     tick: Callable[[float], None] = lambda seconds: None
     check: Callable[[Path], None] = lambda file: None
     peak_bytes: int = field(default=0, init=False)
@@ -94,8 +97,7 @@ def run_notebook(job: Job) -> float:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
-        result = _in_worker(job, partial, scratch)
-        _check(job, partial, result)
+        _check(job, partial, _execute(job, partial, scratch))
         job.check(partial)
     except BaseException:
         _keep_failed(job, partial)
@@ -107,45 +109,90 @@ def run_notebook(job: Job) -> float:
     return time.monotonic() - begin
 
 
-def _in_worker(job: Job, partial: Path, scratch: Path) -> dict:
-    order = {
-        "notebook": str(job.notebook),
-        "output": str(partial),
-        "parameters": job.parameters,
-        "cwd": str(job.notebook.parent),
-        "private": job.private,
-        "result": str(scratch / "result.json"),
-    }
-    write_json(order, scratch / "job.json")
-    with open(scratch / "log.txt", "wb") as log:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "deepicd.study.runner.worker",
-                str(scratch / "job.json"),
-            ],
-            cwd=job.notebook.parent,
-            env=_environment(scratch) | thread_variables(job.threads),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        job.started(process.pid)
+def _execute(job: Job, partial: Path, scratch: Path) -> dict | None:
+    """Papermill in a thread, the notebook's kernel as the one child; the error if any.
+
+    The thread keeps papermill's handling of signals away from the runner's own.
+    """
+    mine = {process.pid for process in descendants(os.getpid())}
+    adopt_orphans()
+    with open(scratch / "log.txt", "wb") as log, ThreadPoolExecutor(1) as pool:
+        papermill = pool.submit(_papermill, job, partial, scratch, log)
         try:
-            _wait(job, process)
-        finally:
-            _end(process)
-    if not Path(order["result"]).exists():
-        raise StageFailed(_died(job, process.returncode, scratch / "log.txt"))
-    return read_json(order["result"])
+            _wait(job, papermill)
+        finally:  # the kernel and whatever it started
+            kill_descendants(os.getpid(), besides=mine)
+        return papermill.result()
 
 
-def _wait(job: Job, process: subprocess.Popen) -> None:
+def _papermill(job: Job, partial: Path, scratch: Path, log) -> dict | None:
+    skip_slow_imports()
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    from deepicd.study.runner.kernel import own_kernel
+
+    options = {}
+    if job.private:  # no outputs on the disk before they were checked
+        options = {"request_save_on_cell_execute": False, "autosave_cell_every": 0}
+    environment = _environment(scratch) | thread_variables(job.threads)
+    try:
+        papermill.execute_notebook(
+            job.notebook,
+            partial,
+            parameters=job.parameters,
+            kernel_name="python3",
+            language="python",
+            cwd=job.notebook.parent,
+            progress_bar=False,
+            log_output=False,
+            start_timeout=120,
+            kernel_manager_class=own_kernel(scratch, environment, log),
+            **options,
+        )
+    except PapermillExecutionError as error:
+        return _cell_error(error, partial)
+    except Exception as error:  # the kernel died, the file cannot be written, …
+        return _other_error(error)
+    return None
+
+
+def _other_error(error: Exception) -> dict:
+    kind = type(error).__name__
+    message = "the kernel died; was it killed, or out of memory?"
+    if "Dead" not in kind:
+        message = getattr(error, "strerror", None) or "papermill could not run it"
+    return {"kind": kind, "message": message, "cell": 0, "frames": []}
+
+
+def _cell_error(error, partial: Path) -> dict:
+    trace = ANSI.sub("", "\n".join(error.traceback))
+    frames = [f"{file}:{line} in {name}" for file, line, name in FRAME.findall(trace)]
+    return {
+        "kind": error.ename,
+        "message": ANSI.sub("", str(error.evalue)),
+        "cell": _cell_number(partial),
+        "frames": frames,
+    }
+
+
+def _cell_number(partial: Path) -> int:
+    """Number, among the code cells as people count them, of the cell that failed."""
+    number = 0
+    for cell in read_json(partial)["cells"]:
+        tags = cell.get("metadata", {}).get("tags", [])
+        if "papermill-error-cell-tag" in tags or "injected-parameters" in tags:
+            continue
+        number += cell["cell_type"] == "code"
+        if any(out["output_type"] == "error" for out in cell.get("outputs", [])):
+            return number
+    return number
+
+
+def _wait(job: Job, papermill: Future) -> None:
     begin = time.monotonic()
     measured = begin
-    while process.poll() is None:
+    while not papermill.done():
         now = time.monotonic()
         if now - begin > job.limit:
             raise StageFailed(
@@ -154,58 +201,25 @@ def _wait(job: Job, process: subprocess.Popen) -> None:
                 "or start again: a stage with checkpoints goes on where it was"
             )
         if now - measured > 1:
-            job.peak_bytes = max(job.peak_bytes, memory_bytes(process.pid))
+            job.peak_bytes = max(job.peak_bytes, memory_bytes(os.getpid()))
             measured = now
         job.tick(now - begin)
         time.sleep(POLL_SECONDS)
 
 
-def _end(process: subprocess.Popen) -> None:
-    """Kill the worker, its kernel and whatever those started."""
-    kill_descendants(process.pid)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def _environment(scratch: Path) -> dict[str, str]:
-    """Variables of the child: this Python as the kernel, no settings of the user."""
-    here = Path(__file__).resolve()
-    folder = scratch / "jupyter" / "kernels" / KERNEL
-    folder.mkdir(parents=True)
-    command = [sys.executable, str(here.with_name("kernel.py"))]
-    spec = {
-        "argv": [*command, "-f", "{connection_file}"],
-        "display_name": "DeepICD-R1",
-        "language": "python",
-    }
-    (folder / "kernel.json").write_text(json.dumps(spec))
-    places = {
-        "JUPYTER_PATH": "jupyter",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTER_CONFIG_DIR": "config",
-        "IPYTHONDIR": "ipython",
-    }
+    """Variables of the kernel: no settings of the user."""
     environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
-    for name, place in places.items():
-        (scratch / place).mkdir(exist_ok=True)
-        environment[name] = str(scratch / place)
-    paths = [str(here.parents[2]), environment.get("PYTHONPATH", "")]
+    environment |= {name: str(scratch) for name in SETTINGS}
+    package = str(Path(__file__).resolve().parents[3])
+    paths = [package, environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
     return environment | NO_BARS
 
 
-def _died(job: Job, code: int, log: Path) -> str:
-    text = f"{job.stage.number} ended without a result (exit status {code})"
-    if job.private:
-        return text
-    tail = log.read_text(errors="replace").strip().splitlines()[-3:]
-    return "\n".join([text, *(f"   {line[:200]}" for line in tail)])
-
-
-def _check(job: Job, partial: Path, result: dict) -> None:
-    if result["error"]:
-        raise StageFailed(failure_text(job.stage, result["error"], job.private))
+def _check(job: Job, partial: Path, error: dict | None) -> None:
+    if error:
+        raise StageFailed(failure_text(job.stage, error, job.private))
     if not _has_end_marker(partial, job.stage):
         raise StageFailed(
             f"{job.stage.number} ended before its end marker; did a cell call "

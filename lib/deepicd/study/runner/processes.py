@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -58,9 +59,9 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-def kill_descendants(pid: int, wait: float = 3.0) -> int:
-    """Kill every process below `pid`; how many there were."""
-    left = descendants(pid)
+def kill_descendants(pid: int, wait: float = 3.0, besides=frozenset()) -> int:
+    """Kill every process below `pid` but those of some ids; how many there were."""
+    left = [process for process in descendants(pid) if process.pid not in besides]
     for process in left:
         try:
             process.kill()
@@ -71,11 +72,9 @@ def kill_descendants(pid: int, wait: float = 3.0) -> int:
 
 
 def memory_bytes(pid: int) -> int:
-    """Resident memory of a process and all below it."""
+    """Resident memory of all processes below one."""
     total = 0
-    try:
-        for process in [psutil.Process(pid), *descendants(pid)]:
+    for process in descendants(pid):
+        with suppress(psutil.Error):  # it just ended
             total += process.memory_info().rss
-    except psutil.Error:
-        return total
     return total

@@ -174,11 +174,11 @@ class Runner:
             limit=60 * _limit(plan, stage),
             private=plan.private,
             threads=plan.threads,
-            started=lambda pid: mark_running(folder, stamp, pid),
             tick=lambda seconds: self._tick(position, stage, seconds, pace),
             check=lambda file: check_leaks(plan, file),
         )
         began = time.time()
+        mark_running(folder, stamp, os.getpid())
         seconds = run_notebook(job)
         if FIGURES in stage.writes:
             drop_stale_figures(folder, began)
