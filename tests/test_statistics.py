@@ -10,15 +10,17 @@ from deepicd.evaluation import intervals
 from deepicd.evaluation.counts import tally
 from deepicd.evaluation.intervals import (
     Interval,
-    bootstrap,
     exact_limits,
-    group_numbers,
-    mean_over_seeds,
     paired_bootstrap,
     score_interval,
-    weight_blocks,
 )
 from deepicd.evaluation.metrics import evaluate
+from deepicd.evaluation.resampling import (
+    bootstrap,
+    group_numbers,
+    mean_over_seeds,
+    weight_blocks,
+)
 from deepicd.evaluation.systems import holm, sign_test
 from deepicd.icd import load_tree
 from deepicd.study.bench.coverage import coverage
@@ -137,9 +139,12 @@ def test_seeds_are_resampled_with_the_notes():
 
 def test_seeds_are_drawn_anew_for_each_resample():
     draws = np.stack([np.zeros(4000), np.ones(4000)])
-    values, counts = np.unique(mean_over_seeds(draws, 0), return_counts=True)
-    assert values.tolist() == [0.0, 0.5, 1.0]
+    means = mean_over_seeds(draws, 0)
+    values, counts = np.unique(means.round(9), return_counts=True)
     assert (counts / 4000).tolist() == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+    assert values[1] == 0.5 and means.mean() == pytest.approx(0.5, abs=0.03)
+    # The variance of a mean of two is half that of one: 0.5, estimated from two.
+    assert means.var() == pytest.approx(0.5 / 2, abs=0.02)
 
 
 def test_weights_are_multinomial():

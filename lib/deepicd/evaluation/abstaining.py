@@ -12,7 +12,8 @@ from scipy import sparse
 
 from deepicd.common.progress import counted
 from deepicd.evaluation.counts import roll_up
-from deepicd.evaluation.intervals import group_numbers, weight_blocks, widened
+from deepicd.evaluation.intervals import widened
+from deepicd.evaluation.resampling import group_numbers, weight_blocks
 
 KEYS = ["system", "seed", "note_id"]
 SHOWN = ("chapter", "category", "full")

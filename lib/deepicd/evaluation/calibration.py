@@ -15,12 +15,8 @@ from deepicd.evaluation.abstaining import (
     percentiles,
 )
 from deepicd.evaluation.counts import ratios, roll_up
-from deepicd.evaluation.intervals import (
-    bootstrap,
-    difference_interval,
-    group_numbers,
-    score_interval,
-)
+from deepicd.evaluation.intervals import difference_interval, score_interval
+from deepicd.evaluation.resampling import bootstrap, group_numbers
 from deepicd.evaluation.systems import DESCRIBED, described
 
 BINS = 10

@@ -5,19 +5,18 @@ systems are compared on the SAME draws. The label set is frozen: a rare code tha
 resample misses is still a class there.
 
 What a sample hardly shows, resamples of it cannot show either: five right answers of
-five stay five of five in every one. So there is one rule for scores and differences.
-Where fewer than `FEW` patients speak for one of the two sides (right and wrong; better
-and worse), or no resample moves the value, the interval also covers the exact
-binomial limits (`exact_limits`): those of Clopper and Pearson for a score, those of
-the sign test (McNemar's) for a difference.
+five stay five of five in every one. So where fewer than `FEW` patients speak for one
+of two sides (right and wrong; better and worse), or no resample moves the value, the
+interval also covers exact binomial limits (`exact_limits`): those of Clopper and
+Pearson for a score, those of the sign test (McNemar's) for a difference. And up to
+`MANY` patients that differ, no difference is clear that this test does not find.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from scipy import sparse, stats
+from scipy import stats
 
 from deepicd.evaluation.counts import (
     Tally,
@@ -28,13 +27,12 @@ from deepicd.evaluation.counts import (
     roll_up,
     tally,
 )
+from deepicd.evaluation.resampling import bootstrap, group_numbers, mean_over_seeds
 
-BLOCK = 100
-"""Resamples at a time: their weights stay in the cache of a core."""
 FEW = 10
 """Patients on one side below which resamples are not trusted alone."""
 MANY = 200
-"""Patients that differ above which a difference has enough on some side."""
+"""Patients on whom two systems differ, up to which the sign test is asked."""
 BOOTSTRAP = "bias-corrected bootstrap of groups"
 EXACT = f"{BOOTSTRAP}, widened to exact binomial limits (few cases)"
 
@@ -77,94 +75,6 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def group_numbers(groups: Sequence | None, n: int) -> np.ndarray:
-    """Groups as 0-based numbers; every case its own group where there are none.
-
-    A case whose group is missing (None, nan) is a group of its own too: nothing says
-    that two unknown patients are one.
-
-    >>> group_numbers(["p1", None, "p1", None], 4).tolist()
-    [0, 1, 0, 2]
-    """
-    if groups is None:
-        return np.arange(n)
-    numbers = pd.factorize(pd.Series(list(groups)))[0]
-    missing = numbers < 0
-    numbers[missing] = numbers.max(initial=-1) + 1 + np.arange(missing.sum())
-    return numbers
-
-
-def missing_groups(groups: Sequence | None) -> int:
-    """Cases whose group (patient) is missing; each of them counts as its own.
-
-    >>> missing_groups(["p1", None, float("nan")])
-    2
-    """
-    return 0 if groups is None else int(pd.isna(pd.Series(list(groups))).sum())
-
-
-def weight_blocks(n_groups: int, n: int, seed: int) -> Iterator[np.ndarray]:
-    """Bootstrap weights of groups, in blocks that fit the cache.
-
-    Parameters
-    ----------
-    n_groups, n : int
-        Groups, and resamples in all.
-    seed : int
-
-    Yields
-    ------
-    numpy.ndarray of float32, shape (n_groups, up to `BLOCK`)
-        How often each group is drawn; every column sums to `n_groups`.
-
-    Examples
-    --------
-    >>> [block.sum(0).tolist() for block in weight_blocks(3, 2, seed=0)]
-    [[3.0, 3.0]]
-    """
-    generator = np.random.default_rng(seed)
-    for start in range(0, n, BLOCK):
-        size = min(BLOCK, n - start)
-        drawn = generator.integers(n_groups, size=(size, n_groups), dtype=np.int32)
-        drawn += np.arange(size, dtype=np.int32)[:, None] * np.int32(n_groups)
-        counts = np.bincount(drawn.ravel(), minlength=size * n_groups)
-        yield np.ascontiguousarray(counts.reshape(size, n_groups).T.astype(np.float32))
-
-
-def bootstrap(tallies: Sequence, names: Sequence[str], n: int, seed: int):
-    """Scores of several tallies on the same resamples of groups.
-
-    Parameters
-    ----------
-    tallies : sequence of deepicd.evaluation.counts.Tally or Ratios, length t
-        Over the same groups.
-    names : sequence of str, length s
-    n, seed : int
-        Resamples and random seed.
-
-    Returns
-    -------
-    points : array, shape (t, s)
-    draws, shifts : arrays, shape (t, s, n)
-        See `Tally.draws`.
-    """
-    points = np.array(
-        [[one.scores(one.totals, name)[0] for name in names] for one in tallies]
-    )
-    stacked = sparse.vstack([one.matrix for one in tallies], format="csr")
-    ends = np.cumsum([one.matrix.shape[0] for one in tallies])
-    results = np.empty((2, len(tallies), len(names), n))
-    start = 0
-    for block in weight_blocks(stacked.shape[1], n, seed):
-        parts = np.split(stacked @ block, ends[:-1])
-        stop = start + block.shape[1]
-        for i, (item, sums) in enumerate(zip(tallies, parts, strict=True)):
-            for j, name in enumerate(names):
-                results[:, i, j, start:stop] = item.draws(sums, name)
-        start = stop
-    return points, *results
 
 
 def exact_limits(share: float, weights: np.ndarray) -> tuple[float, float]:
@@ -291,37 +201,48 @@ def difference_interval(
 ) -> Interval:
     """95 % interval of a paired difference of two scores from 0 to 1.
 
-    Where few groups speak for one of the two systems, the limits of the exact sign
-    test are inside too: of the groups in which the systems differ, the share that is
-    better under a, as `exact_limits`, times how much differs; away from what is seen,
-    where few differ, times as much as may differ (its own exact limit).
+    The limits of the exact sign test are, of the groups in which the systems differ,
+    the share that is better under a, as `exact_limits`, times how much differs; away
+    from what is seen, where few differ, times as much as may differ. Where few groups
+    speak for one of the systems they are inside, and where they hold zero it is.
 
     Parameters
     ----------
     value, draws, shifts, n
         As in `score_interval`.
     effects : array, shape (groups,), or None
-        What each group adds to the difference; None where so many differ that there
-        is enough on some side.
+        What each group adds to the difference; None where so many differ that
+        resamples are enough.
     weights : array, shape (groups,)
         How much of the score hangs on each group.
     """
     low, high = _resampled(value, draws, shifts, len(weights))
     method = BOOTSTRAP
     if len(draws) and effects is not None:
-        size = np.abs(effects)
-        total = size.sum()
-        up = effects[effects > 0].sum() / total if total > 1e-12 else 0.5
-        if few(up, size) or np.ptp(draws) < 1e-9:
-            worse, better = exact_limits(up, size * (total > 1e-12))
-            most = exact_limits(total, weights)[1] if few(total, weights) else total
-            low = min(low, (2 * worse - 1) * (most if worse < 0.5 else total))
-            high = max(high, (2 * better - 1) * (most if better > 0.5 else total))
-            method = EXACT
+        worse, better, seen = _sign_limits(effects, weights)
+        if seen or np.ptp(draws) < 1e-9:
+            low, high, method = min(low, worse), max(high, better), EXACT
+        elif worse <= 0 <= better:
+            low, high = min(low, 0.0), max(high, 0.0)
     low, high = np.clip([low, high], -1, 1)
     return Interval(
         float(value), float(low), float(high), n, len(weights), len(draws), method
     )
+
+
+def _sign_limits(effects, weights) -> tuple[float, float, bool]:
+    """Exact limits of a difference, and whether few groups speak for one side."""
+    size = np.abs(effects)
+    total = size.sum()
+    if total < 1e-12:
+        most = exact_limits(0.0, weights)[1]
+        return -most, most, True
+    up = effects[effects > 0].sum() / total
+    worse, better = (2 * end - 1 for end in exact_limits(up, size))
+    most = exact_limits(total, weights)[1] if few(total, weights) else total
+    low = worse * (most if worse < 0 else total)
+    high = better * (most if better > 0 else total)
+    return low, high, few(up, size)
 
 
 def _resampled(value, draws, shifts, groups: int) -> tuple[float, float]:
@@ -338,25 +259,6 @@ def _widening(groups: int) -> float:
         return 1.0
     student = stats.t.ppf(0.975, groups - 1) / stats.norm.ppf(0.975)
     return float(student * np.sqrt(groups / (groups - 1)))
-
-
-def mean_over_seeds(draws: np.ndarray, seed: int) -> np.ndarray:
-    """Average over seeds drawn with replacement anew for each resample.
-
-    Parameters
-    ----------
-    draws : array, shape (seeds, resamples)
-    seed : int
-
-    Returns
-    -------
-    array, shape (resamples,)
-    """
-    if len(draws) == 1:
-        return draws[0]
-    generator = np.random.default_rng([seed, len(draws)])
-    drawn = generator.integers(len(draws), size=draws.shape)
-    return np.take_along_axis(draws, drawn, axis=0).mean(0)
 
 
 def paired_bootstrap(

@@ -21,12 +21,8 @@ from deepicd.evaluation.counts import (
     roll_up,
     tally,
 )
-from deepicd.evaluation.intervals import (
-    bootstrap,
-    group_numbers,
-    mean_over_seeds,
-    score_interval,
-)
+from deepicd.evaluation.intervals import score_interval
+from deepicd.evaluation.resampling import bootstrap, group_numbers, mean_over_seeds
 from deepicd.icd.load import load_tree
 from deepicd.icd.tree import LEVELS
 

@@ -5,7 +5,8 @@ import pandas as pd
 
 from deepicd.common.progress import counted
 from deepicd.evaluation.counts import ratios
-from deepicd.evaluation.intervals import bootstrap, group_numbers, score_interval
+from deepicd.evaluation.intervals import score_interval
+from deepicd.evaluation.resampling import bootstrap, group_numbers
 from deepicd.tasks import quotes as reading
 from deepicd.tasks.prompts import read_thought
 from deepicd.traces.corpus_checks import recovery_ranks

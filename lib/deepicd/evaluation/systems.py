@@ -14,13 +14,9 @@ from scipy import stats
 from deepicd.common.errors import UserError
 from deepicd.common.progress import counted
 from deepicd.evaluation.counts import roll_up
-from deepicd.evaluation.intervals import (
-    Interval,
-    group_numbers,
-    missing_groups,
-    paired_bootstrap,
-)
+from deepicd.evaluation.intervals import Interval, paired_bootstrap
 from deepicd.evaluation.metrics import OUTCOMES, evaluate, outcomes
+from deepicd.evaluation.resampling import group_numbers, missing_groups
 from deepicd.icd.tree import LEVELS
 
 DESCRIBED = ["value", "low", "high", "clear", "n", "patients", "resamples"]
