@@ -219,13 +219,16 @@ class Tally:
 
         Every label weighs alike in a macro score, every case in the others.
         """
-        cases = self._split(self.totals)[2]
-        each = np.ones_like(cases)
-        if name.startswith("macro"):
-            each = ratio(each, cases)
-        elif name == "accuracy":
+        if name == "accuracy":
             return self.matrix[[-1]].toarray()[0].astype(float)
-        return (self._split(self.matrix)[2].T @ each)[:, 0]
+        return self._by_label[int(name.startswith("macro"))]
+
+    @cached_property
+    def _by_label(self) -> np.ndarray:
+        """Cases of each group that have a label, each as one, each as its share."""
+        cases = self._split(self.totals)[2]
+        each = np.hstack([np.ones_like(cases), ratio(np.ones_like(cases), cases)])
+        return (self._split(self.matrix)[2].T @ each).T
 
     def _split(self, sums):
         c = len(self.labels)

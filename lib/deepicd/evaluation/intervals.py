@@ -371,9 +371,9 @@ def swap_effects(a: Sequence[Tally], b: Sequence[Tally], name: str):
     seeds = max(len(a), len(b))
     for i in range(seeds):
         one, two = a[i % len(a)], b[i % len(b)]
-        change = (two.matrix - one.matrix).tocsc()
+        change = two.matrix - one.matrix
         change.eliminate_zeros()
-        differ = np.flatnonzero(np.diff(change.indptr))
+        differ = np.unique(change.indices)
         if len(differ) > MANY:
             return None
         change = change[:, differ].toarray().astype(float)

@@ -116,14 +116,14 @@ def evaluate(
         rows += _rows(
             tallies, _chosen(SCORES, metrics), level, named, len(gold), n_boot, seed
         )
-    formed = [None] * len(seeds) if well_formed is None else as_seeds(well_formed)
-    whole = [
-        ratios(_path_parts(gold, codes, tree, flags), numbers)
-        for codes, flags in zip(seeds, formed, strict=True)
-    ]
-    rows += _rows(
-        whole, _chosen(whole[0].names, metrics), WHOLE, "", len(gold), n_boot, seed
-    )
+    if metrics is None or not set(metrics) <= set(SCORES):
+        formed = [None] * len(seeds) if well_formed is None else as_seeds(well_formed)
+        whole = [
+            ratios(_path_parts(gold, codes, tree, flags), numbers)
+            for codes, flags in zip(seeds, formed, strict=True)
+        ]
+        names = _chosen(whole[0].names, metrics)
+        rows += _rows(whole, names, WHOLE, "", len(gold), n_boot, seed)
     return pd.DataFrame(
         rows, columns=["level", "metric", "value", "low", "high", "n", "label_set"]
     )
