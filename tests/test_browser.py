@@ -1,13 +1,18 @@
 """The browser marks what stands in the note, and shows nothing that is private."""
 
+import re
+from html import unescape
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepicd.evaluation import systems
 from deepicd.icd import load_tree
 from deepicd.views import one_note
+from deepicd.views.marked import STYLES, marked, marks_in_note
 
 TREE = load_tree()
 SAID = '<think>"Chest pain" and "fever <b>".</think><diagnosis>I21.19</diagnosis>'
@@ -40,8 +45,9 @@ def page(study, private=False):
 
 def test_evidence_and_invented_quotes_are_told_apart(study):
     html = page(study)
-    assert f"<mark style='{one_note.FOUND}'>Chest\npain</mark> &amp; sweat &lt;" in html
-    assert f"<mark style='{one_note.INVENTED}'>fever &lt;b&gt;</mark>" in html
+    found, wrong = (f'<mark style="{STYLES[style]}">' for style in ("found", "wrong"))
+    assert f"{found}Chest\npain</mark> &amp; sweat &lt;" in html
+    assert f"{wrong}fever &lt;b&gt;</mark>" in html
     assert '<b>"' not in html and "<think>" not in html
 
 
@@ -65,5 +71,16 @@ def test_a_headless_run_shows_static_pages(study, capsys):
 
 
 def test_overlapping_quotes_make_one_mark():
-    html = one_note.highlight("Crushing chest pain.", ["chest pain", "crushing chest"])
+    note = "Crushing chest pain."
+    html = marked(note, marks_in_note(["chest pain", "crushing chest"], note))
     assert html.count("<mark") == 1 and ">Crushing chest pain</mark>." in html
+
+
+MARKS = st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_from(list(STYLES)))
+
+
+@given(st.text(max_size=30), st.lists(MARKS, max_size=6))
+def test_marks_hide_and_repeat_nothing(text, marks):
+    html = marked(text, marks)
+    assert unescape(re.sub(r"</?mark[^>]*>", "", html)) == text
+    assert html.count("<mark") == html.count("</mark>") <= len(marks)

@@ -31,6 +31,7 @@ from deepicd.traces.corpus_checks import CopyCounter, HeldOut, recovery_ranks
 from deepicd.traces.teachers import Answer, ReplayTeacher, Request, RuleTeacher
 from deepicd.training.catalogue import build_questions, neighbourhood
 from deepicd.views import trace as showing
+from deepicd.views.marked import STYLES
 from deepicd.views.trace import highlight
 
 NOTE = (
@@ -175,11 +176,11 @@ def test_checks_never_raise_and_never_quote_the_note(trace, answer, note):
 def test_highlight_marks_right_and_wrong_quotes():
     trace = GOOD.replace("ST elevation in II, III", "a <b>rash</b>")
     html = highlight(Case(NOTE, "I21.11", trace, "I21.11", None, TREE))
-    assert f'{showing._STYLES["good"]}">crushing chest pain<' in html
-    assert f'{showing._STYLES["bad"]}">a &lt;b&gt;rash' in html
+    assert f'{STYLES["found"]}">crushing chest pain<' in html
+    assert f'{STYLES["wrong"]}">a &lt;b&gt;rash' in html
     answer = Answer("n1", 0, "The patient has melena. " + GOOD, "I21.11")
     case = showing.case_of(answer, NOTE, "I21.11", TREE)
-    assert f'{showing._STYLES["bad"]}">melena.<' in highlight(case)
+    assert f'{STYLES["wrong"]}">melena.<' in highlight(case)
 
 
 # -- many traces ---------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """A browser of single notes: evidence, paths through the tree, all samples."""
 
-import re
 from collections.abc import Sequence
 from html import escape
 
@@ -9,13 +8,12 @@ import pandas as pd
 
 from deepicd.evaluation.metrics import outcomes
 from deepicd.evaluation.systems import Cases
-from deepicd.tasks import quotes as reading
 from deepicd.tasks.prompts import read_thought
+from deepicd.tasks.quotes import quotes
 from deepicd.views.figures.palette import look
 from deepicd.views.in_words import PRIVATE_TEXT
+from deepicd.views.marked import marked, marks_in_note, marks_in_trace
 
-FOUND = "background:#cfe8d5;color:#111"
-INVENTED = "background:#fbd9c5;color:#111;text-decoration:underline wavy #a4350f"
 RIGHT, WRONG = "color:#14713d", "color:#a4350f;text-decoration:underline"
 BOX = (
     "border:1px solid #d9dfe6;border-radius:6px;padding:.6em .8em;margin:.5em 0;"
@@ -63,7 +61,7 @@ def note_page(
     -------
     str
     """
-    note = str(example["note"].iloc[0])
+    note = str(example["note"].iloc[0])[:LONGEST]
     if private:
         return f"<p>{escape(PRIVATE_TEXT)}</p><div style='{BOX}'>{escape(note)}</div>"
     own = cases.notes.iloc[row]
@@ -84,37 +82,13 @@ def note_page(
     gold = own["label"]
     return (
         f"<hr><p><b>Gold code</b> {_path(gold, gold, tree)}</p>"
-        f"<div style='{BOX}'>{highlight(note[:LONGEST], quoted)}</div>" + "".join(parts)
+        f"<div style='{BOX}'>{marked(note, marks_in_note(quoted, note))}</div>"
+        + "".join(parts)
     )
 
 
 def _quotes(completion: str) -> list[str]:
-    return [quote.text for quote in reading.quotes(read_thought(completion))]
-
-
-def highlight(note: str, quotes: Sequence[str]) -> str:
-    """The note as HTML, with every quote that stands in it marked.
-
-    Examples
-    --------
-    >>> highlight("Crushing chest\\npain & sweat", ["chest pain"]).count("<mark")
-    1
-    """
-    inside = np.zeros(len(note) + 1, dtype=bool)
-    for quote in quotes:
-        words = reading.words(quote)
-        pattern = r"(?<![a-z0-9])" + r"[^a-z0-9]+".join(map(re.escape, words))
-        for match in re.finditer(pattern, note.lower()) if words else ():
-            inside[match.start() : match.end()] = True
-    edges = np.flatnonzero(np.diff(inside.astype(int), prepend=0))
-    pieces, at = [], 0
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        pieces += [
-            escape(note[at:start]),
-            f"<mark style='{FOUND}'>{escape(note[start:end])}</mark>",
-        ]
-        at = end
-    return "".join([*pieces, escape(note[at:])])
+    return [quote.text for quote in quotes(read_thought(completion))]
 
 
 def _answer(rows: pd.DataFrame, system: str, own, tree) -> str:
@@ -127,22 +101,10 @@ def _answer(rows: pd.DataFrame, system: str, own, tree) -> str:
         f"<p><b>{escape(look(system).name)}</b> ({result}) "
         f"{_path(greedy['code'], own['label'], tree)}</p>"
     )
-    text = str(greedy["completion"]).strip()
-    body = f"<div style='{BOX}'>{_reasoning(text, own['note'])}</div>" if text else ""
+    text = str(greedy["completion"]).strip()[:LONGEST]
+    said = marked(text, marks_in_trace(text, own["note"]))
+    body = f"<div style='{BOX}'>{said}</div>" if text else ""
     return head + body + _samples(rows[rows["sample"] > 0], own["label"], tree)
-
-
-def _reasoning(text: str, note: str) -> str:
-    """A completion with its quotes marked: in the note, or not there."""
-    pieces, at = [], 0
-    for quote in reading.quotes(text[:LONGEST]):
-        style = FOUND if reading.stands_in(quote.text, note) else INVENTED
-        pieces += [
-            escape(text[at : quote.start]),
-            f"<mark style='{style}'>{escape(quote.text)}</mark>",
-        ]
-        at = quote.end
-    return "".join([*pieces, escape(text[at:LONGEST])])
 
 
 def _path(code, gold: str, tree) -> str:
