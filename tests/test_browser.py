@@ -76,6 +76,11 @@ def test_overlapping_quotes_make_one_mark():
     assert html.count("<mark") == 1 and ">Crushing chest pain</mark>." in html
 
 
+def test_letters_that_grow_in_lower_case_move_no_mark():
+    note = "\u0130\u0130 Denies fever, CHEST pain."
+    assert note[slice(*marks_in_note(["chest pain"], note)[0][:2])] == "CHEST pain"
+
+
 MARKS = st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_from(list(STYLES)))
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-_WORD = re.compile(r"[a-z0-9]+(?:[.'/%+-][a-z0-9]+)*%?")
+_WORD = re.compile(r"[a-z0-9]+(?:[.'/%+-][a-z0-9]+)*%?", re.IGNORECASE | re.ASCII)
 _QUOTE = re.compile(r'["\u201c\u201d]([^"\u201c\u201d\n]{1,400})["\u201c\u201d]')
 # Single quotes hold a blank, or they are apostrophes.
 _SINGLE = re.compile(
@@ -41,7 +41,7 @@ def words(text: str) -> list[str]:
     >>> words("Temp 38.5,\\nST-elevation  in II/III")
     ['temp', '38.5', 'st-elevation', 'in', 'ii/iii']
     """
-    return _WORD.findall(text.lower())
+    return [word.lower() for word in _WORD.findall(text)]
 
 
 @lru_cache(maxsize=256)
@@ -59,8 +59,9 @@ def padded(text: str) -> str:
 @lru_cache(maxsize=256)
 def word_spans(text: str) -> tuple[tuple[str, int, int], ...]:
     """Lower-case words of a text with their characters from start to end."""
-    found = _WORD.finditer(text.lower())
-    return tuple((m.group(), m.start(), m.end()) for m in found)
+    # Not of the text in lower case: that of some letters is longer than they are.
+    found = _WORD.finditer(text)
+    return tuple((m.group().lower(), m.start(), m.end()) for m in found)
 
 
 def locate(quote: str, text: str) -> list[tuple[int, int]]:
