@@ -80,10 +80,8 @@ class Interval:
 def exact_limits(share: float, weights: np.ndarray) -> tuple[float, float]:
     """95 % limits of a share of independent units, however few.
 
-    Those of Clopper and Pearson (1934) where all units weigh alike. Where they do
-    not, each limit counts one more unit of the largest weight on the other side, and
-    takes the beta distribution of the same mean and variance, as Fay and Feuer (1997)
-    do for weighted rates: conservative.
+    Those of Clopper and Pearson (1934), of as many units as weigh alike: the square
+    of the sum of weights by the sum of squares (Korn and Graubard 1998).
 
     Parameters
     ----------
@@ -101,11 +99,10 @@ def exact_limits(share: float, weights: np.ndarray) -> tuple[float, float]:
     """
     if not np.sum(weights) > 0:
         return 0.0, 1.0
-    weights = np.asarray(weights, dtype=float) / np.sum(weights)
-    most, share = weights.max(), float(np.clip(share, 0, 1))
-    size = (1 + most) / (np.square(weights).sum() + most**2)
-    low = stats.beta.ppf(0.025, share * size, (1 - share + most) * size)
-    high = stats.beta.ppf(0.975, (share + most) * size, (1 - share) * size)
+    alike, share = _alike(weights), float(np.clip(share, 0, 1))
+    right, wrong = share * alike, (1 - share) * alike
+    low = stats.beta.ppf(0.025, right, wrong + 1)
+    high = stats.beta.ppf(0.975, right + 1, wrong)
     return float(low) if share > 1e-12 else 0.0, float(
         high
     ) if share < 1 - 1e-12 else 1.0
@@ -117,11 +114,15 @@ def few(share: float, weights: np.ndarray) -> bool:
     >>> few(0.5, np.ones(19)), few(0.5, np.ones(20)), few(0.99, np.ones(800))
     (True, False, True)
     """
-    total = np.sum(weights)
-    if not total > 0:
+    if not np.sum(weights) > 0:
         return True
-    alike = total**2 / np.square(weights, dtype=float).sum()
-    return bool(min(share, 1 - share) * alike < FEW - 1e-9)
+    return bool(min(share, 1 - share) * _alike(weights) < FEW - 1e-9)
+
+
+def _alike(weights: np.ndarray) -> float:
+    """Number of units of equal weight that tell as much."""
+    weights = np.asarray(weights, dtype=float)
+    return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
 def score_interval(
