@@ -13,7 +13,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.http import local_url
 from deepicd.icd import load_tree
 from deepicd.rewards import get_spec, score, trl_reward_functions
-from deepicd.rewards.parts import evidence, length, quotations, repetition
+from deepicd.rewards.parts import length, repetition
 from deepicd.rewards.scoring import Scorer
 
 TREE = load_tree()
@@ -26,23 +26,6 @@ EVERYTHING = {
 
 
 # -- parts ---------------------------------------------------------------------
-
-
-@given(st.text(max_size=80), st.text(max_size=80))
-def test_evidence_is_a_share(think, note):
-    assert 0.0 <= evidence(think, note, shortest=1) <= 1.0
-
-
-@given(st.lists(st.text("abc ", min_size=7, max_size=12), max_size=4))
-def test_what_is_quoted_from_the_note_is_evidence(phrases):
-    phrases = [p for p in phrases if len(" ".join(p.split())) >= 6]
-    think = "; ".join(f'"{p.upper()}"' for p in phrases)
-    assert evidence(think, "x ".join(phrases)) == (1.0 if phrases else 0.0)
-
-
-def test_quotations_in_straight_and_curly_marks():
-    assert quotations('"a b"  \u201cC  d\u201d "a b" ""') == ["a b", "c d"]
-    assert quotations('5" nail and 6" nail', shortest=30) == []
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5_000), st.floats(0, 0.99))

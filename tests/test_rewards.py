@@ -7,8 +7,7 @@ from test_prompts import messy
 
 from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
-from deepicd.rewards import SPECS, RewardSpec, get_spec, score
-from deepicd.rewards.checks import PARTS
+from deepicd.rewards import PARTS, SPECS, RewardSpec, get_spec, score
 from deepicd.rewards.outcome import prefix_value
 from deepicd.views.reward_defects import defects_table, gold_type_table, newline_table
 from deepicd.views.reward_landscape import landscape, neighbours

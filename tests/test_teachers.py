@@ -20,6 +20,7 @@ from deepicd.icd import load_tree
 from deepicd.study.bench.traces import loopback
 from deepicd.study.bench.traces.loopback import FAULTS, ODDITIES, LoopbackServer
 from deepicd.tasks import quotes
+from deepicd.tasks.clauses import tokenise
 from deepicd.tasks.prompts import format_completion
 from deepicd.traces import Limits, build_traces, round_table
 from deepicd.traces.teachers import (
@@ -30,7 +31,6 @@ from deepicd.traces.teachers import (
     open_teacher,
     oracle_messages,
 )
-from deepicd.traces.teachers.clauses import tokenise
 from deepicd.traces.teachers.phrases import PhraseTable
 from deepicd.traces.teachers.records import read_completion
 from deepicd.training import models

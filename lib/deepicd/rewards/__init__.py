@@ -3,13 +3,17 @@
 from deepicd.common.faces import face
 
 HOMES = {
-    "PARTS": "checks",
+    "PARTS": "registry",
+    "Part": "registry",
     "RewardBreakdown": "scoring",
     "RewardSpec": "spec",
-    "SPECS": "named",
+    "SPECS": "spec",
     "Scorer": "scoring",
-    "get_spec": "named",
+    "Seen": "registry",
+    "get_spec": "spec",
+    "part": "registry",
     "score": "scoring",
+    "spec_of": "spec",
     "trl_reward_functions": "trl",
 }
 __getattr__, __dir__, __all__ = face(__name__, HOMES)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deepicd.rewards.checks import unknown_name
+from deepicd.common.parameters import unknown
 
 ORDERS = ("sum_then_normalize", "normalize_then_sum")
 _EPSILON = 1e-4
@@ -50,7 +50,7 @@ def group_advantages(
     [0.0, 1.22, -1.22, -0.0]
     """
     if order not in ORDERS:
-        raise unknown_name("order of aggregation", order, list(ORDERS))
+        raise unknown("order of aggregation", order, ORDERS)
     values, weights = np.asarray(values, float), np.asarray(weights, float)
     grouped = values.reshape(-1, group, values.shape[1])
     if order == "sum_then_normalize":

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from deepicd.common.errors import UserError
 from deepicd.common.http import ChatServer, Refused, Unreadable, local_url
-from deepicd.rewards.spec import RewardSpec
 from deepicd.tasks.format import escape
 
 _AT_ONCE = 8  # requests in flight
@@ -19,7 +18,7 @@ _QUESTION = (
 )
 
 
-def judge(items: Sequence[tuple[str, str]], spec: RewardSpec) -> list[float]:
+def judge(items: Sequence[tuple[str, str]], spec) -> list[float]:
     """Let the engine grade reasoning texts; (grade - 1) / 4, so 0 to 1.
 
     Parameters
@@ -52,7 +51,7 @@ def judge(items: Sequence[tuple[str, str]], spec: RewardSpec) -> list[float]:
     return [known.get(item, 0.0) for item in items]
 
 
-def _grade(server: ChatServer, item: tuple[str, str], spec: RewardSpec) -> float:
+def _grade(server: ChatServer, item: tuple[str, str], spec) -> float:
     think, note = item
     content = _QUESTION.format(note=escape(note), think=escape(think))
     body = {

@@ -31,7 +31,7 @@ def ladder_credit(answer: str, gold: str, spec: RewardSpec, tree):
     if code is None:
         return None, spec.weight_invalid
     if code == gold:
-        return code, spec.weight_full
+        return code, spec.credit["full"]
     ladder = spec.ladder
     return code, ladder[min(tree.lca_depth(code, gold), len(ladder) - 1)]
 
@@ -67,7 +67,7 @@ def prefix_value(said: str, gold: str, spec: RewardSpec) -> float:
             break
         shared += 1
     if not shared:
-        return spec.weight_none
+        return spec.credit["none"]
     bonus = shared - 2 if shared >= 3 else 0
     return spec.prefix_scale * (shared / len(gold) + bonus)
 

@@ -8,8 +8,8 @@ gaps of the reader.
 
 import re
 
-from deepicd.rewards.named import get_spec
 from deepicd.rewards.outcome import prefix_value
+from deepicd.rewards.spec import get_spec
 
 _FORMULA = get_spec("prefix")
 _CODE = re.compile(r"[A-Z][0-9]{2}[A-Z0-9]{0,4}")

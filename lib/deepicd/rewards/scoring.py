@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from deepicd.common.errors import UserError
 from deepicd.icd.load import load_tree
 from deepicd.icd.tree import IcdTree
-from deepicd.rewards.named import get_spec
 from deepicd.rewards.outcome import CREDITS
-from deepicd.rewards.parts import text_parts
-from deepicd.rewards.spec import RewardSpec
+from deepicd.rewards.registry import PARTS, Seen
+from deepicd.rewards.spec import OUTCOME, RewardSpec, get_spec
+from deepicd.tasks.evidence import Background
 from deepicd.tasks.prompts import Parsed, count_pairs, parse_completion, quick_answer
 
 NOT_A_CODE = "answer is no code of the catalogue"
 _PLAIN = Parsed(None, None, True, None)
 _MEMO_ENTRIES = 200_000
-_scorers: dict[tuple[RewardSpec, int], "Scorer"] = {}
+_scorers: dict[tuple[RewardSpec, int, int], "Scorer"] = {}
 
 
 @dataclass(slots=True)
@@ -51,12 +51,15 @@ class Scorer:
     0.5
     """
 
-    def __init__(self, spec: RewardSpec, tree: IcdTree):
-        self.spec, self.tree = spec, tree
+    def __init__(
+        self, spec: RewardSpec, tree: IcdTree, background: Background | None = None
+    ):
+        self.spec, self.tree, self.background = spec, tree, background
         self._credit = CREDITS[spec.outcome]
-        self._parts = text_parts(spec)
-        needs_think = spec.weight_evidence or spec.weight_judge
-        quick = spec.style == "reasoning" and not needs_think
+        parts = [(PARTS[name], spec.weight_of(name)) for name in spec.parts[1:]]
+        self._single = [(part, weight) for part, weight in parts if not part.many]
+        self._many = [(part, weight) for part, weight in parts if part.many]
+        quick = spec.style == "reasoning" and not spec.needs("think")
         self._quick_length = spec.max_characters if quick else -1
         self._memo: dict[tuple[str | None, str], tuple[str | None, float]] = {}
         self._golds: dict[str, str] = {}
@@ -72,12 +75,16 @@ class Scorer:
         golds = [known.get(gold) or self._gold(gold) for gold in golds]
         notes = [""] * len(golds) if notes is None else notes
         triples = zip(completions, golds, notes, strict=True)
-        rows = [self._one(*triple) for triple in triples]
-        if self.spec.weight_judge:
-            self._judge(rows, completions, notes)
+        pairs = [self._one(*triple) for triple in triples]
+        rows = [row for row, _ in pairs]
+        for part, weight in self._many:
+            values = part.value([seen for _, seen in pairs])
+            for row, value in zip(rows, values, strict=True):
+                row.parts[part.name] = weight * value
+                row.total += weight * value
         return rows
 
-    def _one(self, text: str, gold: str, note: str) -> RewardBreakdown:
+    def _one(self, text: str, gold: str, note: str) -> tuple[RewardBreakdown, Seen]:
         answer = None
         if isinstance(text, str) and len(text) <= self._quick_length:
             answer = quick_answer(text)
@@ -88,11 +95,15 @@ class Scorer:
             parsed, (code, value) = _PLAIN, found
         problem = parsed.problem or (None if code else NOT_A_CODE)
         total = value * self.spec.weight_outcome
-        parts = {"outcome": total}
-        for name, weight, part in self._parts:
-            parts[name] = gain = weight * part(text, parsed, code, note)
+        parts, seen = {OUTCOME: total}, None
+        if self._single or self._many:
+            said = text if isinstance(text, str) else ""
+            own = (self.spec, self.tree, self.background)
+            seen = Seen(said, parsed, code, gold, note, *own)
+        for part, weight in self._single:
+            parts[part.name] = gain = weight * part.value(seen)
             total += gain
-        return RewardBreakdown(total, parts, code, problem)
+        return RewardBreakdown(total, parts, code, problem), seen
 
     def _outcome(self, text: str, gold: str) -> tuple[Parsed, str | None, float]:
         spec = self.spec
@@ -119,19 +130,6 @@ class Scorer:
         extra = min(max(count_pairs(text)[1] - 1, 0), spec.most_extra_pairs)
         return spec.weight_malformed + spec.weight_extra_pair * extra
 
-    def _judge(self, rows: list[RewardBreakdown], completions, notes) -> None:
-        from deepicd.rewards.judge import judge
-
-        style, weight = self.spec.style, self.spec.weight_judge
-        thinks = [
-            parse_completion(text, style).think or "" if row.problem is None else ""
-            for row, text in zip(rows, completions, strict=True)
-        ]
-        grades = judge(list(zip(thinks, notes, strict=True)), self.spec)
-        for row, grade in zip(rows, grades, strict=True):
-            row.parts["judge"] = weight * grade
-            row.total += weight * grade
-
     def _gold(self, gold: str) -> str:
         code = self.tree.normalise(gold)
         if code is None:
@@ -150,6 +148,7 @@ def score(
     spec: str | RewardSpec = "tree",
     tree: IcdTree | None = None,
     notes: str | Sequence[str] | None = None,
+    background: Background | None = None,
 ) -> list[RewardBreakdown]:
     """Score completions against gold codes; never raises on what they say.
 
@@ -165,6 +164,9 @@ def score(
         The installed release by default.
     notes : str or sequence of str, optional
         Admission notes, needed by the parts `evidence` and `judge`.
+    background : Background, optional
+        What is usual in the training notes, for `evidence`; by default what is usual
+        in the synthetic corpus.
 
     Returns
     -------
@@ -188,23 +190,26 @@ def score(
     golds = _aligned("gold codes", gold, len(completions))
     if notes is not None:
         notes = _aligned("notes", notes, len(completions))
-    elif spec.weight_evidence or spec.weight_judge:
+    elif spec.needs("note"):
         raise UserError(
             found="no notes",
             expected="the admission notes, for the parts evidence and judge",
             do="pass notes=..., or set weight_evidence and weight_judge to 0",
         )
-    return scorer_for(spec, tree or load_tree())(completions, golds, notes)
+    scorer = scorer_for(spec, tree or load_tree(), background)
+    return scorer(completions, golds, notes)
 
 
-def scorer_for(spec: RewardSpec, tree: IcdTree) -> Scorer:
+def scorer_for(
+    spec: RewardSpec, tree: IcdTree, background: Background | None = None
+) -> Scorer:
     """Give the scorer of a spec and a tree; made once, so that memory is shared."""
-    key = (spec, id(tree))
+    key = (spec, id(tree), id(background))
     scorer = _scorers.get(key)
     if scorer is None:
         if len(_scorers) >= 64:
             _scorers.clear()
-        scorer = _scorers[key] = Scorer(spec, tree)
+        scorer = _scorers[key] = Scorer(spec, tree, background)
     return scorer
 
 

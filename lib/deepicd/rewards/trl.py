@@ -5,9 +5,9 @@ from collections.abc import Callable
 from deepicd.common.errors import UserError
 from deepicd.icd.load import load_tree
 from deepicd.icd.tree import IcdTree
-from deepicd.rewards.named import get_spec
 from deepicd.rewards.scoring import RewardBreakdown, Scorer
-from deepicd.rewards.spec import RewardSpec
+from deepicd.rewards.spec import RewardSpec, get_spec
+from deepicd.tasks.evidence import Background
 
 RewardFunction = Callable[..., list[float]]
 
@@ -32,8 +32,7 @@ class BatchScores:
         return self._scores
 
     def _notes(self, columns: dict) -> list[str] | None:
-        spec = self._scorer.spec
-        if not (spec.weight_evidence or spec.weight_judge):
+        if not self._scorer.spec.needs("note"):
             return None
         return list(self._column(columns, self._note_column))
 
@@ -51,6 +50,8 @@ def completion_text(completion) -> str:
     """Text of a completion: a string, or what the assistant says in chat messages.
 
     What a tool gave back, or a user asked, is no answer of the model.
+
+    Only what the assistant says counts; what a tool or a user says is no answer.
 
     Examples
     --------
@@ -79,6 +80,7 @@ def trl_reward_functions(
     tree: IcdTree | None = None,
     gold_column: str = "label",
     note_column: str = "note",
+    background: Background | None = None,
 ) -> tuple[list[RewardFunction], list[str], list[float]]:
     """Make one TRL reward function a part, with its name and weight.
 
@@ -96,6 +98,8 @@ def trl_reward_functions(
     gold_column, note_column : str
         Dataset columns of the gold code and of the note (read only where the
         parts `evidence` or `judge` are on).
+    background : Background, optional
+        What is usual in the training notes, for the part `evidence`.
 
     Returns
     -------
@@ -115,7 +119,8 @@ def trl_reward_functions(
     [3.0]
     """
     spec = get_spec(spec) if isinstance(spec, str) else spec
-    batch = BatchScores(Scorer(spec, tree or load_tree()), gold_column, note_column)
+    scorer = Scorer(spec, tree or load_tree(), background)
+    batch = BatchScores(scorer, gold_column, note_column)
     names = [part for part in spec.parts if spec.weight_of(part)]
     weights = [float(spec.weight_of(part)) for part in names]
     pairs = zip(names, weights, strict=True)

@@ -144,7 +144,7 @@ def run_job(folder) -> None:
             net, tokenizer, data, None, settings, checkpoints, report=_quiet
         )
     else:
-        spec = rewards.RewardSpec(**job["spec"])
+        spec = rewards.spec_of(job["spec"])
         net, curves, log, resolved = grpo.train(
             net, tokenizer, data, spec, settings, checkpoints, report=_quiet
         )

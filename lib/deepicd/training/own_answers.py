@@ -8,6 +8,7 @@ import pandas as pd
 from deepicd import rewards
 from deepicd.common.files import write_parquet
 from deepicd.tasks.correct import Judge
+from deepicd.training.grpo.grpo import reward_functions
 from deepicd.training.grpo.plan import uniform
 from deepicd.training.grpo.prompt_order import pass_rates
 from deepicd.training.grpo.rollout_log import RolloutLog
@@ -130,7 +131,7 @@ class Drawn:
         self.tokenizer, self.data, self.settings = tokenizer, data, settings
         self.samples, self.folder = samples, folder
         self.spec = rewards.get_spec(spec) if isinstance(spec, str) else spec
-        functions, names, weights = rewards.trl_reward_functions(self.spec, tree)
+        functions, names, weights = reward_functions(self.spec, tree, data)
         self.parts = dict(zip(names, zip(functions, weights, strict=True), strict=True))
         self.judge = Judge(tree, self.spec.style)
         self.log = RolloutLog(

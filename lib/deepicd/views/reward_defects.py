@@ -108,7 +108,7 @@ def switch_table() -> pd.DataFrame:
     ['on', 'off']
     """
     from deepicd.common.errors import UserError
-    from deepicd.rewards.named import get_spec
+    from deepicd.rewards.spec import get_spec
 
     rows = [("published: bool(text)", "'False'", "on" if bool("False") else "off")]
     off = "evidence" not in get_spec("tree", weight_evidence=0).parts

@@ -6,9 +6,8 @@ import pandas as pd
 
 from deepicd.icd.load import load_tree
 from deepicd.icd.tree import IcdTree
-from deepicd.rewards.named import get_spec
 from deepicd.rewards.scoring import score
-from deepicd.rewards.spec import RewardSpec
+from deepicd.rewards.spec import RewardSpec, get_spec
 from deepicd.tasks.prompts import format_completion
 
 _DEPTHS = ("other chapter", "chapter", "block", "category", "subcategory")

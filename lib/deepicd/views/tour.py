@@ -7,10 +7,9 @@ import pandas as pd
 from deepicd.common.errors import UserError
 from deepicd.icd.load import load_tree
 from deepicd.icd.tree import IcdTree
-from deepicd.rewards.checks import PARTS
-from deepicd.rewards.named import SPECS, get_spec
+from deepicd.rewards.registry import PARTS
 from deepicd.rewards.scoring import score
-from deepicd.rewards.spec import RewardSpec
+from deepicd.rewards.spec import OUTCOME, SPECS, RewardSpec, get_spec
 from deepicd.tasks.prompts import format_completion
 
 LEVEL_TITLES = ("chapter", "block", "category", "subcategory")
@@ -91,7 +90,7 @@ def tree_picture(
         titles = [_title(tree, member, depth) for member in shown]
         titles = short_titles(titles) if depth > 2 else titles
         last = depth == len(path)
-        earns = spec.weight_full if last else spec.ladder[depth]
+        earns = spec.credit["full"] if last else spec.ladder[depth]
         for member, title in zip(shown, titles, strict=True):
             on_path = member == name
             rows.append(
@@ -180,7 +179,7 @@ def explain(
         shares = tree.lca_level(said.code, gold) if said.code else None
         rows.append(row | {"shares": shares or "none", "problem": said.problem})
     frame = pd.DataFrame(rows)
-    parts = [part for part in PARTS if part in frame]
+    parts = [part for part in (OUTCOME, *PARTS) if part in frame]
     order = ["spec", "total", "lowest", "best", *parts, "code", "shares", "problem"]
     return frame[order]
 

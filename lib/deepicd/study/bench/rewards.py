@@ -5,9 +5,9 @@ import string
 from time import process_time
 
 from deepicd.icd.load import load_tree
-from deepicd.rewards.named import get_spec
 from deepicd.rewards.published import published_reward
 from deepicd.rewards.scoring import Scorer
+from deepicd.rewards.spec import get_spec
 from deepicd.rewards.trl import trl_reward_functions
 from deepicd.study.bench.measure import Result, best_seconds
 from deepicd.tasks.prompts import parse_completion

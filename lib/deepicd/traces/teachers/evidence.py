@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.traces.teachers.clauses import NEGATIONS
+from deepicd.tasks.clauses import NEGATIONS
 from deepicd.traces.teachers.phrases import ClassCounts, PhraseTable, log_odds, lookup
 
 SIBLING_Z = 1.64  # one-sided 5 %: weaker phrases do not tell siblings apart

@@ -8,7 +8,7 @@ Headers are no phrases either.
 import numpy as np
 import pandas as pd
 
-from deepicd.traces.teachers.clauses import NEGATIONS, STOP_WORDS, tokenise
+from deepicd.tasks.clauses import NEGATIONS, STOP_WORDS, tokenise
 
 MAX_WORDS = 4
 _NUMBER_WEIGHT = 0.6  # of a phrase with a number in it, such as a dose

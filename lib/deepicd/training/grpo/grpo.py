@@ -12,7 +12,9 @@ import pandas as pd
 from deepicd import rewards
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import choice
+from deepicd.icd.load import load_tree
 from deepicd.tasks.correct import Judge
+from deepicd.tasks.evidence import Background
 from deepicd.training import trainer as training
 from deepicd.training.encoding import prompt_text
 from deepicd.training.grpo.guard import CollapseGuard
@@ -162,7 +164,7 @@ def train(
     """
     seed_everything(settings.seed)
     spec = rewards.get_spec(spec) if isinstance(spec, str) else spec
-    functions, names, weights = rewards.trl_reward_functions(spec, tree)
+    functions, names, weights = reward_functions(spec, tree, prompts)
     log = RolloutLog(
         Path(folder) / "rollouts.jsonl",
         dict(zip(names, weights, strict=True)),
@@ -190,6 +192,28 @@ def train(
     trainer.accelerator.wait_for_everyone()
     curves = training.history(trainer.state.log_history, NAMES)
     return trainer.model, curves, log.frame(), training.resolved(trainer.args)
+
+
+def reward_functions(spec, tree, prompts):
+    """TRL's reward functions; what is usual is learned from the training prompts.
+
+    Parameters
+    ----------
+    spec : RewardSpec
+    tree : IcdTree or None
+    prompts : datasets.Dataset
+        Columns note, label.
+
+    Returns
+    -------
+    tuple
+        See `deepicd.rewards.trl_reward_functions`.
+    """
+    tree = tree or load_tree()
+    usual = None
+    if spec.weight_of("evidence"):
+        usual = Background.of(prompts["note"], prompts["label"], tree)
+    return rewards.trl_reward_functions(spec, tree, background=usual)
 
 
 def make_trainer(

@@ -1,0 +1,41 @@
+"""Make the background of evidence that comes with the package.
+
+``python -m deepicd.data.synthetic.background`` learns from 20,000 synthetic notes of
+all codes (seed 1000, which no study corpus uses) and writes `tasks/background.json`.
+"""
+
+import tempfile
+from pathlib import Path
+
+from deepicd.common.files import write_json
+from deepicd.data.cohort import build_admissions
+from deepicd.data.sources.opening import open_source
+from deepicd.icd.load import load_tree
+from deepicd.tasks import evidence
+
+NOTES, SEED = 20_000, 1000
+
+
+def learn(notes: int = NOTES, seed: int = SEED) -> evidence.Background:
+    """Background of a synthetic corpus.
+
+    Parameters
+    ----------
+    notes, seed : int
+        Of the corpus.
+
+    Returns
+    -------
+    Background
+    """
+    tree = load_tree()
+    with tempfile.TemporaryDirectory() as folder:
+        raw = open_source("synthetic", "", folder, seed, {"notes": notes})
+        rows, _ = build_admissions(raw, tree, seed)
+    return evidence.Background.of(rows["note"], rows["label"], tree)
+
+
+if __name__ == "__main__":
+    place = Path(evidence.__file__).with_name("background.json")
+    write_json(learn().worth, place)
+    print(f"{place}: {place.stat().st_size:,} bytes")
