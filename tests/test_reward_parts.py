@@ -15,6 +15,7 @@ from deepicd.icd import load_tree
 from deepicd.rewards import get_spec, score, trl_reward_functions
 from deepicd.rewards.parts import length, repetition
 from deepicd.rewards.scoring import Scorer
+from deepicd.tasks.evidence import evidence
 
 TREE = load_tree()
 TEXT = '<think>"chest pain" and "fever"</think><diagnosis>{}</diagnosis>'
@@ -49,17 +50,20 @@ def test_repetition_grows_with_repeats():
 
 def test_parts_of_a_breakdown():
     spec = get_spec("tree", **EVERYTHING)
-    right, broken = score([TEXT.format("I10"), "chest pain"], "I10", spec, TREE, NOTE)
+    said = TEXT.format("I21.11")
+    right, broken = score([said, "chest pain"], "I21.11", spec, TREE, NOTE)
+    told = evidence(said, NOTE, "I21.11", TREE)
+    assert told > 0
     assert right.parts == pytest.approx(
         {
             "outcome": 1.0,
             "format": 0.1,
             "validity": 0.1,
-            "evidence": 0.1,
+            "evidence": 0.1 * told,
             "length": 0.0,
             "repetition": 0.0,
         }
-    ), "'fever' is shorter than six characters"
+    )
     assert broken.parts["outcome"] == -0.5
     assert sum(broken.parts.values()) == pytest.approx(-0.5)
 

@@ -7,7 +7,7 @@ from test_prompts import messy
 
 from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
-from deepicd.rewards import PARTS, SPECS, RewardSpec, get_spec, score
+from deepicd.rewards import PARTS, SPECS, RewardSpec, get_spec, score, spec_of
 from deepicd.rewards.outcome import prefix_value
 from deepicd.views.reward_defects import defects_table, gold_type_table, newline_table
 from deepicd.views.reward_landscape import landscape, neighbours
@@ -307,13 +307,13 @@ def test_specs_that_make_no_sense_are_refused(changes):
 
 def test_a_spec_goes_into_a_manifest_and_text_for_a_number_is_refused():
     spec = get_spec("sapphire_dense", weight_length=0.25)
-    assert RewardSpec(**spec.to_dict()) == spec
+    assert spec_of(spec.to_dict()) == spec
     with pytest.raises(UserError, match="1.0e-5"):
         get_spec("tree", weight_length="1e-5")
 
 
 def test_parts_are_listed_once_and_have_weights():
-    assert set(PARTS) == {"outcome", *TEXT_PARTS, "judge"}
+    assert set(PARTS) == {*TEXT_PARTS, "judge"}
     assert get_spec("tree").parts == ("outcome",)
 
 

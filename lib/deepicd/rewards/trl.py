@@ -51,8 +51,6 @@ def completion_text(completion) -> str:
 
     What a tool gave back, or a user asked, is no answer of the model.
 
-    Only what the assistant says counts; what a tool or a user says is no answer.
-
     Examples
     --------
     >>> completion_text([{"role": "assistant", "content": "I10"}])
