@@ -31,6 +31,7 @@ TINY = {
     "sft.batch_size": 4,
     "sft.max_length": 200,
     "grpo.steps": 2,
+    "completions": 0,
     "grpo.prompts": 2,
     "grpo.group_size": 2,
     "grpo.max_completion": 4,
@@ -91,7 +92,7 @@ def counted(monkeypatch):
                 job.kind,
                 job.point.seed,
                 job.point.reward.name,
-                job.point.reward.weight_category,
+                job.point.reward.credit["category"],
             )
         )
         whole(job, *rest)

@@ -134,7 +134,7 @@ BEST = (
 
 
 def test_who_quotes_without_reading_earns_under_a_twentieth():
-    table = earnings(synthetic_notes(1200), asked=200, names=BEST)
+    table = earnings(synthetic_notes(2000), names=BEST)
     honest = table[table["answer"] == "gold"]["value"].item()
     rest = table[table["answer"] != "gold"]
     assert len(rest) == 2 * len(BEST) and honest > 0.3

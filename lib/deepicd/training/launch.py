@@ -71,7 +71,7 @@ def write_job(folder, kind: str, model, tokenizer, data, settings, spec=None) ->
     models.save(model, tokenizer, folder / "start")
     data.save_to_disk(str(folder / "data"))
     job = {"kind": kind, "settings": dataclasses.asdict(settings)}
-    job["spec"] = None if spec is None else dataclasses.asdict(spec)
+    job["spec"] = None if spec is None else spec.to_dict()
     write_json(job, folder / "job.json")
 
 

@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deepicd.common.files import read_json
+from deepicd.rewards.registry import PARTS
+from deepicd.rewards.spec import RewardSpec
 from deepicd.study.ablations.inputs import Material
 from deepicd.study.ablations.points import OF_SFT, Point
 from deepicd.study.runner.fingerprint import digest
@@ -126,10 +128,19 @@ def _grpo_facts(point: Point, material: Material, start: str) -> dict:
     return _shared_facts(point, material) | {
         "kind": GRPO,
         "start": start,
-        "reward": point.reward.to_dict(),
+        "reward": _reward_facts(point.reward),
         "settings": dataclasses.asdict(point.grpo),
         "revision": REVISION,
     }
+
+
+def _reward_facts(spec: RewardSpec) -> dict:
+    """Settings of a reward, and the revisions of its parts; parts that are off are
+    left out, so that a new part is no change of those that do without it."""
+    on = {f"weight_{name}": PARTS[name].revision for name in spec.parts[1:]}
+    off = {f"weight_{name}" for name in PARTS} - on.keys()
+    own = {name: value for name, value in spec.to_dict().items() if name not in off}
+    return own | {"revisions": on}
 
 
 def _shape(model: str) -> dict:

@@ -123,20 +123,27 @@ def check_names(given: Mapping, where: str) -> None:
 
 
 def _check_field(space: str, field: str, value, where: str) -> None:
-    fields = {one.name: one for one in dataclasses.fields(SPACES[space])}
-    if field == "seed" or field not in fields:
+    known = settings_of(space)
+    if field not in known:
         raise _unknown(f"{space}.{field}", where)
-    checked(setting(fields[field]), value, where)
+    checked(known[field], value, where)
+
+
+def settings_of(space: str) -> dict[str, Parameter]:
+    """Settings behind ``sft.``, ``grpo.`` or ``reward.`` that a grid may change."""
+    if space == "reward":
+        found = {
+            name: Parameter(name, type(value).__name__, value)
+            for name, value in rewards.get_spec().to_dict().items()
+        }
+    else:
+        found = {one.name: setting(one) for one in dataclasses.fields(SPACES[space])}
+    return {name: one for name, one in found.items() if name != "seed"}
 
 
 def _unknown(name: str, where: str) -> UserError:
-    known = [*NAMES] + [
-        f"{space}.{field.name}"
-        for space, kind in SPACES.items()
-        for field in dataclasses.fields(kind)
-        if field.name != "seed"
-    ]
-    return unknown(f"{where}:", name, known)
+    known = [f"{space}.{one}" for space in SPACES for one in settings_of(space)]
+    return unknown(f"{where}:", name, [*NAMES, *known])
 
 
 def resolve(given: Mapping, taught: Mapping) -> Point:
