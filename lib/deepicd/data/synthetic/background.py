@@ -4,10 +4,11 @@
 all codes (seed 1000, which no study corpus uses) and writes `tasks/background.json`.
 """
 
+import json
 import tempfile
 from pathlib import Path
 
-from deepicd.common.files import write_json
+from deepicd.common.files import write_text
 from deepicd.data.cohort import build_admissions
 from deepicd.data.sources.opening import open_source
 from deepicd.icd.load import load_tree
@@ -35,7 +36,16 @@ def learn(notes: int = NOTES, seed: int = SEED) -> evidence.Background:
     return evidence.Background.of(rows["note"], rows["label"], tree)
 
 
+def rows():
+    """Nodes with the worth of their words, in order: a line of the file each."""
+    return (
+        (node, dict(sorted(told.items())))
+        for node, told in sorted(learn().worth.items())
+    )
+
+
 if __name__ == "__main__":
     place = Path(evidence.__file__).with_name("background.json")
-    write_json(learn().worth, place)
+    lines = [f"{json.dumps(node)}: {json.dumps(told)}" for node, told in rows()]
+    write_text("{\n" + ",\n".join(lines) + "\n}\n", place)
     print(f"{place}: {place.stat().st_size:,} bytes")
