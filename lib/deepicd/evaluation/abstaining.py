@@ -14,9 +14,10 @@ from deepicd.common.progress import counted
 from deepicd.evaluation.counts import roll_up
 from deepicd.evaluation.intervals import widened
 from deepicd.evaluation.resampling import group_numbers, weight_blocks
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 KEYS = ["system", "seed", "note_id"]
-SHOWN = ("chapter", "category", "full")
+SHOWN = PRINCIPAL_DIAGNOSIS.shown
 
 
 def drawn_samples(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 from deepicd.evaluation.intervals import paired_bootstrap
 from deepicd.evaluation.metrics import evaluate
 from deepicd.evaluation.systems import DESCRIBED, OVERALL, Cases, described
-from deepicd.icd.tree import LEVELS
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 
 def answers_at(cases: Cases, oracle: pd.DataFrame, level: str, tree) -> list:
@@ -37,7 +37,7 @@ def oracle_metrics(
         the label of that level is scored, not the roll-up of the full code.
     """
     tables = []
-    for level in LEVELS:
+    for level in PRINCIPAL_DIAGNOSIS.levels:
         answers = answers_at(cases, oracle, level, tree)
         table = evaluate(
             cases.gold, answers, [level], tree, cases.patients, None, n_boot, seed
@@ -66,7 +66,7 @@ def oracle_gap(
     tree,
     n: int = 1000,
     seed: int = 0,
-    levels=("chapter", "category", "full"),
+    levels=PRINCIPAL_DIAGNOSIS.shown,
 ) -> pd.DataFrame:
     """Accuracy of the oracle minus that of each system, on the same resamples.
 

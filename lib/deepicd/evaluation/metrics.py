@@ -24,7 +24,7 @@ from deepicd.evaluation.counts import (
 from deepicd.evaluation.intervals import score_interval
 from deepicd.evaluation.resampling import bootstrap, group_numbers, mean_over_seeds
 from deepicd.icd.load import load_tree
-from deepicd.icd.tree import LEVELS
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 OUTCOMES = (
     "exact",
@@ -44,7 +44,7 @@ WHOLE = "all"
 def evaluate(
     gold: Sequence[str],
     predicted: Sequence,
-    levels=LEVELS,
+    levels=PRINCIPAL_DIAGNOSIS.levels,
     tree=None,
     groups: Sequence | None = None,
     label_set: Mapping[str, Sequence[str]] | Sequence[str] | None = None,
@@ -130,11 +130,11 @@ def evaluate(
 
 
 def _check_levels(levels) -> None:
-    unknown = [level for level in levels if level not in LEVELS]
+    unknown = [level for level in levels if level not in PRINCIPAL_DIAGNOSIS.levels]
     if isinstance(levels, str) or unknown:
         raise UserError(
             f"levels {levels!r}",
-            f"a list of {', '.join(LEVELS)}",
+            f"a list of {', '.join(PRINCIPAL_DIAGNOSIS.levels)}",
             "correct the spelling",
         )
 

@@ -9,9 +9,10 @@ import pandas as pd
 from deepicd.common.progress import counted
 from deepicd.evaluation.counts import label_set_of, roll_up, tally
 from deepicd.evaluation.systems import Cases, metrics_table
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 AGES = ("≤44", "45–64", "65–79", "≥80")
-SHOWN = ("chapter", "category", "full")
+SHOWN = PRINCIPAL_DIAGNOSIS.shown
 
 
 def frequency_band(
@@ -106,7 +107,7 @@ def strata_table(
         tree=tree,
         n_boot=n_boot,
         seed=seed,
-        levels=("chapter", "category", "full"),
+        levels=PRINCIPAL_DIAGNOSIS.shown,
         metrics=("accuracy", "macro_f1"),
     )
     masks = strata_of(cases.notes, train_codes, minimum, tree)

@@ -17,7 +17,7 @@ from deepicd.evaluation.counts import roll_up
 from deepicd.evaluation.intervals import Interval, paired_bootstrap
 from deepicd.evaluation.metrics import OUTCOMES, evaluate, outcomes
 from deepicd.evaluation.resampling import group_numbers, missing_groups
-from deepicd.icd.tree import LEVELS
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 DESCRIBED = ["value", "low", "high", "clear", "n", "patients", "resamples"]
 """Columns of a difference: `clear` where its interval excludes zero."""
@@ -149,7 +149,7 @@ def metrics_table(
     n_boot: int = 1000,
     seed: int = 0,
     stratum: str = OVERALL,
-    levels: Sequence[str] = LEVELS,
+    levels: Sequence[str] = PRINCIPAL_DIAGNOSIS.levels,
     metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Scores of every system: `metrics.evaluate` with the columns of metrics.parquet.
@@ -193,7 +193,7 @@ def differences_table(
     cases: Cases,
     pairs: Sequence[tuple[str, str]],
     tree,
-    levels=("chapter", "category", "full"),
+    levels=PRINCIPAL_DIAGNOSIS.shown,
     metrics=("accuracy", "macro_f1"),
     n: int = 2000,
     seed: int = 0,
@@ -317,7 +317,9 @@ def confusion_table(
     return table
 
 
-def icicle_table(cases: Cases, system: str, tree, levels=LEVELS) -> pd.DataFrame:
+def icicle_table(
+    cases: Cases, system: str, tree, levels=PRINCIPAL_DIAGNOSIS.levels
+) -> pd.DataFrame:
     """Share right of the notes below every node of the tree that has some.
 
     An answer is right at a node if it lies below that node too.

@@ -2,5 +2,10 @@
 
 from deepicd.common.faces import face
 
-HOMES = {}
+HOMES = {
+    "LabelSpace": "task",
+    "PRINCIPAL_DIAGNOSIS": "principal_diagnosis",
+    "Task": "task",
+    "parse_completion": "format",
+}
 __getattr__, __dir__, __all__ = face(__name__, HOMES)

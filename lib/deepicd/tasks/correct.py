@@ -3,8 +3,7 @@
 from deepicd.icd.load import load_tree
 from deepicd.tasks import prompts
 from deepicd.tasks.answers import read_code
-
-SHOWN_LEVELS = ("chapter", "category", "full")
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 
 def same(gold: str, code: str | None, level: str, tree) -> bool:
@@ -62,7 +61,7 @@ class Judge:
         parsed = [prompts.parse_completion(text, self.style) for text in completions]
         codes, n = self.codes(completions), len(completions)
         found = {"sampled_well_formed": sum(p.well_formed for p in parsed) / n}
-        for level in SHOWN_LEVELS:
+        for level in PRINCIPAL_DIAGNOSIS.shown:
             right = self._right(codes, golds, level)
             found[f"sampled_accuracy_{level}"] = sum(right) / n
         return found

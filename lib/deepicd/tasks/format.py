@@ -11,10 +11,12 @@ from itertools import islice
 from typing import NamedTuple
 
 from deepicd.common.parameters import choice
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 STYLES = ("reasoning", "code_only", "answer_first")
+_TAG = PRINCIPAL_DIAGNOSIS.tag
 THINK, END_THINK = "<think>", "</think>"
-ANSWER, END_ANSWER = "<diagnosis>", "</diagnosis>"
+ANSWER, END_ANSWER = f"<{_TAG}>", f"</{_TAG}>"
 _THINK_PAIR, _ANSWER_PAIR = (THINK, END_THINK), (ANSWER, END_ANSWER)
 _HEAD, _TAIL = len(THINK), len(END_THINK)
 _ORDER = {
@@ -26,7 +28,7 @@ _ORDER = {
 # What can be read: a letter or digit; Hangul fillers are letters that show nothing.
 _READABLE = re.compile(r"[^\W_\u115f\u1160\u3164\uffa0]")
 # Possessive quantifiers: a run of blanks is crossed once, whatever follows it.
-_TAG_LIKE = re.compile(r"<(?=\s*+/?+\s*+(?:think|diagnosis))", re.IGNORECASE)
+_TAG_LIKE = re.compile(r"<(?=\s*+/?+\s*+(?:think|" + _TAG + "))", re.IGNORECASE)
 # Control tokens of the usual families: <|im_end|>, DeepSeek's with full-width bars,
 # </s>, <end_of_turn>, [INST], <<SYS>>.
 _CONTROL = re.compile(

@@ -8,7 +8,8 @@ from deepicd.icd.load import load_tree
 from deepicd.rewards.advantages import group_advantages
 from deepicd.tasks import prompts
 from deepicd.tasks.answers import read_code
-from deepicd.tasks.correct import SHOWN_LEVELS, same
+from deepicd.tasks.correct import same
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 PRIVATE = "Private data: completions quote the note, so none is shown."
 
@@ -98,7 +99,7 @@ def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:
     for system, group in predictions[predictions["sample"] == 0].groupby("system"):
         pairs = list(zip(group["note_id"].map(gold), group["code"], strict=True))
         rows[system] = {"notes": len(group), "well_formed": group["well_formed"].mean()}
-        for level in SHOWN_LEVELS:
+        for level in PRINCIPAL_DIAGNOSIS.shown:
             right = [same(g, c, level, tree) for g, c in pairs]
             rows[system][level] = sum(right) / len(right)
     return pd.DataFrame(rows).T.round(3)

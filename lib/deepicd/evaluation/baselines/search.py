@@ -12,6 +12,7 @@ from deepicd.evaluation.baselines.embeddings import frozen_embeddings
 from deepicd.evaluation.baselines.encoder import fine_tuned_encoder
 from deepicd.evaluation.baselines.material import Material, splits
 from deepicd.evaluation.metrics import evaluate
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 SYSTEMS = {
     "prior": counting_words.prior,
@@ -165,7 +166,7 @@ def _validation_scores(gold, answers, tree) -> dict[str, float]:
     table = evaluate(
         gold,
         answers,
-        ("chapter", "category", "full"),
+        PRINCIPAL_DIAGNOSIS.shown,
         tree,
         n_boot=0,
         metrics=("accuracy", "macro_f1"),

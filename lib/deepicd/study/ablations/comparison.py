@@ -10,8 +10,9 @@ from deepicd.evaluation.systems import Cases, differences_table, gather, metrics
 from deepicd.study.ablations.questions import Section
 from deepicd.study.ablations.size_law import Law, fit_law
 from deepicd.study.ablations.study import Study
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
-LEVELS = ("chapter", "category", "full")
+LEVELS = PRINCIPAL_DIAGNOSIS.shown
 METRICS = ("accuracy", "macro_f1")
 MINIMUM = 30
 """Notes of a stratum; smaller ones say nothing."""

@@ -13,11 +13,12 @@ from deepicd.common.processors import torch_threads
 from deepicd.evaluation.metrics import evaluate
 from deepicd.study.ablations.inputs import Material
 from deepicd.study.ablations.jobs import DONE, SFT, Job
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.training import encoding, grpo, models, sft
 from deepicd.training.catalogue_stage import learn_catalogue
 from deepicd.training.models import generate
 
-LEVELS = ("chapter", "category", "full")
+LEVELS = PRINCIPAL_DIAGNOSIS.shown
 METRICS = ("accuracy", "macro_f1")
 
 

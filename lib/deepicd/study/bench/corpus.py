@@ -19,8 +19,8 @@ from deepicd.data.synthetic.posterior_file import level_shares
 from deepicd.evaluation.baselines.material import word_features
 from deepicd.evaluation.metrics import evaluate
 from deepicd.icd.load import load_tree
-from deepicd.icd.tree import LEVELS
 from deepicd.study.bench.measure import Result
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 TITLE = "Synthetic corpus: counts, oracle, calibration, other readers, speed"
 TRAIN = (1_000, 5_000, 20_000)
@@ -106,10 +106,10 @@ def _blocks(notes: int) -> list[slice]:
 def oracle_scores(model, drawn, label: str, tree) -> list[Result]:
     """Score the oracle at each level; the answer is the best name of that level."""
     code, sex, hits = drawn
-    found: dict[str, list] = {level: [] for level in LEVELS}
+    found: dict[str, list] = {level: [] for level in PRINCIPAL_DIAGNOSIS.levels}
     for s in _blocks(len(code)):
         share = models.posterior(model, sex[s], hits[s].toarray())
-        for level in LEVELS:
+        for level in PRINCIPAL_DIAGNOSIS.levels:
             names, sums = (
                 (np.array(model.codes), share)
                 if level == "full"
@@ -240,7 +240,7 @@ def readers_of_words(tree, test: int, train) -> list[Result]:
         results += [
             _interval(f"TF-IDF, {len(part):,} notes: {row.metric}, {row.level}", row)
             for row in table.itertuples()
-            if row.level in LEVELS
+            if row.level in PRINCIPAL_DIAGNOSIS.levels
         ]
     return results
 

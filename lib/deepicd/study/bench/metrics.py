@@ -10,9 +10,10 @@ from deepicd.evaluation.intervals import paired_bootstrap
 from deepicd.evaluation.metrics import evaluate
 from deepicd.icd.load import load_tree
 from deepicd.study.bench.measure import Result, best_seconds, peak_memory
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 TITLE = "Metrics: 2,000 paired resamples, 20,000 answers, three levels"
-LEVELS = ("chapter", "category", "full")
+LEVELS = PRINCIPAL_DIAGNOSIS.shown
 
 
 def run(cases: int = 20_000, resamples: int = 2_000, loop: int = 6) -> list[Result]:

@@ -11,11 +11,12 @@ from deepicd.study.runner.display import about
 from deepicd.study.runner.fast_imports import skip_slow_imports
 from deepicd.study.runner.graph import EVALUATE, GRPO, SFT
 from deepicd.study.runner.manifest import MANIFEST
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 INDEX = "index.html"
 DATA_FILES = ("report.html.j2",)
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-LEVELS = ("chapter", "category", "full")
+LEVELS = PRINCIPAL_DIAGNOSIS.shown
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 SAMPLE_CHARACTERS = 4000
 #: nbconvert breaks printed lines in the middle of words; here they break between them.

@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.files import write_text
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 NAMES = ("max_steps", "learning_rate", "per_device_train_batch_size", "seed")
-LEVELS = ("well_formed", "chapter", "category", "full")
+LEVELS = ("well_formed", *PRINCIPAL_DIAGNOSIS.shown)
 CARD = """# Model of the DeepICD-R1 notebooks
 
 Reads a hospital admission note, reasons inside `<think>`, and answers one

@@ -9,6 +9,7 @@ from deepicd import icd
 from deepicd.common import progress
 from deepicd.tasks import prompts
 from deepicd.tasks.correct import same
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.training import models
 from deepicd.training.encoding import prompt_ids
 from deepicd.training.models.chat import frame_of
@@ -192,7 +193,7 @@ def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
             f"val_accuracy_{level}": _accuracy(
                 frame["label"], found["code"], level, tree
             )
-            for level in ("chapter", "category", "full")
+            for level in PRINCIPAL_DIAGNOSIS.shown
         }
         return values | {"val_well_formed": float(found["well_formed"].mean())}
 

@@ -6,7 +6,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, t
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-TAGS = ("<think>", "</think>", "<diagnosis>", "</diagnosis>")
+from deepicd.tasks.format import ANSWER, END_ANSWER, END_THINK, THINK
+
+TAGS = (THINK, END_THINK, ANSWER, END_ANSWER)
 END, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.views.figures.palette import LEVEL_NAMES, look
 from deepicd.views.figures.saving import PAGE
 
@@ -95,7 +96,7 @@ def _law_panel(axes, points, line) -> None:
 
 
 def plot_variants(
-    frame: pd.DataFrame, levels=("chapter", "category", "full"), by: str = "reward"
+    frame: pd.DataFrame, levels=PRINCIPAL_DIAGNOSIS.shown, by: str = "reward"
 ) -> Figure:
     """Validation accuracy by step for each variant: mean of seeds, of few each seed.
 

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.views.figures.evaluation import count
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, look
 from deepicd.views.figures.saving import COLUMN, PAGE
@@ -70,7 +71,7 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
     return fig
 
 
-def plot_against(frame: pd.DataFrame, levels=("chapter", "category", "full")) -> Figure:
+def plot_against(frame: pd.DataFrame, levels=PRINCIPAL_DIAGNOSIS.shown) -> Figure:
     """Paired differences, one row a comparison and one panel a level.
 
     Parameters

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.views.figures.palette import (
     LEVEL_NAMES,
     METRIC_NAMES,
@@ -18,7 +19,7 @@ from deepicd.views.figures.palette import (
 )
 from deepicd.views.figures.saving import PAGE
 
-SHOWN = ("chapter", "category", "full")
+SHOWN = PRINCIPAL_DIAGNOSIS.shown
 GREY = "#555555"
 
 

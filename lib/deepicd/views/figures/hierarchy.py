@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.views.figures.evaluation import intervals
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.views.figures.saving import COLUMN, PAGE
@@ -141,9 +142,7 @@ def plot_chapters(
     return fig
 
 
-def plot_oracle_gap(
-    frame: pd.DataFrame, levels=("chapter", "category", "full")
-) -> Figure:
+def plot_oracle_gap(frame: pd.DataFrame, levels=PRINCIPAL_DIAGNOSIS.shown) -> Figure:
     """How far each system stays below the best possible reader.
 
     Parameters

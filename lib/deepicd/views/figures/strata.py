@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.views.figures.evaluation import intervals
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.views.figures.saving import COLUMN, PAGE
@@ -169,7 +170,7 @@ def _at_row(axes, one: pd.DataFrame, y: float, systems) -> None:
 def plot_note_length(
     frame: pd.DataFrame,
     metric: str = "accuracy",
-    levels=("chapter", "category", "full"),
+    levels=PRINCIPAL_DIAGNOSIS.shown,
 ) -> Figure:
     """Score against the length of the note, one panel a level.
 
