@@ -1,6 +1,7 @@
 """The order of the floors: imports go only downward, and never in a circle."""
 
 import ast
+import importlib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -64,3 +65,27 @@ def test_a_room_imports_nothing_from_above(room):
 def test_no_files_import_each_other_in_a_circle():
     graph = {name: imports(file) - {name} for name, file in FILES.items()}
     assert list(TopologicalSorter(graph).static_order())
+
+
+DOORS = {  # what others may call; their names stay
+    "deepicd.icd": ("load_tree",),
+    "deepicd.tasks": ("parse_completion",),
+    "deepicd.rewards": ("score",),
+    "deepicd.data.sections": ("split_sections", "admission_note"),
+    "deepicd.evaluation": ("evaluate", "paired_bootstrap"),
+    "deepicd.training": ("predict",),
+}
+
+
+@pytest.mark.parametrize("room", DOORS)
+def test_the_doors_of_a_room_open(room):
+    for name in DOORS[room]:
+        assert callable(getattr(importlib.import_module(room), name))
+
+
+def test_what_a_face_hands_on_is_there_and_shadowed_by_no_file():
+    for name, file in FILES.items():
+        if file.name == "__init__.py":
+            for one in getattr(importlib.import_module(name), "HOMES", {}):
+                assert getattr(importlib.import_module(name), one) is not None
+                assert f"{name}.{one}" not in FILES
