@@ -73,12 +73,13 @@ def write(path, text):
     [
         ("hosp", "note"),
         ("mimic-iv-2.2/hosp", "mimic-iv-note-2.2/note"),
-        ("physionet.org/files/mimiciv/hosp", "physionet.org/files/mimic-iv-note/note"),
+        (
+            "physionet.org/files/mimiciv/3.1/hosp",
+            "physionet.org/files/mimic-iv-note/2.2/note",
+        ),
     ],
 )
 def test_mimic_layouts_give_the_same(tmp_path, suffix, hosp, note):
-    if hosp.count("/") > 2:
-        tmp_path, hosp, note = tmp_path / "physionet.org", hosp[14:], note[14:]
     write_mimic(tmp_path, suffix, hosp, note)
     raw = mimic.read(tmp_path)
     assert list(raw.admissions) == ADMISSION_COLUMNS and raw.private
@@ -94,6 +95,76 @@ def test_mimic_layouts_give_the_same(tmp_path, suffix, hosp, note):
         ]
         == 1
     )
+
+
+def changed(folder, table, change):
+    """Rewrite one table through pandas."""
+    path = next(folder.rglob(f"{table}.csv.gz"))
+    frame = pd.read_csv(path, dtype=str)
+    change(frame).to_csv(path, index=False)
+
+
+def with_zero(*columns):
+    return lambda frame: frame.assign(**{c: frame[c] + ".0" for c in columns})
+
+
+POINT_ZERO = {
+    "admissions": ("subject_id", "hadm_id"),
+    "patients": ("subject_id", "anchor_year", "anchor_age"),
+    "diagnoses_icd": ("subject_id", "hadm_id", "seq_num", "icd_version"),
+    "d_icd_diagnoses": ("icd_version",),
+    "discharge": ("subject_id", "hadm_id", "note_seq"),
+}
+
+
+@pytest.mark.parametrize("table", POINT_ZERO)
+def test_identifiers_with_point_zero_give_the_same(folder, table):
+    before, flow = build_admissions(mimic.read(folder))
+    titles = mimic.read(folder).catalogue
+    changed(folder, table, with_zero(*POINT_ZERO[table]))
+    after, same_flow = build_admissions(mimic.read(folder))
+    pd.testing.assert_frame_equal(before, after)
+    pd.testing.assert_frame_equal(flow, same_flow)
+    assert mimic.read(folder).catalogue == titles == {"I2111": "STEMI, right"}
+    changed(folder, table, lambda frame: frame.rename(columns=str.upper))
+    pd.testing.assert_frame_equal(before, build_admissions(mimic.read(folder))[0])
+
+
+def test_float_identifiers_in_parquet_give_the_same(folder, tmp_path):
+    before, _ = build_admissions(mimic.read(folder))
+    for table, columns in POINT_ZERO.items():
+        path = next(folder.rglob(f"{table}.csv.gz"))
+        frame = pd.read_csv(path, dtype=str).astype(dict.fromkeys(columns, float))
+        frame.to_parquet(str(path).replace(".csv.gz", ".parquet"))
+        path.unlink()
+    pd.testing.assert_frame_equal(before, build_admissions(mimic.read(folder))[0])
+
+
+@pytest.mark.parametrize(
+    ("version", "step"),
+    [
+        ("ICD-9", "first-listed diagnosis not ICD-10"),
+        ("", "ICD version unknown"),
+        ("x", "ICD version unknown"),
+    ],
+)
+def test_a_version_is_never_assumed(folder, version, step):
+    def change(frame):
+        nine = frame["icd_version"] == "9"
+        frame.loc[nine, ["icd_code", "icd_version"]] = ["V420", version]
+        return frame
+
+    changed(folder, "diagnoses_icd", change)
+    frame, flow = build_admissions(mimic.read(folder))
+    assert frame["label"].tolist() == ["I21.11"]
+    assert dict(zip(flow["step"], flow["excluded"], strict=True))[step] == 1
+
+
+def test_line_ends_of_windows_do_not_reach_the_note(folder):
+    path = folder / "note" / "discharge.csv.gz"
+    write(path, DISCHARGE.replace("qxpain, ", "qxpain\0,\r\n"))
+    note = build_admissions(mimic.read(folder))[0]["note"][0]
+    assert note == 'CHIEF COMPLAINT: qxpain,\n"sharp"'
 
 
 def test_modules_side_by_side_and_without_notes(folder):
@@ -259,10 +330,13 @@ def write_eicu(folder):
         "patient": "patientunitstayid,uniquepid,gender,age,ethnicity,unittype,"
         "unitadmitsource,hospitaldischargeyear,apacheadmissiondx,admissionheight,"
         "admissionweight\n1,p1,Male,> 89,Caucasian,MICU,Floor,2015,qxadmitdx,NA,70\n"
-        "2,p1,Male,NA,NA,MICU,NA,2015,NA,,\n",
+        "2,p1,Male,NA,NA,MICU,NA,2015,NA,,\n"
+        "3,p3,Male,50,NA,MICU,NA,2015,NA,,\n4,p4,Male,50,NA,MICU,NA,2015,NA,,\n",
         "diagnosis": "diagnosisid,patientunitstayid,activeupondischarge,"
         "diagnosisoffset,diagnosisstring,icd9code,diagnosispriority\n"
         '5,1,True,900,qxlater,"038.9, A41.9",Primary\n'
+        '7,3,True,9,qxkidney,"V42.0, Z94.0",Primary\n'
+        '8,4,True,9,qxfall,"E879.8, V42.0",Primary\n'
         '4,1,True,100,qxfirst,"486, J18.9",Primary\n'
         '3,1,True,10,qxnine,518.82,Primary\n2,1,True,1,qxmajor,"427.5, I46.9",Major\n'
         "1,1,True,5,qxnone,NA,Primary\n6,2,True,1,qxnine,995.90,Primary\n",
@@ -288,7 +362,9 @@ def test_eicu_note_holds_the_first_day_and_no_diagnosis(tmp_path):
     frame, flow = build_admissions(raw)
     assert frame["label"].tolist() == ["J18.9"]
     left = dict(zip(flow["step"], flow["excluded"], strict=True))
-    assert left["first-listed diagnosis not ICD-10"] == 1
+    assert left["first-listed diagnosis not ICD-10"] == 2
+    labels = build_cohort(raw)[0].set_index("hadm_id")["label"]
+    assert labels.to_dict() == {"1": "J18.9", "3": "Z94.0"}
     asked = eicu.read(tmp_path, {"include_admission_dx": True}).notes
     assert "qxadmitdx" in asked["text"].iloc[0]
 

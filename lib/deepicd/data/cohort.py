@@ -12,6 +12,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import write_json, write_parquet
 from deepicd.data import splits
 from deepicd.data.extraction import extract
+from deepicd.data.sources.icd_versions import external_cause, spells_icd9
 from deepicd.data.sources.raw_tables import RawTables
 from deepicd.icd.load import load_tree
 
@@ -85,7 +86,8 @@ def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]
     Returns
     -------
     cohort : DataFrame
-        `subject_id, hadm_id, label` (the normalised code), metadata, `category`.
+        `subject_id, hadm_id, label` (the normalised code), metadata, `category`,
+        `doubts` about the code, as flags.
     flow : DataFrame
         `step, excluded, remaining, reason, unit`.
 
@@ -107,8 +109,10 @@ def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]
     """
     tree = tree or load_tree(raw.catalogue)
     flow = Flow()
+    rows = len(raw.admissions) + sum((raw.skipped or {}).values())
     for reason, count in (raw.skipped or {}).items():
-        flow.add("skipped while reading", count, len(raw.admissions), reason, "rows")
+        rows -= count
+        flow.add("skipped while reading", count, rows, reason, "rows")
     frame = _distinct(raw.admissions, flow)
     first = _first_listed(raw.diagnoses)
     merged = frame.merge(first, on="hadm_id", how="left")
@@ -124,15 +128,23 @@ def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]
             "no diagnosis row with seq_num 1",
         ),
         (
-            merged["icd_version"].fillna(10) == 10,
+            merged["icd_code"].isna() | merged["icd_version"].notna(),
+            "ICD version unknown",
+            "a version that is empty or cannot be read; none is assumed",
+        ),
+        (
+            merged["icd_version"].eq(10).fillna(False).astype(bool),
             "first-listed diagnosis not ICD-10",
             "coded in ICD-9",
         ),
     )
     for mask, step, reason in steps:
-        merged = flow.keep(merged, mask.reindex(merged.index), step, reason)
+        mask = mask.reindex(merged.index)
+        if step != "ICD version unknown" or not mask.all():
+            merged = flow.keep(merged, mask, step, reason)
     codes = {c: tree.normalise(str(c)) for c in merged["icd_code"].unique()}
     merged = merged.assign(label=merged["icd_code"].map(codes))
+    merged = merged.assign(doubts=_doubts(merged, raw))
     merged = flow.keep(
         merged,
         merged["label"].notna(),
@@ -140,9 +152,10 @@ def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]
         "neither in the catalogue nor in the data's own code table",
     )
     _someone_left(merged, flow)
+    _count_doubts(merged["doubts"], flow)
     levels = {c: tree.at(c, "category") for c in merged["label"].unique()}
     cohort = merged.assign(category=merged["label"].map(levels))
-    keep = ["subject_id", "hadm_id", "label", "category", *METADATA]
+    keep = ["subject_id", "hadm_id", "label", "category", *METADATA, "doubts"]
     return cohort[keep].reset_index(drop=True), flow.frame()
 
 
@@ -198,6 +211,32 @@ def _first_listed(diagnoses: pd.DataFrame) -> pd.DataFrame:
             do="remove the duplicates from the diagnosis table",
         )
     return first
+
+
+#: What is flagged, and counted in the flow, about codes that are kept.
+DOUBTS = {
+    "code_maybe_icd9": "no version is given, and ICD-9 spells these codes as well",
+    "code_external_cause": "V to Y say how it happened, not what the patient has",
+}
+
+
+def _doubts(frame: pd.DataFrame, raw: RawTables) -> list[str]:
+    """Flag codes that may be ICD-9, and those that are no diagnosis."""
+    found = {}
+    for code in frame["icd_code"].unique():
+        maybe = not raw.version_given and spells_icd9(code)
+        which = (maybe, external_cause(code))
+        pairs = zip(DOUBTS, which, strict=True)
+        found[code] = ";".join(name for name, true in pairs if true)
+    return [found[code] for code in frame["icd_code"]]
+
+
+def _count_doubts(doubts: pd.Series, flow: Flow) -> None:
+    for name, why in DOUBTS.items():
+        count = int(doubts.str.contains(name).sum())
+        if count:
+            step = f"flagged {name}"
+            flow.add(step, 0, len(doubts), f"{count:,} admissions kept: {why}")
 
 
 def _newborn(frame: pd.DataFrame, raw: RawTables) -> pd.Series:
@@ -330,7 +369,7 @@ def _split(frame, given, flow: Flow, seed, fractions, min_train) -> pd.DataFrame
 def _flags(frame: pd.DataFrame, tree) -> pd.Series:
     billable = {c: tree.is_billable(c) for c in frame["label"].unique()}
     extra = frame["label"].map(lambda c: "" if billable[c] else "code_not_billable")
-    pairs = zip(frame["flags"].fillna(""), extra, strict=True)
+    pairs = zip(frame["flags"].fillna(""), extra, frame["doubts"], strict=True)
     return pd.Series([";".join(filter(None, p)) for p in pairs], index=frame.index)
 
 

@@ -27,6 +27,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.progress import Count, Report
 from deepicd.data import extraction_worker as batches_of
 from deepicd.data import sections
+from deepicd.data.sections.lines import clean
 from deepicd.data.sources.raw_tables import RawTables
 
 ALONE = 8  # batches that are worth no second process
@@ -87,7 +88,7 @@ def extract(
 
 def _as_they_are(batch: pd.DataFrame) -> pd.DataFrame:
     out = batch.drop(columns="text")
-    return out.assign(note=batch["text"].str.strip(), flags="")
+    return out.assign(note=batch["text"].map(clean).str.strip(), flags="")
 
 
 def stream(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepicd.data.sections.lines import clean
 from deepicd.data.sections.splitting import admission_notes
 
 KEYS = ("note_id", "hadm_id", "note_type", "note_seq")
@@ -26,7 +27,7 @@ def take(table: pa.Table, mode: str) -> pa.Table:
     >>> take(batch, "robust")["note"].to_pylist()
     ['CHIEF COMPLAINT: Cough']
     """
-    taken = admission_notes(table["text"].to_pylist(), mode)
+    taken = admission_notes(list(map(clean, table["text"].to_pylist())), mode)
     columns = {name: table[name] for name in KEYS}
     columns["note"] = pa.array([note for note, _ in taken], pa.large_string())
     flags = [";".join(flags) for _, flags in taken]

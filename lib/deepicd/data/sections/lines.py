@@ -49,6 +49,17 @@ def _plain(letter: str) -> str:
     return plain if plain < "\x80" else {"P": "-", "Z": " ", "C": " "}.get(kind, letter)
 
 
+def clean(text: str) -> str:
+    """Give a note with one character a line end and without NUL, as models read it.
+
+    Examples
+    --------
+    >>> clean("Cough.\\r\\nFe\\0ver.\\rPain")
+    'Cough.\\nFever.\\nPain'
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+
+
 def fold(text: str) -> str:
     """Write a text so that headers can be compared; every letter keeps its place.
 

@@ -14,6 +14,7 @@ import pandas as pd
 from deepicd.common.errors import UserError
 from deepicd.data.sources import eicu_note as write
 from deepicd.data.sources.eicu_numbers import APS, SUPPORT, physiology
+from deepicd.data.sources.icd_versions import external_cause, spells_icd9
 from deepicd.data.sources.raw_tables import ADMISSION_COLUMNS, NOTE_COLUMNS, RawTables
 from deepicd.data.sources.table_files import find_table, need_table, read_table
 from deepicd.icd.load import load_tree
@@ -193,10 +194,16 @@ _ORDER = ["diagnosisoffset", "diagnosisid"]
 def _is_ten(code: str, tree) -> int:
     """Give 10 for a code of ICD-10-CM, else 9.
 
-    E and V codes of ICD-9 (E879.8, V10.05) may look like ICD-10 codes; the pair's
-    ICD-9 code comes first, so a code counts as ICD-10 only if the tree knows it.
+    E and V codes of ICD-9 (E879.8, V42.0) may look like ICD-10 codes. An external
+    cause (V to Y) is no diagnosis, so where ICD-10 knows V42.0 too it is ICD-9's.
+
+    Examples
+    --------
+    >>> [_is_ten(c, load_tree()) for c in ("V42.0", "Z94.0", "E87.1", "428.0")]
+    [9, 10, 10, 9]
     """
-    return 10 if code[:1].isalpha() and tree.normalise(code) is not None else 9
+    known = tree.normalise(code) is not None
+    return 10 if known and not (spells_icd9(code) or external_cause(code)) else 9
 
 
 def _notes(tables, patient: pd.DataFrame, include_dx: bool) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 
 from deepicd.common.errors import UserError
+from deepicd.data.sources.icd_versions import read_versions
 from deepicd.data.sources.raw_tables import (
     ADMISSION_COLUMNS,
     DIAGNOSIS_COLUMNS,
@@ -14,6 +15,7 @@ from deepicd.data.sources.raw_tables import (
     RawTables,
 )
 from deepicd.data.sources.table_files import (
+    as_text,
     broken,
     column_names,
     find_table,
@@ -21,6 +23,7 @@ from deepicd.data.sources.table_files import (
     need_columns,
     need_table,
     read_table,
+    spelled,
 )
 
 NOTE_BATCH = 1024  # notes a batch: about 10 MB of text
@@ -63,7 +66,7 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
     path = find_table(note, "discharge") if note else None
     if path is not None:
         needed = [c for c in NOTE_COLUMNS if c not in ("note_type", "note_seq")]
-        need_columns(path, column_names(path), needed)
+        need_columns(path, list(spelled(path, column_names(path), needed)), needed)
     where = "with notes" if path else "without the note module"
     return RawTables(
         admissions=_admissions(hosp),
@@ -82,9 +85,13 @@ def _identity(path: Path) -> str:
     return f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
 
 
+_DEPTH = 4  # a recursive download: physionet.org/files/mimiciv/3.1/hosp
+
+
 def _module(data_dir: Path, name: str, table: str) -> Path | None:
-    """Find a module's folder: itself, a child, or a child of a child."""
-    for pattern in ("", name, f"*/{name}", f"*/*/{name}"):
+    """Find a module's folder: itself, or up to `_DEPTH` folders down."""
+    depths = ["*/" * depth + name for depth in range(_DEPTH + 1)]
+    for pattern in ("", *depths):
         folders = [data_dir] if not pattern else sorted(data_dir.glob(pattern))
         for folder in folders:
             if folder.is_dir() and find_table(folder, table):
@@ -177,27 +184,29 @@ def _diagnoses(hosp: Path) -> pd.DataFrame:
     """Read the first-listed diagnoses; the others are not used."""
     path = need_table(hosp, "diagnoses_icd")
     frame = read_table(path, DIAGNOSIS_COLUMNS)
-    frame = frame.with_columns(
-        pl.col("seq_num", "icd_version").cast(pl.Float64, strict=False)
-    ).filter(pl.col("seq_num") == 1)
-    ten = frame.filter(pl.col("icd_version") == 10)
-    digits = ten.filter(pl.col("icd_code").str.contains(r"^\s*[\d.]+\s*$"))
+    frame = frame.with_columns(pl.col("seq_num").cast(pl.Float64, strict=False)).filter(
+        pl.col("seq_num") == 1
+    )
+    out = frame.to_pandas().astype({"seq_num": "Int64"})
+    out["icd_version"] = read_versions(out["icd_version"])
+    ten = out[out["icd_version"].eq(10).fillna(False)]
+    digits = ten[ten["icd_code"].str.fullmatch(r"\s*[\d.]+\s*", na=False)]
     if len(ten) and len(digits) == len(ten):
         raise UserError(
             found=f"{len(digits)} ICD-10 codes without a letter in {path}",
             expected="icd_code as text, such as I2111",
             do="write the table again with icd_code read as text, not as a number",
         )
-    out = frame.to_pandas()
-    return out.astype({"seq_num": "Int64", "icd_version": "Int64"})
+    return out
 
 
 def _catalogue(hosp: Path) -> dict[str, str] | None:
     path = find_table(hosp, "d_icd_diagnoses")
     if path is None:
         return None
-    frame = read_table(path, ["icd_code", "icd_version", "long_title"])
-    ten = frame.filter(pl.col("icd_version").str.strip_chars() == "10").drop_nulls()
+    frame = read_table(path, ["icd_code", "icd_version", "long_title"]).to_pandas()
+    version = read_versions(frame["icd_version"])
+    ten = frame[version.eq(10).fillna(False)].dropna()
     return dict(zip(ten["icd_code"], ten["long_title"], strict=True))
 
 
@@ -223,18 +232,17 @@ def iter_notes(
     UserError
         For a file that ends early or does not parse.
     """
-    names = column_names(path)
-    kept = [c for c in NOTE_COLUMNS if c in names]
+    names = spelled(path, column_names(path), NOTE_COLUMNS)
     try:
         scan = (
             pl.scan_parquet(path)
             if is_parquet(path)
             else pl.scan_csv(path, infer_schema=False)
         )
-        query = scan.select(kept)
+        query = scan.select([as_text(scan, names[c], c) for c in names])
         if hadm_ids is not None:
             ids = pl.Series(sorted(set(hadm_ids)), dtype=pl.String).implode()
-            query = query.filter(pl.col("hadm_id").cast(pl.String).is_in(ids))
+            query = query.filter(pl.col("hadm_id").is_in(ids))
         for batch in query.collect_batches(chunk_size=NOTE_BATCH, lazy=True):
             yield _note_frame(batch)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
@@ -242,8 +250,7 @@ def iter_notes(
 
 
 def _note_frame(batch: pl.DataFrame) -> pd.DataFrame:
-    frame = batch.with_columns(pl.all().exclude("note_seq").cast(pl.String))
-    frame = frame.with_columns(pl.col("text").fill_null(""))
+    frame = batch.with_columns(pl.col("text").fill_null(""))
     if "note_type" not in frame.columns:
         frame = frame.with_columns(note_type=pl.lit("DS"))
     if "note_seq" not in frame.columns:

@@ -36,7 +36,8 @@ def open_source(
     options : dict, optional
         What the source understands: synthetic `notes`, `length`; eicu
         `include_admission_dx`; table `text_column`, `code_column`,
-        `patient_column`, `split_column`, `id_column`, `skip_invalid`.
+        `patient_column`, `split_column`, `id_column`, `skip_invalid`,
+        `version_column`, `code_separator`, `separator`, `encoding`.
 
     Returns
     -------

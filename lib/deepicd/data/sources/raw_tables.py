@@ -33,7 +33,8 @@ class RawTables:
         in years (float, 90 for everybody older than 89 where the source hides it).
     diagnoses : DataFrame
         `DIAGNOSIS_COLUMNS`; `icd_code` is text exactly as found, `seq_num` 1 is
-        the first-listed diagnosis.
+        the first-listed diagnosis. `icd_version` is 9 or 10, missing where it
+        could not be read.
     note_reader : callable or None
         `note_reader(hadm_ids)` yields frames with `NOTE_COLUMNS`, in bounded
         memory; None where the data set comes without notes.
@@ -55,6 +56,9 @@ class RawTables:
     identity : str
         Tells the file with the notes from any other and from its older versions;
         empty where the notes are not streamed from a file.
+    version_given : bool
+        False where nothing says which edition of ICD the codes are of; they are
+        then taken for ICD-10-CM, and those that ICD-9 spells as well are flagged.
     """
 
     admissions: pd.DataFrame
@@ -68,6 +72,7 @@ class RawTables:
     skipped: dict[str, int] | None = None
     oracle: Path | None = None
     identity: str = ""
+    version_given: bool = True
 
     def iter_notes(self, hadm_ids: Iterable[str] | None = None):
         """Yield frames of notes, of the given admissions only where given."""

@@ -1,20 +1,19 @@
-"""Bring your own notes: any CSV, Parquet or JSON-lines file with text and code."""
+"""Bring your own notes: any table with one admission a row, its text and its code."""
 
 from pathlib import Path
 
 import pandas as pd
-import polars as pl
 
 from deepicd.common.errors import UserError
+from deepicd.data.sources.icd_versions import read_versions
 from deepicd.data.sources.raw_tables import (
     ADMISSION_COLUMNS,
     DIAGNOSIS_COLUMNS,
     RawTables,
 )
-from deepicd.data.sources.table_files import broken, column_names, need_columns
+from deepicd.data.sources.user_files import FORMATS, kind, read_user_table
 from deepicd.icd.load import load_tree
 
-FORMATS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".ndjson", ".jsonl.gz")
 METADATA = ("sex", "age", "race", "insurance", "language", "admission_type", "era")
 SPLIT_NAMES = {
     "train": "train",
@@ -26,6 +25,7 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+_OPTIONAL = ("patient_column", "split_column", "id_column", "version_column")
 
 
 def read(data_dir: Path, options: dict | None = None) -> RawTables:
@@ -34,10 +34,14 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
     Parameters
     ----------
     data_dir : Path
-        The file, or a folder with exactly one such file in it.
+        The file, or a folder with exactly one such file in it: CSV, TSV, TXT, JSON
+        lines or a JSON array (each may be gzipped), Parquet, Excel.
     options : dict, optional
         `text_column` (default "text"), `code_column` ("icd_code"),
-        `patient_column`, `split_column`, `id_column` (each default none), and
+        `patient_column`, `split_column`, `id_column` (each default none),
+        `version_column` (default "icd_version" where the table has it),
+        `code_separator` (between several codes of a cell, of which the first
+        counts), `separator` and `encoding` (default: found out), and
         `skip_invalid` (default False: a row without a valid ICD-10-CM code, or
         without a text, is an error). Metadata columns (sex, age, race, insurance,
         language, admission_type, era) are taken where the table has them.
@@ -63,109 +67,163 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
     """
     options = dict(options or {})
     path = _file(Path(data_dir))
-    frame = _load(path)
-    text = options.get("text_column") or "text"
-    code = options.get("code_column") or "icd_code"
-    roles = {r: options.get(r) or "" for r in _OPTIONAL}
-    need_columns(path, list(frame), [text, code, *filter(None, roles.values())])
-    frame["row"] = range(1, len(frame) + 1)
-    frame, skipped = _usable(
-        frame, text, code, path, bool(options.get("skip_invalid", False))
+    given = {
+        "text_column": options.get("text_column") or "text",
+        "code_column": options.get("code_column") or "icd_code",
+    } | {role: options[role] for role in _OPTIONAL if options.get(role)}
+    table = read_user_table(
+        path,
+        list(given.values()),
+        ("icd_version", "hadm_id", *METADATA),
+        options.get("separator") or "",
+        options.get("encoding") or "",
     )
-    return _raw(frame, text, code, roles, path, skipped)
-
-
-_OPTIONAL = ("patient_column", "split_column", "id_column")
+    frame = _by_role(table, given, options.get("code_separator") or "")
+    frame, skipped = _usable(frame, given, path, bool(options.get("skip_invalid")))
+    return _raw(frame, given, path, skipped, table.read_as)
 
 
 def _file(path: Path) -> Path:
     if path.is_file():
-        if not path.name.endswith(FORMATS):
+        if not kind(path):
             raise UserError(
                 found=f"the file {path.name}",
                 expected=f"a file ending in {', '.join(FORMATS)}",
-                do="save the table as CSV, Parquet or JSON lines",
+                do="save the table as CSV, Excel, Parquet or JSON lines",
             )
         return path
-    files = sorted(p for p in path.iterdir() if p.name.endswith(FORMATS))
+    files = sorted(p for p in path.iterdir() if p.is_file() and kind(p))
     if len(files) != 1:
         listed = ", ".join(p.name for p in files[:6]) or "none"
         raise UserError(
             found=f"{len(files)} tables in {path} ({listed})",
-            expected="one CSV, Parquet or JSON-lines file",
+            expected="one table of a CSV, Excel, Parquet or JSON kind",
             do="give the file itself after --data-dir",
         )
     return files[0]
 
 
-def _load(path: Path) -> pd.DataFrame:
-    """Read everything as text; empty fields become None."""
-    try:
-        if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        elif ".csv" in path.suffixes:
-            column_names(path)
-            frame = pl.read_csv(path, infer_schema=False, null_values=[""])
-        else:
-            frame = pl.read_ndjson(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
-        raise broken(path, error) from None
-    if frame.is_empty():
-        raise UserError(
-            found=f"{path} without rows",
-            expected="one admission a row",
-            do="export the table again",
-        )
-    return frame.with_columns(pl.all().cast(pl.String)).to_pandas().astype(object)
+def _by_role(table, given: dict[str, str], code_separator: str) -> pd.DataFrame:
+    """Name columns by what they are to us, so that no name shadows the user's.
+
+    Examples
+    --------
+    >>> from deepicd.data.sources.user_files import UserTable
+    >>> rows = pd.DataFrame({"place": ["a"], "code": ["I10; E11.9"]})
+    >>> given = {"text_column": "place", "code_column": "code"}
+    >>> _by_role(UserTable(rows, ["line 2"], ""), given, ";").to_dict("records")
+    [{'place': 'line 2', 'text': 'a', 'code': 'I10', 'blank': False}]
+    """
+    rows = table.rows
+    frame = pd.DataFrame({"place": table.places}, index=rows.index)
+    for role, column in given.items():
+        frame[role.removesuffix("_column")] = rows[column]
+    if "version" not in frame and "icd_version" in rows:
+        frame["version"] = rows["icd_version"]
+    for column in ("hadm_id", *METADATA):
+        if column in rows:
+            frame[f"meta {column}"] = rows[column]
+    if code_separator:
+        frame["code"] = frame["code"].str.split(code_separator, regex=False).str[0]
+        frame["code"] = frame["code"].str.strip()
+    frame["blank"] = _empty(frame["text"]) & _empty(frame["code"])
+    return frame
 
 
-def _usable(frame, text: str, code: str, path: Path, skip: bool):
-    """Take out rows without a text or a valid code, or refuse the table."""
-    tree = load_tree()
-    known = {c: tree.normalise(str(c)) is not None for c in frame[code].unique()}
-    valid = frame[code].map(known).astype(bool)
-    filled = frame[text].fillna("").str.strip().ne("")
+def _empty(values: pd.Series) -> pd.Series:
+    return values.fillna("").astype(str).str.replace("\0", "").str.strip().eq("")
+
+
+def _usable(frame, given: dict[str, str], path: Path, skip: bool):
+    """Take out rows without a text or a valid code, or refuse the table.
+
+    A row is counted for one reason only, so that the counts add up.
+    """
+    text, code = given["text_column"], given["code_column"]
+    problems = (
+        (frame["blank"], "neither text nor code", "no blank rows"),
+        (_empty(frame["text"]), f"no text in {text!r}", "a note in every row"),
+        (_empty(frame["code"]), f"no code in {code!r}", "a code in every row"),
+        (
+            ~_known(frame),
+            f"a code in {code!r} outside ICD-10-CM",
+            "valid ICD-10-CM codes",
+        ),
+    )
+    left = pd.Series(True, index=frame.index)
     skipped = {}
-    for what, good, expected in (
-        (f"a code in {code!r} outside ICD-10-CM", valid, "valid ICD-10-CM codes"),
-        (f"no text in {text!r}", filled, "a note in every row"),
-    ):
-        count = int((~good).sum())
-        if not count:
+    for bad, what, expected in problems:
+        bad = bad & left
+        if not bad.any():
             continue
         if not skip:
-            rows = ", ".join(map(str, frame.loc[~good, "row"].head(5)))
+            places = ", ".join(frame.loc[bad, "place"].head(5))
             raise UserError(
-                found=f"{count} of {len(frame)} rows with {what} "
-                f"(first: data row {rows} of {path.name})",
+                found=f"{int(bad.sum())} of {len(frame)} rows with {what} "
+                f"(first: {places} of {path.name})",
                 expected=expected,
-                do="correct them, or leave them out with --set skip_invalid=true",
+                do="correct them, or leave them out with --set skip_invalid=true"
+                + _several(frame.loc[bad, "code"]),
             )
-        skipped[f"row with {what}"] = count
-    if not (valid & filled).any():
+        skipped[f"row with {what}"] = int(bad.sum())
+        left &= ~bad
+    if not left.any():
         raise UserError(
             found=f"no row of {path} with a note and a valid ICD-10-CM code",
             expected=f"notes in {text!r} and codes in {code!r}",
             do="check the names of the two columns",
         )
-    return frame[valid & filled].reset_index(drop=True), skipped
+    return frame[left].reset_index(drop=True), skipped
 
 
-def _raw(frame, text, code, roles, path, skipped) -> RawTables:
-    note_id = _note_ids(frame, roles["id_column"], path)
-    hadm_id = frame["hadm_id"] if _unique(frame, "hadm_id") else note_id
-    patient = roles["patient_column"]
-    if patient:
-        subject = frame[patient]
+def _known(frame: pd.DataFrame) -> pd.Series:
+    """Whether a row's code is of ICD-10-CM; codes of other versions pass.
+
+    The cohort leaves those out and counts them.
+    """
+    tree = load_tree()
+    known = {c: tree.normalise(str(c)) is not None for c in frame["code"].unique()}
+    valid = frame["code"].map(known).astype(bool)
+    if "version" in frame:
+        valid |= read_versions(frame["version"]).ne(10).fillna(True).astype(bool)
+    return valid
+
+
+def _several(codes: pd.Series) -> str:
+    """Say how to take the first code of a cell, where cells hold several.
+
+    Examples
+    --------
+    >>> _several(pd.Series(["I21.11;I10"])), _several(pd.Series(["XX1", None]))
+    ("; where a cell holds several codes, --set code_separator=';' takes the first", '')
+    """
+    tree = load_tree()
+    for code in codes.dropna():
+        for mark in ";,|/":
+            if mark in code and tree.normalise(code.split(mark)[0]) is not None:
+                return (
+                    "; where a cell holds several codes, --set "
+                    f"code_separator={mark!r} takes the first"
+                )
+    return ""
+
+
+def _raw(frame, given: dict, path: Path, skipped: dict, read_as: str) -> RawTables:
+    note_id = _note_ids(frame, given.get("id_column", ""), path)
+    own = "meta hadm_id"
+    hadm_id = frame[own] if _unique(frame, own) else note_id
+    if "patient" in frame:
+        subject = frame["patient"]
     else:
-        subject = note_id.groupby(frame[text]).transform("first")
+        subject = note_id.groupby(frame["text"]).transform("first")
     admissions = pd.DataFrame({"subject_id": subject, "hadm_id": hadm_id})
     for column in METADATA:
-        admissions[column] = frame[column] if column in frame else None
+        admissions[column] = frame.get(f"meta {column}")
     admissions["age"] = pd.to_numeric(admissions["age"], errors="coerce")
     diagnoses = pd.DataFrame(
-        {"hadm_id": hadm_id, "seq_num": 1, "icd_code": frame[code], "icd_version": 10}
+        {"hadm_id": hadm_id, "seq_num": 1, "icd_code": frame["code"]}
     )
+    versions = read_versions(frame["version"]) if "version" in frame else 10
     notes = pd.DataFrame(
         {
             "note_id": note_id,
@@ -173,18 +231,19 @@ def _raw(frame, text, code, roles, path, skipped) -> RawTables:
             "hadm_id": hadm_id,
             "note_type": "AN",
             "note_seq": 0,
-            "text": frame[text],
+            "text": frame["text"],
         }
     )
     return RawTables(
         admissions=admissions[ADMISSION_COLUMNS],
-        diagnoses=diagnoses[DIAGNOSIS_COLUMNS],
+        diagnoses=diagnoses.assign(icd_version=versions)[DIAGNOSIS_COLUMNS],
         note_reader=lambda ids=None: iter([_only(notes, ids)]),
         note_kind="admission",
         private=True,
-        description=f"Your own table {path.name}: {len(frame):,} notes.",
-        split=_split(frame, roles["split_column"], note_id, path),
+        description=f"Your own table {path.name} ({read_as}): {len(frame):,} notes.",
+        split=_split(frame, given.get("split_column", ""), note_id, path),
         skipped=skipped,
+        version_given="version" in frame,
     )
 
 
@@ -198,24 +257,24 @@ def _only(notes: pd.DataFrame, hadm_ids) -> pd.DataFrame:
 
 def _note_ids(frame, column: str, path: Path) -> pd.Series:
     if not column:
-        return frame["row"].map("row-{:07d}".format)
-    twice = frame[column].duplicated(keep=False)
-    if twice.any() or frame[column].isna().any():
-        rows = ", ".join(map(str, frame.loc[twice | frame[column].isna(), "row"][:5]))
+        return pd.Series([f"row-{i:07d}" for i in range(1, len(frame) + 1)])
+    bad = frame["id"].duplicated(keep=False) | frame["id"].isna()
+    if bad.any():
+        places = ", ".join(frame.loc[bad, "place"][:5])
         raise UserError(
-            found=f"{column!r} empty or not unique (data rows {rows} of {path.name})",
+            found=f"{column!r} empty or not unique ({places} of {path.name})",
             expected="one identifier a row",
             do="choose another id_column, or none",
         )
-    return frame[column]
+    return frame["id"]
 
 
 def _split(frame, column: str, note_id, path: Path) -> pd.DataFrame | None:
     if not column:
         return None
-    split = frame[column].fillna("").str.strip().str.lower().map(SPLIT_NAMES)
+    split = frame["split"].fillna("").str.strip().str.lower().map(SPLIT_NAMES)
     if split.isna().any():
-        bad = sorted(map(repr, frame.loc[split.isna(), column].unique()))[:5]
+        bad = sorted(map(repr, frame.loc[split.isna(), "split"].unique()))[:5]
         raise UserError(
             found=f"{', '.join(bad)} in {column!r} of {path.name}",
             expected="train, val or test",

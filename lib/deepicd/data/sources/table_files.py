@@ -25,11 +25,9 @@ def find_table(folder: Path, name: str) -> Path | None:
     >>> find_table(folder, "admissions") is None
     True
     """
-    for suffix in SUFFIXES:
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            return path
-    return None
+    files = {p.name.lower(): p for p in sorted(folder.glob("*")) if p.is_file()}
+    found = (files.get(f"{name}{suffix}") for suffix in SUFFIXES)
+    return next(filter(None, found), None)
 
 
 def need_table(folder: Path, name: str) -> Path:
@@ -71,10 +69,10 @@ def read_table(
         For a missing column, a truncated or foreign file, text that is not UTF-8,
         an empty file, an ICD column that was stored as a number.
     """
-    names = column_names(path)
-    need_columns(path, names, columns)
-    wanted = [*columns, *[c for c in optional if c in names]]
-    frame = _read_parquet(path, wanted) if is_parquet(path) else _read_csv(path, wanted)
+    found = column_names(path)
+    names = spelled(path, found, [*columns, *optional])
+    need_columns(path, [*names, *found], columns)
+    frame = _read_parquet(path, names) if is_parquet(path) else _read_csv(path, names)
     if frame.is_empty():
         raise UserError(
             found=f"{path} with a header and no rows",
@@ -111,6 +109,41 @@ def column_names(path: Path) -> list[str]:
     return [name.strip().strip('"') for name in line.split(",")]
 
 
+def spelled(path: Path, names: list[str], columns: list[str]) -> dict[str, str]:
+    """Map wanted columns to the file's spelling; capitals do not matter.
+
+    Examples
+    --------
+    >>> spelled(Path("notes.csv"), ["HADM_ID", "text"], ["text", "hadm_id", "note_id"])
+    {'text': 'text', 'hadm_id': 'HADM_ID'}
+    """
+    lower = {name.lower(): name for name in names} | {name: name for name in names}
+    found = {c: lower[c] for c in columns if c in lower}
+    for column, name in found.items():
+        if names.count(name) > 1:
+            raise UserError(
+                found=f"two columns {column!r} in {path}",
+                expected="one, since they may differ",
+                do="rename or remove one of them",
+            )
+    return found
+
+
+#: Whole numbers by nature: pandas writes them as 20000001.0 where one is missing.
+WHOLE = ("subject_id", "hadm_id", "anchor_year", "seq_num", "patientunitstayid")
+
+
+def as_text(frame: pl.DataFrame | pl.LazyFrame, name: str, column: str) -> pl.Expr:
+    """Give a column of a file as text under our name, identifiers without `.0`."""
+    values = pl.col(name)
+    if column not in WHOLE:
+        return values.cast(pl.String).alias(column)
+    if frame.collect_schema()[name].is_float():
+        values = values.cast(pl.Int64, strict=False)
+    values = values.cast(pl.String).str.strip_chars()
+    return values.str.replace(r"\.0*$", "").alias(column)
+
+
 def need_columns(path: Path, names: list[str], columns: list[str]) -> None:
     """Raise a UserError that names the close match if a column is missing."""
     for column in columns:
@@ -131,27 +164,27 @@ def _open_bytes(path: Path):
     return gzip.open(path, "rb") if zipped else open(path, "rb")
 
 
-def _read_csv(path: Path, wanted: list[str]) -> pl.DataFrame:
+def _read_csv(path: Path, names: dict[str, str]) -> pl.DataFrame:
+    wanted = list(names.values())
     try:
-        return pl.read_csv(
-            path, columns=wanted, infer_schema=False, null_values=[""]
-        ).select(wanted)
+        frame = pl.read_csv(path, columns=wanted, infer_schema=False, null_values=[""])
+        return frame.select([as_text(frame, names[c], c) for c in names])
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         raise broken(path, error) from None
 
 
-def _read_parquet(path: Path, wanted: list[str]) -> pl.DataFrame:
+def _read_parquet(path: Path, names: dict[str, str]) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(path, columns=wanted)
+        frame = pl.read_parquet(path, columns=list(names.values()))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise broken(path, error) from None
-    if "icd_code" in wanted and frame.schema["icd_code"].is_numeric():
+    if "icd_code" in names and frame.schema[names["icd_code"]].is_numeric():
         raise UserError(
             found=f"the column icd_code of {path} stored as a number",
             expected="text (leading zeros and letters belong to the code)",
             do="write the Parquet file again with icd_code read as text",
         )
-    text = frame.with_columns(pl.all().cast(pl.String))
+    text = frame.select([as_text(frame, names[c], c) for c in names])
     return text.with_columns(pl.all().replace("", None))
 
 
