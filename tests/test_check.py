@@ -213,8 +213,18 @@ def test_tables_of_the_readme_are_those_of_the_reference():
     )
 
 
+def test_the_page_of_the_reference_is_written_from_the_reference():
+    folder = Path(__file__).parents[1] / "outputs" / "reference" / "cpu"
+    page = (folder / readme.PAGE).read_text(encoding="utf-8")
+    assert readme.reference_page(folder) == page, (
+        "run python -m deepicd.study.readme outputs/reference/cpu README.md"
+    )
+    links = [part.partition(")")[0] for part in page.split("](")[1:]]
+    assert links and all((folder / link).exists() for link in links)
+
+
 def test_differences_are_told_over_seeds(reference):
-    text = readme._differences(pd.read_csv(reference / check.DIFFERENCES))
+    text = readme.differences_table(pd.read_csv(reference / check.DIFFERENCES))
     mean = "+3.0 (+0.5 to +5.5); 2 up"  # of 2, 3 and 4 points; t(2) = 4.303
     assert f"SFT + GRPO minus SFT |  |  | {mean} |" in text
     assert "drawn answers |  |  | −3.0 (−3.0 to −3.0); 3 down |" in text
@@ -224,7 +234,7 @@ def with_clear(table, **more):
     return table.assign(clear=table["low"] * table["high"] > 0, **more)
 
 
-def test_kept_grids_are_told_in_the_readme(tmp_path):
+def test_kept_grids_are_told_beside_the_reference(tmp_path):
     rows = [
         ("tree", "flat", level, metric, value, low, high, "against", "overall", 5)
         for level, metric, value, low, high in (
@@ -247,7 +257,7 @@ def test_kept_grids_are_told_in_the_readme(tmp_path):
         "stratum",
         "seeds",
     ]
-    assert readme.ablations(tmp_path) == ""
+    assert readme.grid_tables(tmp_path) == []
     for name, compare in (("reward", "against"), ("sizes", "gain")):
         table = with_clear(pd.DataFrame(rows, columns=columns), comparison=compare)
         write_csv(table, tmp_path / "ablations" / f"{name}_differences.csv")
@@ -267,10 +277,10 @@ def test_kept_grids_are_told_in_the_readme(tmp_path):
     write_csv(pd.DataFrame(laws), tmp_path / "ablations" / "sizes_laws.csv")
     table = with_clear(pd.DataFrame(rows, columns=columns))
     write_csv(table, tmp_path / "ablations" / "style_differences.csv")
-    first, second, head, style, end = readme.ablations(tmp_path).split("\n\n")
-    assert head == "<details><summary>Tables of c</summary>" and end == "</details>"
+    first, link, second, _, style, _ = readme.grid_tables(tmp_path)
+    assert "(ablations/reward.md)" in link
     assert style.startswith("| c. ")
-    assert first.startswith("| a. Which reward? (5 seeds, points) | chapter accuracy |")
+    assert first.startswith("| a. Which reward? (5 seeds) | chapter accuracy |")
     assert first.splitlines()[2:] == [
         "| tree minus flat | **+2.0 (+1.0 to +3.0)** | +2.0 (−1.0 to +5.0) "
         "| **−2.0 (−3.0 to −1.0)** | 0.0 (−1.0 to +1.0) |"

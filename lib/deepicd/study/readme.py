@@ -1,7 +1,8 @@
-"""The result tables of the README, written from the reference: they cannot drift.
+"""The result tables of the README and of the reference's own page.
 
-`python -m deepicd.study.readme outputs/reference/cpu README.md` rewrites what stands
-between the marks; a test compares the README with the reference.
+`python -m deepicd.study.readme outputs/reference/cpu README.md` writes the scores
+between the marks of the README, and the long tables (differences over seeds, grids)
+into README.md beside the reference; a test compares both with the reference.
 """
 
 import argparse
@@ -20,9 +21,10 @@ from deepicd.study.ablations.kept_runs import DETAILS
 from deepicd.study.ablations.questions import Section, load_sections
 from deepicd.study.reference import DIFFERENCES, SCORES
 from deepicd.views.figures.palette import in_order, look
+from deepicd.views.in_words import per_cent, points, signed
 
-MARKS = ("<!-- tables of the reference -->", "<!-- end of these tables -->")
-GRIDS = ("<!-- ablations of the reference -->", "<!-- end of the ablations -->")
+START, END = "<!-- tables of the reference -->", "<!-- end of these tables -->"
+PAGE = "README.md"
 COLUMNS = (
     ("chapter", "accuracy"),
     ("category", "accuracy"),
@@ -33,14 +35,49 @@ HEAD = (
     "| chapter accuracy | category accuracy | full-code accuracy "
     "| full-code macro F1 |\n|---|---|---|---|---|"
 )
-OPEN = ("a", "b")  # sections told in full; the others unfold at a click
+TOP = """# The reference run: its tables
+
+`python -m deepicd.study.readme {folder}` writes this page from `scores.csv`, \
+`differences.csv` and `ablations/`; `./run_all.sh check` compares a run with them. \
+Everything is measured on synthetic patients.
+
+## Differences between systems
+
+Paired differences over the reference's seeds, each with a corpus and models of its \
+own: the mean in points, where there are three seeds or more its 95 % interval over \
+seeds, and in how many seeds the interval over patients lies above zero (up) or below \
+(down). *Drawn answers* are those at the temperature of sampling."""
+GRIDS = """## What makes the difference? The grids of notebook 07
+
+Each variant is trained anew with every seed, GRPO straight after SFT (in f SFT \
+alone). Differences in points with 95 % intervals by bootstrap over patients and \
+seeds; bold where the interval excludes zero, not corrected for their number."""
+MORE = (
+    "Scores, the answer in words and code frequency: "
+    "[{name}.md](ablations/{name}.md); figures: [{name}](ablations/figures/{name})."
+)
 
 
-def tables(folder: str | Path) -> str:
-    """Write the tables of a reference as Markdown.
+def scores_table(folder: str | Path) -> str:
+    """Scores of the reference's first seed with intervals over patients, as Markdown.
 
-    The first has the scores of the reference's first seed with intervals over
-    patients, the second paired differences over all of its seeds.
+    Raises
+    ------
+    UserError
+        Where the folder holds no reference.
+    """
+    scores = _read(folder, SCORES)
+    first = scores[scores["run_seed"] == scores["run_seed"].iloc[0]]
+    known = first.set_index(["system", "level", "metric"])
+    rows = [
+        _line(look(system).name, [per_cent(known.loc[(system, *c)]) for c in COLUMNS])
+        for system in in_order(first["system"])
+    ]
+    return "\n".join([f"| system, per cent {HEAD}", *rows])
+
+
+def reference_page(folder: str | Path) -> str:
+    """The page beside the reference: differences over seeds, then a table a grid.
 
     Raises
     ------
@@ -48,102 +85,64 @@ def tables(folder: str | Path) -> str:
         Where the folder holds no reference.
     """
     folder = Path(folder)
-    for name in (SCORES, DIFFERENCES):
-        if not (folder / name).exists():
-            raise UserError(
-                f"no {name} in {folder}",
-                "a reference folder",
-                "python -m deepicd.study.reference save RUN... --to FOLDER",
-            )
-    scores = pd.read_csv(folder / SCORES)
-    differences = pd.read_csv(folder / DIFFERENCES)
-    return (
-        f"{_scores(scores[scores['run_seed'] == scores['run_seed'].iloc[0]])}\n\n"
-        f"{_differences(differences)}"
-    )
+    differences = differences_table(_read(folder, DIFFERENCES))
+    parts = [TOP.format(folder="/".join(folder.parts[-3:])), differences]
+    grids = grid_tables(folder)
+    return "\n\n".join([*parts, *([GRIDS, *grids] if grids else [])]) + "\n"
 
 
-def _scores(scores: pd.DataFrame) -> str:
-    known = scores.set_index(["system", "level", "metric"])
-    rows = []
-    for system in in_order(scores["system"]):
-        cells = [known.loc[(system, *column)] for column in COLUMNS]
-        said = [
-            f"{100 * c.value:.1f} ({100 * c.low:.1f}–{100 * c.high:.1f})" for c in cells
-        ]
-        rows.append(f"| {look(system).name} | {' | '.join(said)} |")
-    return "\n".join([f"| system {HEAD}", *rows])
+def _read(folder: str | Path, name: str) -> pd.DataFrame:
+    file = Path(folder) / name
+    if not file.exists():
+        raise UserError(
+            f"no {name} in {folder}",
+            "a reference folder",
+            "python -m deepicd.study.reference save RUN... --to FOLDER",
+        )
+    return pd.read_csv(file)
 
 
-def _differences(table: pd.DataFrame) -> str:
-    seeds = table["run_seed"].nunique()
+def _line(name: str, cells: list[str]) -> str:
+    return f"| {name} | {' | '.join([*cells, *[''] * (4 - len(cells))])} |"
+
+
+def differences_table(table: pd.DataFrame) -> str:
+    """Differences of a reference over all of its seeds, drawn answers in own rows."""
     rows = []
     for (a, b), pair in table.groupby(["a", "b"], sort=False):
-        for drawn in (False, True):
-            metric = {"accuracy": "one_sample"} if drawn else {}
-            cells = [
-                _mean(
-                    pair[
-                        (pair["level"] == level)
-                        & (pair["metric"] == metric.get(name, name))
-                    ]
-                )
-                for level, name in COLUMNS[: 3 if drawn else 4]
-            ]
-            if all(cell == "" for cell in cells):
-                continue
-            cells += [""] * (4 - len(cells))
-            name = f"{look(a).name} minus {look(b).name}"
-            rows.append(f"| {name}{', drawn answers' * drawn} | {' | '.join(cells)} |")
-    return "\n".join([f"| mean of {seeds} seeds, points {HEAD}", *rows])
+        name = f"{look(a).name} minus {look(b).name}"
+        greedy = [_mean(pair, *column) for column in COLUMNS]
+        drawn = [_mean(pair, level, "one_sample") for level, _ in COLUMNS[:3]]
+        rows += [_line(name, greedy)] * any(greedy)
+        rows += [_line(f"{name}, drawn answers", drawn)] * any(drawn)
+    return "\n".join([f"| mean of {table['run_seed'].nunique()} seeds {HEAD}", *rows])
 
 
-def _mean(rows: pd.DataFrame) -> str:
+def _mean(pair: pd.DataFrame, level: str, metric: str) -> str:
     """Mean over seeds with its interval, and how many seeds are clear of zero alone."""
+    rows = pair[(pair["level"] == level) & (pair["metric"] == metric)]
     if rows.empty:
         return ""
     values, k = rows["value"].to_numpy(), len(rows)
-    text = _signed(values.mean())
+    mean, text = values.mean(), signed(values.mean())
     if k > 2:  # of two seeds the interval over seeds says nothing
         half = stats.t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k)
-        text += f" ({_signed(values.mean() - half)} to {_signed(values.mean() + half)})"
+        text = points(
+            pd.Series({"value": mean, "low": mean - half, "high": mean + half})
+        )
     up, down = ((rows["clear"] & (sign * values > 0)).sum() for sign in (1, -1))
-    clear = [f"{n} {sign}" for n, sign in ((up, "up"), (down, "down")) if n]
+    clear = [f"{n} {way}" for n, way in ((up, "up"), (down, "down")) if n]
     return f"{text}; {', '.join(clear) or 'none clear'}"
 
 
-def _signed(value: float) -> str:
-    """Points with a sign, a true minus among them.
-
-    Examples
-    --------
-    >>> _signed(0.0214), _signed(-0.0001)
-    ('+2.1', '0.0')
-    """
-    points = round(100 * float(value), 1)
-    return f"{'+' if points > 0 else '−' if points < 0 else ''}{abs(points):.1f}"
-
-
-def ablations(folder: str | Path) -> str:
-    """Write a table for each section of notebook 07 that a reference keeps.
-
-    A difference is bold where its interval excludes zero; nothing where none is kept.
-    """
-    folder = Path(folder) / DETAILS
-    kept = {
-        section: folder / f"{name}_differences.csv"
-        for name, section in load_sections("full").items()
-    }
-    told = {
-        section.letter: _grid(section, file)
-        for section, file in kept.items()
-        if file.exists()
-    }
-    shown = [told.pop(letter) for letter in OPEN if letter in told]
-    if told:
-        head = f"<details><summary>Tables of {', '.join(told)}</summary>"
-        shown += [head, *told.values(), "</details>"]
-    return "\n\n".join(shown)
+def grid_tables(folder: str | Path) -> list[str]:
+    """A table and a link for each section of notebook 07 that a reference keeps."""
+    parts = []
+    for name, section in load_sections("full").items():
+        file = Path(folder) / DETAILS / f"{name}_differences.csv"
+        if file.exists():
+            parts += [_grid(section, file), MORE.format(name=name)]
+    return parts
 
 
 def _grid(section: Section, file: Path) -> str:
@@ -151,60 +150,51 @@ def _grid(section: Section, file: Path) -> str:
     main = table[
         (table["comparison"] == section.compare) & (table["stratum"] == OVERALL)
     ]
-    seeds = main["seeds"].max()
-    head = f"| {section.letter}. {section.title} ({seeds} seeds, points) "
-    rows = [head + HEAD]
+    rows = [f"| {section.letter}. {section.title} ({main['seeds'].max()} seeds) {HEAD}"]
     for (a, b), pair in main.groupby(["a", "b"], sort=False):
         known = pair.set_index(["level", "metric"])
-        cells = [_cell(known.loc[column]) for column in COLUMNS]
-        rows.append(f"| {versus(a, b)} | {' | '.join(cells)} |")
+        rows.append(_line(versus(a, b), [_cell(known.loc[c]) for c in COLUMNS]))
     laws = file.with_name(f"{section.name}_laws.csv")
-    if laws.exists():
-        rows.append(_law(pd.read_csv(laws).set_index("level")))
-    return "\n".join(rows)
+    return "\n".join([*rows, *([_law(pd.read_csv(laws))] if laws.exists() else [])])
 
 
 def _law(laws: pd.DataFrame) -> str:
     """What a doubling of the traces brings, after RL, and R² over all runs."""
-    law = laws.rename(columns={"slope": "value"})
+    law = laws.rename(columns={"slope": "value"}).set_index("level")
     cells = [
         f"{_cell(law.loc[level])}, R² {law.loc[level, 'r2']:.2f}"
-        for level, metric in COLUMNS
-        if metric == "accuracy"
+        for level, _ in COLUMNS[:3]
     ]
     sizes, runs = laws[["sizes", "runs"]].iloc[0].astype(int)
     name = f"a doubling of the traces, after RL: line over {sizes} sizes, {runs} runs"
-    return f"| {name} | {' | '.join([*cells, ''])} |"
+    return _line(name, cells)
 
 
 def _cell(row) -> str:
-    text = f"{_signed(row.value)} ({_signed(row.low)} to {_signed(row.high)})"
-    return f"**{text}**" if row.clear else text
+    return f"**{points(row)}**" if row.clear else points(row)
 
 
 def rewritten(text: str, folder: str | Path) -> str:
-    """Give the README with the tables of a reference between its marks.
+    """Give the README with the scores of a reference between its marks.
 
     Raises
     ------
     UserError
         Where marks are missing.
     """
-    for (start, end), make in ((MARKS, tables), (GRIDS, ablations)):
-        head, found, rest = text.partition(start)
-        _, closed, tail = rest.partition(end)
-        if not (found and closed):
-            raise UserError(
-                "a README without the marks of the tables",
-                f"{start} and {end}",
-                "put them where the tables belong",
-            )
-        text = f"{head}{start}\n{make(folder)}\n{end}{tail}"
-    return text
+    head, found, rest = text.partition(START)
+    _, closed, tail = rest.partition(END)
+    if not (found and closed):
+        raise UserError(
+            "a README without the marks of the table",
+            f"{START} and {END}",
+            "put them where the table belongs",
+        )
+    return f"{head}{START}\n{scores_table(folder)}\n{END}{tail}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; 0 where the README was written, 2 for a wrong call."""
+    """Command line; 0 where both pages were written, 2 for a wrong call."""
     parser = argparse.ArgumentParser(
         "python -m deepicd.study.readme", description=__doc__
     )
@@ -213,7 +203,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         text = Path(given.readme).read_text(encoding="utf-8")
-        write_text(rewritten(text, given.reference), Path(given.readme))
+        pages = rewritten(text, given.reference), reference_page(given.reference)
+        write_text(pages[0], Path(given.readme))
+        write_text(pages[1], Path(given.reference) / PAGE)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -87,6 +87,52 @@ def bracketed(value: float, low: float, high: float) -> str:
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
+def per_cent(row, unit: str = "") -> str:
+    """A share with its interval, in per cent.
+
+    Parameters
+    ----------
+    row : Series or named tuple
+        With value, low and high; low and high NaN where there are too few to say.
+    unit : str
+        Stands behind the value.
+
+    Examples
+    --------
+    >>> per_cent(pd.Series({"value": 0.5, "low": 0.25, "high": 0.75}), " %")
+    '50.0 % [25.0, 75.0]'
+    """
+    text = f"{100 * row.value:.1f}{unit}"
+    if np.isnan(row.low):
+        return f"{text} (too few to say)"
+    return f"{text} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+
+
+def signed(value: float) -> str:
+    """A difference of shares in points, with its sign, a true minus among them.
+
+    Examples
+    --------
+    >>> signed(0.0214), signed(-0.0214), signed(-0.0001)
+    ('+2.1', '−2.1', '0.0')
+    """
+    found = round(100 * float(value), 1)
+    return f"{'+' if found > 0 else '−' if found < 0 else ''}{abs(found):.1f}"
+
+
+def points(row) -> str:
+    """A difference of shares with its interval, in points; a row as in `per_cent`.
+
+    Examples
+    --------
+    >>> points(pd.Series({"value": 0.02, "low": -0.01, "high": 0.05}))
+    '+2.0 (−1.0 to +5.0)'
+    """
+    if np.isnan(row.low):
+        return f"{signed(row.value)} (too few to say)"
+    return f"{signed(row.value)} ({signed(row.low)} to {signed(row.high)})"
+
+
 def with_interval(table: pd.DataFrame) -> pd.DataFrame:
     """Replace the columns value, low and high by one text, names by long ones.
 
@@ -125,7 +171,7 @@ def published_table(metrics: pd.DataFrame, data: str) -> pd.DataFrame:
     own = [
         (
             look(s).name,
-            *(_per_cent(rows.loc[(s, metric)]) for metric in ("macro_f1", "micro_f1")),
+            *(per_cent(rows.loc[(s, metric)]) for metric in ("macro_f1", "micro_f1")),
             int(rows.loc[(s, "macro_f1"), "n"]),
             f"this run: {data}",
         )
@@ -134,11 +180,6 @@ def published_table(metrics: pd.DataFrame, data: str) -> pd.DataFrame:
     others = [(*row, PUBLISHED_NOTES, PUBLISHED_AS) for row in PUBLISHED]
     columns = ["system", "macro F1", "micro F1", "notes", "data"]
     return pd.DataFrame([*own, *others], columns=columns)
-
-
-def _per_cent(row, unit: str = "") -> str:
-    value, low, high = (100 * row[name] for name in ("value", "low", "high"))
-    return f"{value:.1f}{unit} [{low:.1f}, {high:.1f}]"
 
 
 def describe_reasoning(table: pd.DataFrame) -> list[str]:
@@ -178,12 +219,12 @@ the reasoning alone tells the answer on 70.0 % [66.0, 74.0] of the 780 where it 
         if rows.loc["quotes", "value"] > 0:
             evidence = (
                 f"{_how_many(quoted)} of the quoted phrases stand in the note "
-                f"({_per_cent(quoted, ' %')}); all of them do on "
-                f"{_per_cent(whole, ' %')} of the {notes}"
+                f"({per_cent(quoted, ' %')}); all of them do on "
+                f"{per_cent(whole, ' %')} of the {notes}"
             )
         known = int(told["n"])
         leads = (
-            f"; the reasoning alone tells the answer on {_per_cent(told, ' %')} "
+            f"; the reasoning alone tells the answer on {per_cent(told, ' %')} "
             f"of the {known:,} where it can"
             if known
             else ""

@@ -8,6 +8,7 @@ import pandas as pd
 from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations.size_law import Law
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, look
+from deepicd.views.in_words import points, signed
 
 
 @dataclass(frozen=True)
@@ -121,17 +122,13 @@ def _basis(section, table) -> str:
     )
 
 
-def _points(row) -> str:
-    return f"{100 * row.value:+.1f} ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
-
-
 def _pair(rows: pd.DataFrame) -> str:
     """All scores of one comparison, and how many exclude zero."""
     first = rows.iloc[0]
     parts = []
     for metric, own in rows.groupby("metric", sort=False):
         cells = [
-            f"{LEVEL_NAMES[r.level].lower()} {_points(r)}" for r in own.itertuples()
+            f"{LEVEL_NAMES[r.level].lower()} {points(r)}" for r in own.itertuples()
         ]
         parts.append(f"{METRIC_NAMES[metric]}: " + ", ".join(cells))
     text = f"{versus(first['a'], first['b'])}, " + "; ".join(parts)
@@ -182,7 +179,7 @@ def _by_stratum(differences: pd.DataFrame) -> list[str]:
     for (a, b), own in rows.groupby(["a", "b"], sort=False):
         clear = own[own["clear"]]
         cells = [
-            f"{LEVEL_NAMES[r.level].lower()} in {r.stratum} {_points(r)}"
+            f"{LEVEL_NAMES[r.level].lower()} in {r.stratum} {points(r)}"
             for r in clear.itertuples()
         ]
         if cells:
@@ -201,7 +198,7 @@ def tell_law(level: str, law: Law) -> str:
     """The fitted line of one level in a sentence."""
     text = (
         f"{LEVEL_NAMES[level]}: a doubling of the traces goes with "
-        f"{100 * law.slope:+.1f} points of accuracy after RL"
+        f"{signed(law.slope)} points of accuracy after RL"
     )
     if not law.r2 == law.r2:  # nan: nothing varies
         return f"{LEVEL_NAMES[level]}: all runs score the same, there is no law to see."
@@ -210,7 +207,7 @@ def tell_law(level: str, law: Law) -> str:
     verdict = "" if law.clear else ", which holds zero: no slope is shown"
     few = " Three runs leave one degree of freedom: this says little."
     return (
-        f"{text}, 95 % interval {100 * law.low:+.1f} to {100 * law.high:+.1f}"
+        f"{text}, 95 % interval {signed(law.low)} to {signed(law.high)}"
         f"{verdict}; R² {law.r2:.2f} over {law.runs} runs, {law.r2_means:.2f} over "
         f"the means of {law.sizes} sizes.{few * (law.runs == 3)}"
     )

@@ -11,7 +11,7 @@ from deepicd.study.ablations import comparison, in_words, reference
 from deepicd.study.ablations.questions import Section
 from deepicd.study.ablations.study import Study
 from deepicd.views import figures
-from deepicd.views.in_words import wide_table
+from deepicd.views.in_words import points, wide_table
 
 
 class Question:
@@ -142,11 +142,7 @@ class Question:
             section=self.section.letter,
             comparison=[in_words.versus(a, b) for a, b in pairs],
             score=rows[columns].agg(" ".join, axis=1),
-            points=[
-                f"{100 * r.value:+.1f} [{100 * r.low:+.1f}, {100 * r.high:+.1f}]"
-                + " *" * r.clear
-                for r in rows.itertuples()
-            ],
+            points=[points(r) + " *" * r.clear for r in rows.itertuples()],
         )
         wide = table.pivot(
             index=["section", "comparison"], columns="score", values="points"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
+from deepicd.views.in_words import per_cent, points
 
 BARS = "95 % intervals by bootstrap over patients"
 
@@ -46,10 +47,6 @@ def _cent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def _bounds(row) -> str:
-    return f"{_cent(row.value)} % ({_cent(row.low)} to {_cent(row.high)})"
-
-
 def _names(frame) -> list[tuple[str, str]]:
     systems = in_order(frame["system"])
     return [(s, look(s, systems).name) for s in systems]
@@ -58,7 +55,7 @@ def _names(frame) -> list[tuple[str, str]]:
 def _levels(frame) -> str:
     rows = frame[(frame["level"] == "category") & (frame["metric"] == "accuracy")]
     said = [
-        f"{name} {_bounds(row)}"
+        f"{name} {per_cent(row, ' %')}"
         for s, name in _names(rows)
         for row in rows[rows["system"] == s].head(1).itertuples()
     ]
@@ -92,14 +89,13 @@ def _outcomes(frame) -> str:
 def _differences(frame) -> str:
     said = [
         f"{look(r.a).name} minus {look(r.b).name}, {LEVEL_NAMES[r.level].lower()} "
-        f"{METRIC_NAMES.get(r.metric, r.metric)}: {100 * r.value:+.1f} points "
-        f"({100 * r.low:+.1f} to {100 * r.high:+.1f})"
+        f"{METRIC_NAMES.get(r.metric, r.metric)}: {points(r)}"
         for r in frame[frame["level"] == "full"].itertuples()
     ]
     clear = frame["clear"].sum()
     return (
         f"Paired differences on {frame['n'].max():,} notes, {BARS}; {clear} "
-        f"of {len(frame)} intervals exclude zero. {'; '.join(said)}."
+        f"of {len(frame)} intervals exclude zero. In points: {'; '.join(said)}."
     )
 
 
@@ -206,7 +202,7 @@ def _chapters(frame, a: str, b: str) -> str:
 def _oracle_gap(frame) -> str:
     rows = frame[frame["level"] == "full"]
     said = [
-        f"{name} {_bounds(row)}"
+        f"{name} {per_cent(row, ' %')}"
         for s, name in _names(rows)
         for row in rows[rows["system"] == s].itertuples()
     ]
