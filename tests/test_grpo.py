@@ -123,7 +123,7 @@ def test_a_step_has_the_gradient_of_the_stock_trainer(
         True,
     )
     trainer.current_gradient_accumulation_steps = settings.micro_batches
-    batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
+    batch = trainer.prepared(next(iter(trainer.get_train_dataloader())))
     assert (batch["advantages"] == 0).any() and (batch["advantages"] != 0).any()
     found = {}
     for shared in (True, False):
@@ -139,6 +139,31 @@ def test_a_step_has_the_gradient_of_the_stock_trainer(
     assert max(g.abs().max() for g in found[False][2].values()) > 1e-3
     for name, gradient in found[False][2].items():
         torch.testing.assert_close(found[True][2][name], gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_a_model_that_was_never_saved_is_held_back_by_a_copy_of_itself(
+    taught, tokenizer, prompt_set, tmp_path
+):
+    """The same weights, once with a folder: the same reference, the same training."""
+    given = {"steps": 3, "prompts": 2, "group_size": 4, "max_completion": 24}
+    given |= {"save_every": 9, "validate_every": 0, "log_every": 1, "seed": 3}
+    found = {}
+    for name, beta in (("saved", 0.3), ("unsaved", 0.3), ("free", 0.0)):
+        settings = grpo.GrpoSettings(**given, learning_rate=1e-3, beta=beta)
+        net, _ = models.load(taught)
+        if name != "saved":
+            weights = net.state_dict()
+            net = kit.network(tokenizer)
+            net.load_state_dict(weights)
+            assert not net.config.name_or_path
+        net, curves, _, resolved = grpo.train(
+            net, tokenizer, prompt_set, "tree", settings, tmp_path / name
+        )
+        found[name] = models.weights_hash(net)
+        assert resolved["beta"] == beta
+        kl = curves.loc[curves["name"] == "kl", "value"]
+        assert kl.empty if not beta else kl.iloc[-1] > 0
+    assert found["saved"] == found["unsaved"] != found["free"]
 
 
 def test_parts_that_are_switched_off_change_the_training(run, taught):

@@ -1,5 +1,7 @@
 """Rejection-sampling fine-tuning and on-policy DPO: outputs, resume, choices."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 import training_kit as kit
@@ -65,6 +67,28 @@ def test_another_method_gives_what_grpo_gives_and_resumes_exactly(
     assert resolved["learning_rate"] == SETTINGS.learning_rate
     if method == "dpo":
         assert {"dpo_margin", "dpo_accuracy"} <= set(curves["name"])
+
+
+@pytest.mark.parametrize("method", ["rft", "dpo"])
+def test_a_model_that_was_never_saved_learns_too(
+    method, taught, tokenizer, prompt_set, table, tmp_path
+):
+    found = set()
+    for name in ("saved", "unsaved"):
+        net, _ = models.load(taught)
+        if name == "unsaved":
+            weights = net.state_dict()
+            net = kit.network(tokenizer)
+            net.load_state_dict(weights)
+        few = dataclasses.replace(SETTINGS, rounds=1, steps=2, rft_steps=2)
+        given = (net, tokenizer, prompt_set)
+        rest = (get_spec("tree"), few, tmp_path / name)
+        if method == "rft":
+            net = rft.fine_tune(*given, None, *rest)[0]
+        else:
+            net = dpo.train(method, *given, *rest, traces=kit.traces(table))[0]
+        found.add(models.weights_hash(net))
+    assert len(found) == 1
 
 
 def test_pairs_prefer_the_trace_to_a_wrong_answer():

@@ -69,7 +69,7 @@ def grpo_results(notes, source: str, tokenizer, folder: str) -> list[Result]:
     trainer.create_optimizer()
     trainer.current_gradient_accumulation_steps = 1
     rows = next(iter(trainer.get_train_dataloader()))
-    batch = trainer._prepare_inputs(rows)
+    batch = trainer.prepared(rows)
     ours, theirs = (
         _grpo_seconds(trainer, rows, batch, share) for share in (True, False)
     )
@@ -96,18 +96,13 @@ def _grpo_seconds(trainer, rows, batch, share: bool) -> dict[str, float]:
     """Seconds of the parts of a step."""
     settings = trainer.plan.settings
     trainer.plan.settings = type(settings)(**vars(settings) | {"share_prompts": share})
-    net, asked = trainer.model, trainer._tokenize_prompts([r["prompt"] for r in rows])
+    net = trainer.model
     torch.manual_seed(0)
-    ids, _ = trainer._draw(0, *asked)
-    texts = trainer._texts(ids)
+    ids, _ = trainer.drawn(rows)
 
     def learn() -> None:
         trainer.compute_loss(net, batch).backward()
         net.zero_grad()
-
-    def pay() -> None:
-        trainer._calculate_rewards(rows, [r["prompt"] for r in rows], texts, ids)
-        trainer._pending_metrics.clear()
 
     def timed(work: Callable[[], object]) -> float:
         return best_seconds(work, REPEATS)
@@ -116,8 +111,8 @@ def _grpo_seconds(trainer, rows, batch, share: bool) -> dict[str, float]:
     trainer.compute_loss(net, batch).backward()
     found = {
         "optimiser": timed(trainer.optimizer.step),
-        "sampling": timed(lambda: trainer._draw(0, *asked)),
-        "rewards": timed(pay),
+        "sampling": timed(lambda: trainer.drawn(rows)),
+        "rewards": timed(lambda: trainer.paid(rows, ids)),
         "forward and backward": timed(learn),
     }
     net.zero_grad()

@@ -1,9 +1,17 @@
 """TRL's GRPOTrainer with shared prompts, resampled groups and a KL schedule.
 
+The one file that touches what TRL keeps private; `PRIVATE` names all of it, and
+`missing` says which of it a new TRL has moved.
+
 To be imported where a run begins: Unsloth has to be imported before trl.
 """
 
+import copy
+import inspect
+import re
+
 import torch
+import trl
 from trl import GRPOTrainer
 from trl.models.utils import _ForwardRedirection
 from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
@@ -12,6 +20,54 @@ from deepicd.training.grpo.plan import Plan, kl_weight, uniform
 from deepicd.training.grpo.resampling import refill
 from deepicd.training.models.sampling import logits_by_length, sample
 
+#: Methods of GRPOTrainer that `HouseTrainer` overrides or calls.
+METHODS = (
+    "_calculate_rewards",
+    "_compute_loss",
+    "_full_logits_logps",
+    "_generate_and_score_completions",
+    "_generate_single_turn",
+    "_log_metric",
+    "_prepare_inputs",
+    "_tokenize_prompts",
+)
+#: Attributes that GRPOTrainer sets on itself and `HouseTrainer` reads or writes.
+STATE = ("_entropy_bonus_enabled", "_metrics", "_pending_metrics")
+#: The place of each name, below ``trl``.
+PRIVATE = (
+    *(f"GRPOTrainer.{name}" for name in METHODS + STATE),
+    "models.utils._ForwardRedirection",
+    "trainer.utils.selective_log_softmax",
+    "trainer.utils.selective_log_softmax_and_entropy",
+)
+
+
+def missing(package=trl) -> list[str]:
+    """Names of `PRIVATE` that a TRL does not have.
+
+    Parameters
+    ----------
+    package : module
+        TRL, or something in its shape.
+
+    Examples
+    --------
+    >>> missing()
+    []
+    """
+    return [name for name in PRIVATE if not _has(package, name)]
+
+
+def _has(package, place: str) -> bool:
+    owner, _, name = place.rpartition(".")
+    for part in owner.split("."):
+        package = getattr(package, part, None)
+    if name not in STATE:
+        return hasattr(package, name)
+    # Set when a trainer is made: look for the line that does.
+    source = inspect.getsource(package) if package else ""
+    return re.search(rf"self\.{name}(: [^=]+)? = ", source) is not None
+
 
 class HouseTrainer(GRPOTrainer):
     """GRPOTrainer that wastes no prompt; its `plan` is set before training.
@@ -19,12 +75,23 @@ class HouseTrainer(GRPOTrainer):
     Differs from its parent in how completions are drawn (each prompt once, groups
     that teach nothing replaced), in how their log-probabilities are computed (each
     prompt once, completions of like length together) and in the weight of the KL
-    penalty. The loss is TRL's.
+    penalty. The loss is TRL's. A model that was never saved is its own reference: a
+    copy of it, as it is given.
     """
 
     plan: Plan
     _ready: list | None = None
     _live: torch.Tensor | None = None
+
+    def __init__(self, model, args, **kwargs):
+        beta, own = args.beta, None
+        if beta and not hasattr(model, "disable_adapter"):
+            if not model.config.name_or_path:  # TRL would load it from its folder
+                own, args.beta = copy.deepcopy(model).eval(), 0.0
+        super().__init__(model=model, args=args, **kwargs)
+        if own is not None:
+            self.beta = self.args.beta = beta
+            self.ref_model = self.accelerator.prepare_model(own, evaluation_mode=True)
 
     @property
     def _shares(self) -> bool:
@@ -67,12 +134,27 @@ class HouseTrainer(GRPOTrainer):
         return batch.rows
 
     def _judged(self, rows: list[dict], number: int) -> tuple[list, list[bool]]:
-        asked = self._tokenize_prompts([row["prompt"] for row in rows])
-        ids, logprobs = self._draw(number, *asked)
+        ids, logprobs = self.drawn(rows, number)
         golds = [row["label"] for row in rows]
         right = self.plan.log.judge.right(self._texts(ids), golds)
         empty = logprobs or [None] * len(ids)
         return list(zip(ids, empty, strict=True)), right
+
+    def drawn(self, rows: list[dict], number: int = 0) -> tuple[list, list | None]:
+        """Draw a completion for each row: token ids, and log-probabilities by vLLM."""
+        asked = self._tokenize_prompts([row["prompt"] for row in rows])
+        return self._draw(number, *asked)
+
+    def prepared(self, rows: list[dict]) -> dict:
+        """Draw, pay and encode the completions of one step, as its loss needs them."""
+        return self._prepare_inputs(rows)
+
+    def paid(self, rows: list[dict], ids: list) -> torch.Tensor:
+        """Rewards of completions (n, parts); nothing of it goes into the log."""
+        asked = [row["prompt"] for row in rows]
+        found = self._calculate_rewards(rows, asked, self._texts(ids), ids)
+        self._pending_metrics.clear()
+        return found
 
     def _texts(self, ids: list) -> list[str]:
         said = self.processing_class.batch_decode(ids, skip_special_tokens=True)
