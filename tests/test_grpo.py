@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import torch
 import training_kit as kit
-from transformers import AutoModelForCausalLM
 
 from deepicd import rewards
 from deepicd.common.errors import UserError
@@ -406,18 +405,3 @@ def test_a_rewound_log_forgets_repeated_steps_and_a_torn_line(tmp_path):
     log.path.write_text("\n".join(lines))
     log.rewind(1)
     assert log.frame()["step"].tolist() == [0]
-
-
-def test_a_model_that_was_never_saved_has_a_copy_as_its_reference(
-    tokenizer, prompt_set, tmp_path
-):
-    given = {"steps": 2, "prompts": 2, "group_size": 4, "max_completion": 12}
-    given |= {"save_every": 1, "validate_every": 0, "warmup_steps": 0, "beta": 0.1}
-    settings = grpo.GrpoSettings(**given, guard_patience=0)
-    net = kit.network(tokenizer)
-    first = {name: value.clone() for name, value in net.state_dict().items()}
-    grpo.train(net, tokenizer, prompt_set, "tree", settings, tmp_path)
-    assert net.config._name_or_path == ""
-    kept = AutoModelForCausalLM.from_pretrained(tmp_path / "reference")
-    same = kept.state_dict()
-    assert all(torch.equal(first[name], same[name]) for name in first)

@@ -5,14 +5,12 @@ minus the mean of the completions drawn for the same prompt.
 """
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from deepicd import rewards
 from deepicd.common.errors import UserError
-from deepicd.common.files import atomic_path
 from deepicd.common.parameters import choice
 from deepicd.icd.load import load_tree
 from deepicd.tasks.correct import Judge
@@ -239,42 +237,15 @@ def make_trainer(
 
     functions, names, weights = rewards_
     given = arguments(settings, weights, str(folder), headless)
-    with reference_of(model, settings, folder):
-        trainer = HouseTrainer(
-            model=model,
-            args=training.make_config(GRPOConfig, given),
-            reward_funcs=[
-                log.watch(n, f) for n, f in zip(names, functions, strict=True)
-            ],
-            train_dataset=prompts.select(order_of_run(prompts, settings, rates)),
-            processing_class=tokenizer,
-        )
+    trainer = HouseTrainer(
+        model=model,
+        args=training.make_config(GRPOConfig, given),
+        reward_funcs=[log.watch(n, f) for n, f in zip(names, functions, strict=True)],
+        train_dataset=prompts.select(order_of_run(prompts, settings, rates)),
+        processing_class=tokenizer,
+    )
     # Spare prompts are drawn by the same weights as the order of the run.
     trainer.plan = Plan(
         settings, prompts, prompt_weights(prompts, settings, rates), log
     )
     return trainer
-
-
-@contextmanager
-def reference_of(model, settings: GrpoSettings, folder):
-    """Let TRL find the model that the KL penalty is measured from.
-
-    TRL loads it from the folder or hub name that `model` came from. For one that was
-    never saved a copy is kept beside the checkpoints, so that a resumed run measures
-    from the same weights.
-    """
-    config = model.config
-    adapted = hasattr(model, "merge_and_unload")  # its base is the reference then
-    if not settings.beta or adapted or config._name_or_path:
-        yield
-        return
-    place = Path(folder) / "reference"
-    if not place.exists():
-        with atomic_path(place) as new:
-            model.save_pretrained(new)
-    config._name_or_path = str(place)
-    try:
-        yield
-    finally:
-        config._name_or_path = ""
