@@ -282,7 +282,7 @@ def test_several_workers_give_the_same_runs_with_the_threads_of_the_grid(tmp_pat
     assert (two.table()["threads"] == 1).all()
 
 
-def test_the_table_of_runs_answers_sql(study):
+def test_the_table_of_runs_holds_settings_and_scores(study):
     study.run(points(reward=["tree"], seed=[0]))
     file = study.save_table()
     table = pd.read_parquet(file)
@@ -302,11 +302,8 @@ def test_the_table_of_runs_answers_sql(study):
         ),
     }
     assert wanted <= set(table.columns)
-    found = study.query(
-        'select "grpo.steps" s, count(*) n from runs '
-        "where kind = 'grpo' and reward = 'tree' group by s"
-    )
-    assert found["s"].tolist() == [2.0] and found["n"].item() >= 1
+    grpo = table[(table["kind"] == "grpo") & (table["reward"] == "tree")]
+    assert len(grpo) and set(grpo["grpo.steps"]) == {2}
     sft = table[table["kind"] == "sft"]
     assert sft["reward"].isna().all()  # an SFT run knows no reward
 
@@ -348,7 +345,6 @@ def test_runs_that_a_reference_keeps_are_taken_from_it(study, tmp_path, counted)
     for one, there in zip(study.all_jobs(grid), other.all_jobs(grid), strict=True):
         mine, theirs = study.predictions(one), other.predictions(there)
         assert mine[["note_id", "code"]].equals(theirs[["note_id", "code"]])
-    assert "keeps codes alone" in ablations.show_note(other, [plan["key"].iloc[1]])
 
     # A new run starts from the kept SFT run: that one is trained again, with its model.
     more = grid + points(reward=["chapter"], seed=[0])
@@ -385,16 +381,15 @@ def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, cap
     question = ablations.Question(
         study, section_of(study, reward=["flat", "tree"]), 100, 0
     )
-    question.plan()
+    question.show(tmp_path)
     scores = question.run()
     assert {"reward flat", "reward tree", "SFT"} <= set(scores.index)
-    question.draw(tmp_path)
     for name in ("own_differences", "own_curves"):
         assert {(tmp_path / f"{name}.{s}").exists() for s in ("pdf", "png", "csv")} == {
             True
         }
-    question.tell()
     said = capsys.readouterr().out
+    assert "runs: " in said.splitlines()[1] and "reward flat" in said
     assert "- In short, accuracy against reward flat. Chapter: no difference" in said
     assert "reward tree minus reward flat, accuracy: chapter" in said
     assert "Not significant" in said and "by chance alone" in said
@@ -475,21 +470,12 @@ def test_only_the_warning_on_times_of_checkpoints_is_left_out(caplog):
     assert {record.message for record in caplog.records} == {"disk full"}
 
 
-def test_what_changed_between_two_runs_curves_and_notes(study, tmp_path):
+def test_what_changed_between_two_runs(study):
     study.run(points(reward=["tree", "flat"], seed=[0]))
     keys = [study.jobs(one)[1].key for one in points(reward=["tree", "flat"])]
-    table = ablations.what_changed(study, *keys)
+    table = study.what_changed(*keys)
     assert table.index.tolist() == ["reward"]
     assert table.loc["reward"].tolist() == ["tree", "flat"]
-    file = ablations.export(study, keys, tmp_path, "mine")
-    assert file.exists() and (tmp_path / "mine.csv").exists()
-    assert "--- reward" in ablations.show_note(study, keys).replace("tree", "reward")
-    study.private = True
-    assert "private" in ablations.show_note(study, keys)
-    study.private = False
-    box = ablations.explore(study, tmp_path)
-    assert len(box.children) == 4
-    assert isinstance(ablations.explore(study, tmp_path, False), pd.DataFrame)
 
 
 def test_the_law_against_a_line_worked_by_hand():

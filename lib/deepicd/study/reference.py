@@ -22,6 +22,10 @@ from deepicd.data.privacy import is_private_run
 EVALUATED = Path("06_evaluate_hierarchy") / "metrics.parquet"
 SCORES, DIFFERENCES, MANIFEST = "scores.csv", "differences.csv", "manifest.json"
 KEYS = ["system", "level", "metric"]
+FACTS = (
+    *("profile", "data", "seed", "set", "model", "device"),
+    *("threads", "git", "versions"),
+)
 TRAINERS = ("torch", "transformers", "trl")
 METRICS = (
     "accuracy",
@@ -84,20 +88,12 @@ def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
             "public data for a reference that is handed on",
             "make it from --data synthetic",
         )
-    manifests = [_manifest(run) for run in run_dirs]
+    manifests = [run_facts(run) for run in run_dirs]
     _check_alike(manifests)
-    tables = [
-        scores_of(run).assign(run_seed=manifest["seed"])
-        for run, manifest in zip(run_dirs, manifests, strict=True)
-    ]
-    write_csv(pd.concat(tables, ignore_index=True).round(6), folder / SCORES)
-    paired = [
-        pd.read_csv(run / EVALUATED.parent / DIFFERENCES).assign(
-            run_seed=manifest["seed"]
-        )
-        for run, manifest in zip(run_dirs, manifests, strict=True)
-    ]
-    write_csv(pd.concat(paired, ignore_index=True).round(6), folder / DIFFERENCES)
+    seeds = [manifest["seed"] for manifest in manifests]
+    _write_seeds([scores_of(run) for run in run_dirs], seeds, folder / SCORES)
+    paired = [pd.read_csv(run / EVALUATED.parent / DIFFERENCES) for run in run_dirs]
+    _write_seeds(paired, seeds, folder / DIFFERENCES)
     write_json({"runs": manifests, "metrics": METRICS}, folder / MANIFEST)
     shutil.rmtree(folder / "figures", ignore_errors=True)
     for file in sorted(run_dirs[0].glob("[0-9]*/figures/*")):
@@ -108,7 +104,20 @@ def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
     return folder
 
 
-def _manifest(run: Path) -> dict:
+def _write_seeds(tables: list[pd.DataFrame], seeds: list[int], file: Path) -> None:
+    """Write one table of those of all runs, each with the seed of its run."""
+    named = [t.assign(run_seed=seed) for t, seed in zip(tables, seeds, strict=True)]
+    write_csv(pd.concat(named, ignore_index=True).round(6), file)
+
+
+def run_facts(run: Path) -> dict:
+    """What a reference says of a run: profile, data, seed, device, versions, …
+
+    Raises
+    ------
+    UserError
+        Where the run has no manifest.
+    """
     file = run / MANIFEST
     if not file.exists():
         raise UserError(
@@ -117,20 +126,7 @@ def _manifest(run: Path) -> dict:
             "./run_all.sh makes one",
         )
     whole = read_json(file)
-    return {
-        name: whole.get(name)
-        for name in (
-            "profile",
-            "data",
-            "seed",
-            "set",
-            "model",
-            "device",
-            "threads",
-            "git",
-            "versions",
-        )
-    }
+    return {name: whole.get(name) for name in FACTS}
 
 
 def _check_alike(manifests: list[dict]) -> None:
@@ -200,18 +196,8 @@ def compare(
         ["new", "missing", "agrees"],
         "differs",
     )
-    return table[
-        [
-            *KEYS,
-            "reference",
-            "value",
-            "difference",
-            "tolerance",
-            "from",
-            "same_seed",
-            "verdict",
-        ]
-    ]
+    numbers = ["reference", "value", "difference", "tolerance", "from", "same_seed"]
+    return table[[*KEYS, *numbers, "verdict"]]
 
 
 def _tolerances(reference: pd.DataFrame) -> pd.DataFrame:
@@ -254,7 +240,7 @@ def check_run(run_dir: str | Path, folder: str | Path) -> pd.DataFrame:
             "a reference of this profile and data to compare with",
             f"python -m deepicd.study.reference save RUN_DIR --to {folder}",
         )
-    seed = _manifest(Path(run_dir))["seed"]
+    seed = run_facts(Path(run_dir))["seed"]
     return compare(scores_of(run_dir), pd.read_csv(file), seed)
 
 
@@ -266,14 +252,11 @@ def why_different(run_dir: str | Path, folder: str | Path) -> list[str]:
     list of str
         A sentence each; none where threads and versions of the trainers are the same.
     """
-    here, runs = _manifest(Path(run_dir)), read_json(Path(folder) / MANIFEST)["runs"]
+    here, runs = run_facts(Path(run_dir)), read_json(Path(folder) / MANIFEST)["runs"]
     there = next((one for one in runs if one["seed"] == here["seed"]), runs[0])
-    facts = {
-        "threads": (here["threads"], there.get("threads")),
-    } | {
-        name: tuple((m["versions"] or {}).get(name) for m in (here, there))
-        for name in TRAINERS
-    }
+    facts = {"threads": (here["threads"], there.get("threads"))}
+    for name in TRAINERS:
+        facts[name] = tuple((m["versions"] or {}).get(name) for m in (here, there))
     return [
         f"{name}: {own or 'unknown'} here, {other or 'unknown'} in the reference; "
         "that alone trains another model"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import Parameter, parse_value
+from deepicd.common.progress import Pace, clock, line
 from deepicd.study.ablations.in_words import tell_plan
 from deepicd.study.ablations.kept_runs import KEPT
 from deepicd.study.ablations.one_question import ask, save_differences
@@ -58,7 +59,8 @@ def _run(given) -> None:
         parse_value(options, given.options),
     )
     sections = load_sections(given.ablation, _list(given.sections), changes)
-    study = Study(given.run, given.workers, _Line(), None if given.anew else KEPT)
+    report = line if sys.stderr.isatty() else _Log()
+    study = Study(given.run, given.workers, report, None if given.anew else KEPT)
     chosen = {name: one for name, one in sections.items() if one.runs}
     points = [p for one in chosen.values() for _, p in one.points()]
     print(tell_plan(study.plan(points), study.workers), flush=True)
@@ -69,9 +71,7 @@ def _run(given) -> None:
     questions = list(ask(study, chosen, given.n_boot).values())
     for question in questions:
         print(f"\n{question.section.letter}. {question.section.title}")
-        print(question.run().to_string())
-        question.draw(folder / "figures")
-        question.tell()
+        question.show(folder / "figures")
     save_differences(questions, folder)
     print(f"\ntable of all runs: {study.save_table()}")
     if given.save:
@@ -82,22 +82,21 @@ def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-class _Line:
-    """Progress on one line, with the time left; a line a minute in a log."""
+class _Log:
+    """Progress as a line a minute, for a log, with the time left."""
 
     def __init__(self):
-        self.start, self.last = time.monotonic(), 0.0
+        self.pace, self.last = Pace(), 0.0
 
     def __call__(self, done: int, total: int, text: str) -> None:
         now = time.monotonic()
-        screen = sys.stderr.isatty()
-        if now - self.last < (1 if screen else 60) and done < total:
-            return
-        self.last = now
-        left = (now - self.start) * (total - done) / max(done, 1) / 60
-        line = f"{done / total:4.0%}, about {left:.0f} min left: {text}"
-        end = "\r" if screen else "\n"
-        print(line[:100].ljust(100), end=end, file=sys.stderr, flush=True)
+        left = self.pace.left(done, total, now)
+        if now - self.last >= 60 or done == total:
+            self.last = now
+            time_left = "" if left is None else f", {clock(left)} left"
+            print(
+                f"{done / total:4.0%}{time_left}: {text}", file=sys.stderr, flush=True
+            )
 
 
 if __name__ == "__main__":

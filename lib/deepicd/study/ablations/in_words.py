@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from deepicd.evaluation.systems import OVERALL
-from deepicd.study.ablations.size_law import Law
+from deepicd.study.ablations.comparison import Law
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, look
 from deepicd.views.in_words import points, signed
 

@@ -57,7 +57,9 @@ class Job:
 
     @property
     def steps(self) -> int:
-        return (self.point.sft if self.kind == SFT else self.point.grpo).steps
+        if self.kind == GRPO:
+            return self.point.grpo.steps
+        return self.point.sft.steps + self.point.sft.catalogue_steps
 
     def done(self) -> dict:
         """What a finished run says of itself."""

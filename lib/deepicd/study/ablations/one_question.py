@@ -47,7 +47,22 @@ class Question:
         groups = plan.groupby(["kind", "state"])
         return groups.agg(runs=("key", "size"), minutes=("minutes", "sum")).round(1)
 
-    def run(self):
+    def show(self, folder: str | Path) -> None:
+        """Plan, run and answer: what is new, scores, figures, the answer in words.
+
+        Parameters
+        ----------
+        folder : path-like
+            Where the figures are saved.
+        """
+        self.plan()
+        scores = self.run()
+        if scores is not None:
+            _show(scores, scores.to_string())
+        self.draw(folder)
+        self.tell()
+
+    def run(self) -> pd.DataFrame | None:
         """Do the runs that are missing; give the scores of all variants.
 
         A section outside the scope does nothing, and gives the scores of the
@@ -176,14 +191,20 @@ class Question:
 
 def _say(markdown: str, plain: str) -> None:
     """Show a text: as Markdown in a notebook, plain elsewhere."""
+    from IPython.display import Markdown
+
+    _show(Markdown(markdown), plain)
+
+
+def _show(what, plain: str) -> None:
+    """Show something in a notebook; elsewhere its plain text."""
     from IPython import get_ipython
+    from IPython.display import display
 
     if get_ipython() is None:
         print(plain)
-        return
-    from IPython.display import Markdown, display
-
-    display(Markdown(markdown))
+    else:
+        display(what)
 
 
 def ask(

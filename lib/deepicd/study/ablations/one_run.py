@@ -51,6 +51,7 @@ def execute(job: Job, material: Material, report=None) -> None:
             "given": job.point.of(job.kind),
             "scores": _scores(found, material),
             "seconds": round(time.monotonic() - begin, 2),
+            "steps": job.steps,
             "resumed": resumed,
             "threads": job.point.plain["threads"],
             "trainer": resolved,

@@ -13,8 +13,10 @@ from deepicd.study.ablations.comparison import law_table
 from deepicd.study.ablations.in_words import Answer
 from deepicd.study.ablations.kept_runs import DETAILS, REFERENCE, Kept
 from deepicd.study.ablations.study import run_table
+from deepicd.study.reference import MANIFEST, run_facts
+from deepicd.views.in_words import wide_table
 
-FOLDER, TABLE, MANIFEST = REFERENCE, "ablations.csv", "manifest.json"
+FOLDER, TABLE = REFERENCE, "ablations.csv"
 NONE = "No reference run is kept in outputs/reference/cpu."
 STRATA = "Accuracy in points by training frequency of the code; * excludes zero:"
 MARK = "REFERENCE RUN, not this one"
@@ -50,23 +52,11 @@ def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
     write_csv(_small(table), folder / TABLE)
     for question in done:
         _save_section(question, details)
-    run, before = Path(study.run_dir) / MANIFEST, details / MANIFEST
-    whole = read_json(run) if run.exists() else {}
+    before = details / MANIFEST
     sections = read_json(before)["sections"] if before.exists() else {}
     sections |= {q.section.name: [q.section.scope, list(q.section.seeds)] for q in done}
-    said = {
-        k: whole.get(k)
-        for k in (
-            "profile",
-            "data",
-            "seed",
-            "set",
-            "model",
-            "device",
-            "git",
-            "versions",
-        )
-    }
+    run = Path(study.run_dir)
+    said = run_facts(run) if (run / MANIFEST).exists() else {}
     said |= {
         "runs": len(table),
         "hours": round(table["seconds"].sum() / 3600, 2),
@@ -77,19 +67,11 @@ def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
 
 
 def _small(table: pd.DataFrame) -> pd.DataFrame:
-    numbers = table.select_dtypes("number").columns
-    return table.assign(
-        **{
-            name: table[name].astype(float).round(5)
-            for name in numbers
-            if name != "seed"
-        }
-    )
+    numbers = table.select_dtypes("number").columns.drop("seed")
+    return table.astype(dict.fromkeys(numbers, float)).round(5)
 
 
 def _save_section(question, details: Path) -> None:
-    from deepicd.views.in_words import wide_table
-
     name = question.section.name
     scores = wide_table(question.metrics)
     write_csv(scores.reset_index(), details / f"{name}_scores.csv")

@@ -2,12 +2,11 @@
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
 from deepicd.common.errors import UserError
 from deepicd.common.processors import cores
-from deepicd.study.ablations.cost import Clock
 from deepicd.study.ablations.inputs import load_material
 from deepicd.study.ablations.jobs import Job
 from deepicd.study.ablations.one_run import execute
@@ -30,7 +29,7 @@ def check_workers(workers: int) -> None:
 def run_jobs(
     jobs: Sequence[Job],
     run_dir: str,
-    clock: Clock,
+    pace: Mapping[str, float],
     workers: int = 1,
     report: Callable[[int, int, str], None] | None = None,
     finished: Callable[[Job], None] | None = None,
@@ -43,7 +42,8 @@ def run_jobs(
         A job stands behind those that it needs.
     run_dir : str
         Folder of the run.
-    clock : Clock
+    pace : mapping of kind to float
+        Seconds a step, by which runs of both kinds are counted together.
     workers : int
         Runs side by side, each with the threads that its point names.
     report : callable, optional
@@ -59,7 +59,7 @@ def run_jobs(
     check_workers(workers)
     _hush()
     todo = [job for job in jobs if not job.finished]
-    progress = _Progress(todo, clock, report)
+    progress = _Progress(todo, pace, report)
     if workers == 1 or len(todo) < 2:
         for job in todo:
             execute(job, load_material(run_dir), progress.inside(job))
@@ -74,8 +74,8 @@ def run_jobs(
 class _Progress:
     """Seconds of work done, over all jobs."""
 
-    def __init__(self, todo, clock: Clock, report):
-        self.seconds = {job.key: clock.seconds(job) for job in todo}
+    def __init__(self, todo, pace, report):
+        self.seconds = {job.key: pace[job.kind] * job.steps for job in todo}
         self.total = max(sum(self.seconds.values()), 1e-9)
         self.jobs, self.report, self.done, self.count = todo, report, 0.0, 0
 
