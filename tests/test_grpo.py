@@ -4,7 +4,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -16,7 +15,7 @@ from deepicd.common.parameters import notebook_parameters, once, settings_with
 from deepicd.rewards import get_spec
 from deepicd.tasks.correct import Judge
 from deepicd.training import encoding, grpo, models, trainer
-from deepicd.training.grpo import guard, plan, prompt_order
+from deepicd.training.grpo import guard, plan
 from deepicd.training.grpo.resampling import refill
 from deepicd.training.grpo.rollout_log import RolloutLog
 
@@ -25,7 +24,7 @@ from deepicd.training.grpo.rollout_log import RolloutLog
 def run(taught, tokenizer, prompt_set, tmp_path):
     """Train the taught network; folder, reward and settings can be changed."""
 
-    def train(name="run", report=None, spec=None, rates=None, **changes):
+    def train(name="run", report=None, spec=None, **changes):
         given = {"steps": 4, "prompts": 2, "group_size": 4, "max_completion": 24}
         given |= {"save_every": 2, "validate_every": 0, "log_every": 1, "seed": 3}
         given |= {"learning_rate": 1e-3, "warmup_steps": 0}
@@ -40,25 +39,17 @@ def run(taught, tokenizer, prompt_set, tmp_path):
             settings,
             tmp_path / name,
             report=report,
-            rates=rates,
         )
 
     return train
 
 
-def rates_of(prompt_set) -> pd.DataFrame:
-    notes = prompt_set["note_id"]
-    right = [i % 5 for i in range(len(notes))]
-    return pd.DataFrame({"note_id": notes, "tried": 4, "right": right})
-
-
 VARIANTS = {
     "plain": {},
-    "resampled": {"resample_rounds": 2, "balance": 1.0},
-    "useful": {"order": "useful", "beta": 0.05, "beta_schedule": "cosine"},
+    "resampled": {"resample_rounds": 2},
+    "held back": {"beta": 0.05, "beta_schedule": "cosine"},
     "reused": {"updates_per_batch": 2, "micro_batches": 2, "loss_type": "grpo"},
-    "easy first": {
-        "order": "easy_first",
+    "by sequence": {
         "importance_level": "sequence",
         "entropy_bonus": 0.01,
         "mask_truncated": True,
@@ -68,9 +59,9 @@ VARIANTS = {
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_grpo_that_was_interrupted_ends_with_the_same_weights_and_rollouts(
-    variant, run, prompt_set, taught
+    variant, run, taught
 ):
-    given = VARIANTS[variant] | {"rates": rates_of(prompt_set)}
+    given = VARIANTS[variant]
     whole, curves, log, _ = run("whole", **given)
     with pytest.raises(kit.Interruption):
         run("torn", report=kit.stop_at(3), **given)
@@ -115,7 +106,6 @@ def test_a_step_has_the_gradient_of_the_stock_trainer(
         net,
         tokenizer,
         prompt_set,
-        None,
         settings,
         log,
         (functions, names, weights),
@@ -255,43 +245,7 @@ def test_the_plain_order_is_that_of_trls_own_sampler(prompt_set):
     settings = grpo.GrpoSettings(steps=9, prompts=5, seed=7)
     sampler = RepeatSampler(range(len(prompt_set)), 1, 5, shuffle=True, seed=7)
     theirs = [row for _ in range(3) for row in sampler][:45]
-    assert prompt_order.order_of_run(prompt_set, settings) == theirs
-
-
-def test_balance_draws_codes_equally_often_and_no_prompt_twice_a_step(table, tokenizer):
-    codes = ["I21.11"] * 30 + ["J18.9"] * 6
-    rows = {"note_id": [f"n{i}" for i in range(36)], "label": codes}
-    from datasets import Dataset
-
-    given = {"steps": 400, "prompts": 2, "seed": 0}
-    shares = []
-    for balance in (0.0, 0.5, 1.0):
-        settings = grpo.GrpoSettings(balance=balance, **given)
-        order = prompt_order.order_of_run(Dataset.from_dict(rows), settings)
-        shares.append(np.mean([codes[i] == "J18.9" for i in order]))
-        assert all(a != b for a, b in zip(order[::2], order[1::2], strict=True))
-    # 800 draws: three standard errors are 0.05. Drawing two without replacement
-    # from so few pulls the share of the rarer code down a little.
-    assert shares == pytest.approx([1 / 6, 0.31, 0.5], abs=0.05)
-
-
-def test_the_useful_order_prefers_prompts_that_are_sometimes_right(prompt_set):
-    rates = rates_of(prompt_set)
-    settings = grpo.GrpoSettings(steps=200, prompts=2, order="useful", group_size=4)
-    order = prompt_order.order_of_run(prompt_set, settings, rates)
-    drawn = pd.Series(order).value_counts()
-    by_rate = drawn.groupby(rates["right"]).mean()
-    assert by_rate[2] > by_rate[0] and by_rate[2] > by_rate[4]
-    with pytest.raises(UserError, match="without pass rates"):
-        prompt_order.order_of_run(prompt_set, settings)
-
-
-def test_the_easy_first_order_goes_from_right_to_wrong(prompt_set):
-    rates = rates_of(prompt_set)
-    settings = grpo.GrpoSettings(steps=50, prompts=2, order="easy_first")
-    order = prompt_order.order_of_run(prompt_set, settings, rates)
-    seen = rates["right"].to_numpy()[order]
-    assert (np.diff(seen) <= 0).all() and seen[0] == 4 and seen[-1] == 0
+    assert plan.order_of_run(len(prompt_set), settings) == theirs
 
 
 def test_kl_weight_falls_to_zero_or_stays():
@@ -337,10 +291,10 @@ def test_a_collapsed_run_stops_with_advice_and_keeps_its_checkpoint(run, tmp_pat
 
 
 def test_options_are_checked_by_name_type_and_choice():
-    settings = settings_with(grpo.GrpoSettings(), {"balance": 1}, "grpo_options")
-    assert settings.balance == 1.0
-    with pytest.raises(UserError, match="grpo_options: 'balanse'.*'balance'"):
-        settings_with(settings, {"balanse": 1}, "grpo_options")
+    settings = settings_with(grpo.GrpoSettings(), {"epsilon": 1}, "grpo_options")
+    assert settings.epsilon == 1.0
+    with pytest.raises(UserError, match="grpo_options: 'epsilom'.*'epsilon'"):
+        settings_with(settings, {"epsilom": 1}, "grpo_options")
     with pytest.raises(UserError, match="write 1.0e-3"):
         settings_with(settings, {"beta": "1e-3"}, "grpo_options")
     with pytest.raises(UserError, match="set loss_type=dapo"):

@@ -10,7 +10,7 @@ from deepicd.common.errors import UserError
 from deepicd.rewards import get_spec
 from deepicd.tasks.correct import Judge
 from deepicd.training import dpo, encoding, grpo, models, rft, trainer
-from deepicd.training.own_answers import draw_answers, measured_rates
+from deepicd.training.own_answers import draw_answers
 
 SETTINGS = grpo.GrpoSettings(
     steps=4,
@@ -144,18 +144,9 @@ def test_every_argument_of_dpo_is_known(tmp_path):
     assert trainer.make_config(DPOConfig, given).beta == SETTINGS.dpo_beta
 
 
-def test_drawn_again_the_same_and_pass_rates_are_kept(
-    taught, tokenizer, prompt_set, tmp_path
-):
+def test_drawn_again_the_same(taught, tokenizer, prompt_set):
     net, _ = models.load(taught)
     given = (net, tokenizer, prompt_set.select(range(6)), 3, SETTINGS, Judge())
     first, second, third = (draw_answers(*given, number=k) for k in (0, 0, 1))
     pd.testing.assert_frame_equal(first, second)
     assert first["completion"].tolist() != third["completion"].tolist()
-    path = tmp_path / "rates.parquet"
-    useful = grpo.GrpoSettings(**vars(SETTINGS) | {"order": "useful"})
-    rates = measured_rates(net, tokenizer, given[2], useful, Judge(), path)
-    assert rates["tried"].tolist() == [4] * 6 and path.exists()
-    again = measured_rates(None, None, given[2], useful, Judge(), path)
-    pd.testing.assert_frame_equal(again, rates)
-    assert measured_rates(net, tokenizer, given[2], SETTINGS, Judge(), path) is None

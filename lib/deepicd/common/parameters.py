@@ -30,8 +30,8 @@ def nearest(name, known: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> nearest("balanse", ["balance", "order"]), nearest("zzz", ["balance", "order"])
-    ('balance', '')
+    >>> nearest("epsilom", ["epsilon", "beta"]), nearest("zzz", ["epsilon", "beta"])
+    ('epsilon', '')
     """
     return next(iter(difflib.get_close_matches(str(name), known, 1, cutoff=0.5)), "")
 

@@ -15,7 +15,7 @@ from deepicd.common.parameters import choice
 from deepicd.tasks import prompts
 from deepicd.training import grpo, sft
 from deepicd.training import trainer as training
-from deepicd.training.grpo.prompt_order import order_of_run
+from deepicd.training.grpo.plan import order_of_run
 from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import Frame, frame_of
 from deepicd.training.own_answers import Drawn
@@ -70,7 +70,6 @@ def train(
     tree=None,
     measure=None,
     report=None,
-    rates=None,
     traces=None,
 ):
     """Train by the chosen method; the outputs are those of `grpo.train`.
@@ -78,7 +77,7 @@ def train(
     Parameters
     ----------
     method : {"grpo", "dpo"}
-    model, tokenizer, data, spec, settings, folder, tree, measure, report, rates
+    model, tokenizer, data, spec, settings, folder, tree, measure, report
         See `deepicd.training.grpo.train`. DPO draws `group_size` answers for `steps` x
         `prompts` notes in `rounds` parts, as many as GRPO draws, and learns in
         `steps` steps of `examples` pairs.
@@ -107,11 +106,10 @@ def train(
             tree,
             measure,
             report,
-            rates,
         )
     folder, steps = Path(folder), max(settings.steps // settings.rounds, 1)
     drawn = Drawn(tokenizer, data, spec, settings, settings.group_size, folder, tree)
-    order, curves = order_of_run(data, settings, rates), []
+    order, curves = order_of_run(len(data), settings), []
     for number in range(settings.rounds):
         part = order[len(order) * number // settings.rounds :]
         part = part[: len(order) // settings.rounds]

@@ -1,7 +1,6 @@
-"""Answers of the policy to training notes, for pass rates, RFT and DPO."""
+"""Answers of the policy to training notes, for RFT and DPO."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 
@@ -10,7 +9,6 @@ from deepicd.common.files import write_parquet
 from deepicd.tasks.correct import Judge
 from deepicd.training.grpo.grpo import reward_functions
 from deepicd.training.grpo.plan import uniform
-from deepicd.training.grpo.prompt_order import pass_rates
 from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import frame_of
@@ -79,38 +77,6 @@ def draw_answers(
             report(min(start + size, len(rows)), len(rows), "drawing answers")
     model.train(training)
     return pd.concat(found, ignore_index=True)
-
-
-def measured_rates(
-    model, tokenizer, rows, settings: GrpoSettings, judge: Judge, path, report=None
-) -> pd.DataFrame | None:
-    """Pass rates of prompts, drawn once and kept; None where no order needs them.
-
-    Parameters
-    ----------
-    path : path-like
-        Parquet file that keeps them, so that a resumed run orders prompts alike.
-
-    Returns
-    -------
-    DataFrame or None
-        See `deepicd.training.grpo.prompt_order.pass_rates`.
-    """
-    if settings.order == "shuffled":
-        return None
-    if not Path(path).exists():
-        answers = draw_answers(
-            model,
-            tokenizer,
-            rows,
-            settings.difficulty_samples,
-            settings,
-            judge,
-            number=999,
-            report=report,
-        )
-        write_parquet(pass_rates(answers), path)
-    return pd.read_parquet(path)
 
 
 class Drawn:

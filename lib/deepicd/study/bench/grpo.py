@@ -64,7 +64,7 @@ def grpo_results(notes, source: str, tokenizer, folder: str) -> list[Result]:
     log = RolloutLog(Path(folder) / "log.jsonl", {"outcome": 1.0})
     log.rewind(0)
     trainer = grpo.make_trainer(
-        net, tokenizer, data, None, settings, log, paid, f"{folder}/grpo", True
+        net, tokenizer, data, settings, log, paid, f"{folder}/grpo", True
     )
     trainer.create_optimizer()
     trainer.current_gradient_accumulation_steps = 1

@@ -7,7 +7,6 @@ HOMES = {
     "Judge": "rollout_log",
     "arguments": "settings",
     "make_trainer": "grpo",
-    "pass_rates": "prompt_order",
     "prompt_set": "grpo",
     "rows_a_pass": "settings",
     "train": "grpo",

@@ -18,8 +18,7 @@ from deepicd.tasks.evidence import Background
 from deepicd.training import trainer as training
 from deepicd.training.encoding import prompt_text
 from deepicd.training.grpo.guard import CollapseGuard
-from deepicd.training.grpo.plan import Plan
-from deepicd.training.grpo.prompt_order import order_of_run, pass_rates, prompt_weights
+from deepicd.training.grpo.plan import Plan, order_of_run
 from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings, arguments, rows_a_pass
 from deepicd.training.models.chat import frame_of
@@ -30,7 +29,6 @@ __all__ = [
     "GrpoSettings",
     "make_trainer",
     "arguments",
-    "pass_rates",
     "prompt_set",
     "rows_a_pass",
     "train",
@@ -132,7 +130,6 @@ def train(
     tree=None,
     measure: Callable[[object], dict] | None = None,
     report: Callable[[int, int, str], None] | None = None,
-    rates: pd.DataFrame | None = None,
 ):
     """Train a model with GRPO; continues a killed run.
 
@@ -148,8 +145,6 @@ def train(
         Checkpoints and the rollout log.
     measure, report : callable, optional
         As in `deepicd.training.sft.train`.
-    rates : DataFrame, optional
-        From `pass_rates`; for the orders ``useful`` and ``easy_first``.
 
     Returns
     -------
@@ -176,7 +171,6 @@ def train(
         model,
         tokenizer,
         prompts,
-        rates,
         settings,
         log,
         (functions, names, weights),
@@ -216,14 +210,12 @@ def reward_functions(spec, tree, prompts):
     return rewards.trl_reward_functions(spec, tree, background=usual)
 
 
-def make_trainer(
-    model, tokenizer, prompts, rates, settings, log, rewards_, folder, headless
-):
+def make_trainer(model, tokenizer, prompts, settings, log, rewards_, folder, headless):
     """Make the trainer of a run, with its prompts in order.
 
     Parameters
     ----------
-    model, tokenizer, prompts, rates, settings, folder
+    model, tokenizer, prompts, settings, folder
         See `train`.
     log : RolloutLog
     rewards_ : tuple
@@ -241,11 +233,8 @@ def make_trainer(
         model=model,
         args=training.make_config(GRPOConfig, given),
         reward_funcs=[log.watch(n, f) for n, f in zip(names, functions, strict=True)],
-        train_dataset=prompts.select(order_of_run(prompts, settings, rates)),
+        train_dataset=prompts.select(order_of_run(len(prompts), settings)),
         processing_class=tokenizer,
     )
-    # Spare prompts are drawn by the same weights as the order of the run.
-    trainer.plan = Plan(
-        settings, prompts, prompt_weights(prompts, settings, rates), log
-    )
+    trainer.plan = Plan(settings, prompts, log)
     return trainer

@@ -12,8 +12,8 @@ ADVICE = {
     "the temperature or entropy_bonus, or set beta above 0",
     "entropy rose": "the policy forgets its language: lower the learning rate, or "
     "set beta above 0",
-    "spread vanished": "all completions earn the same: set resample_rounds, choose "
-    "order=useful, or another reward",
+    "spread vanished": "all completions earn the same: set resample_rounds, or choose "
+    "another reward",
     "format broke": "the policy leaves the answer format: lower the learning rate, "
     "or set beta above 0",
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from deepicd.training.grpo.prompt_order import draw_rows
+from deepicd.common.errors import UserError
 from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings
 
@@ -21,14 +21,11 @@ class Plan:
     settings : GrpoSettings
     prompts : datasets.Dataset
         Every prompt once: where other prompts are drawn from.
-    weights : ndarray
-        Probability of each of them.
     log : RolloutLog
     """
 
     settings: GrpoSettings
     prompts: object
-    weights: np.ndarray
     log: RolloutLog
 
     @functools.cached_property
@@ -37,11 +34,50 @@ class Plan:
         return {note: i for i, note in enumerate(self.prompts["note_id"])}
 
     def spare(self, n: int, step: int, number: int, rank: int, used: list) -> list:
-        """Draw `n` prompts that are not in use, the same at every call."""
+        """Draw `n` prompts that are not in use, the same at every call.
+
+        None twice, unless too few are left: then any of them.
+        """
         draw = np.random.default_rng([self.settings.seed, step, number, rank])
         without = {self.places[row["note_id"]] for row in used}
-        rows = draw_rows(self.weights, n, draw, without)
+        chances = np.ones(len(self.places))
+        chances[list(without)] = 0
+        if chances.sum() < n:
+            chances[:] = 1
+        again, chances = len(chances) < n, chances / chances.sum()
+        rows = draw.choice(len(chances), n, replace=again, p=chances).tolist()
         return [self.prompts[row] for row in rows]
+
+
+def order_of_run(n: int, settings: GrpoSettings) -> list[int]:
+    """Rows of `n` prompts for the whole run, `settings.prompts` a batch.
+
+    Put in order before training, so that a resumed run sees the same prompts. Each
+    epoch is shuffled and its rest dropped, as TRL's own sampler does.
+
+    Raises
+    ------
+    UserError
+        When there are fewer prompts than one batch holds.
+
+    Examples
+    --------
+    >>> sorted(order_of_run(4, GrpoSettings(prompts=2, steps=2)))
+    [0, 1, 2, 3]
+    """
+    batches = -(-settings.steps // settings.updates_per_batch)
+    generator = torch.Generator().manual_seed(settings.seed)
+    size = settings.prompts
+    if n < size:
+        raise UserError(
+            found=f"{n} prompts",
+            expected=f"at least {size}, those of one step",
+            do="lower prompts_per_step, or raise max_prompt",
+        )
+    found: list[int] = []
+    while len(found) < batches * size:
+        found += torch.randperm(n, generator=generator).tolist()[: n // size * size]
+    return found[: batches * size]
 
 
 def uniform(seed: int, step: int, number: int, rows: int, length: int) -> torch.Tensor:

@@ -34,15 +34,6 @@ class GrpoSettings(Settings):
     resample_rounds : int
         Up to so many times a step, groups whose completions are all exactly right
         or all wrong are replaced by groups of other prompts; 0 keeps every group.
-    order : str
-        ``shuffled``: every prompt once an epoch. ``useful``: prompts are drawn by
-        the chance that a group of theirs is neither all right nor all wrong.
-        ``easy_first``: by falling pass rate. The last two need pass rates.
-    difficulty_samples : int
-        Completions a prompt that measure the pass rate where it is needed.
-    balance : float
-        A prompt is drawn with probability ~ (frequency of its code) ** -balance;
-        0 draws every prompt once an epoch, 1 every code equally often.
     guard_patience : int
         The run stops with a diagnosis after so many bad logs in a row; 0 never.
     guard_entropy, guard_spread, guard_format : float
@@ -96,9 +87,6 @@ class GrpoSettings(Settings):
     # mean: every other answer would gain, and nothing would hold length back.
     mask_truncated: bool = False
     resample_rounds: int = 0
-    order: Literal["shuffled", "useful", "easy_first"] = "shuffled"
-    difficulty_samples: int = 4
-    balance: float = 0.0
     updates_per_batch: int = 1
     micro_batches: int = 1
     rollouts: Literal["transformers", "vllm", "vllm_server"] = "transformers"
