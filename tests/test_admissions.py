@@ -170,7 +170,7 @@ def many(patients=400, seed=0):
         for i in range(patients)
     ]
     frame = pd.DataFrame(rows)
-    return frame.assign(category=frame["label"].str[:3])
+    return frame.assign(stratum=frame["label"].str[:3])
 
 
 def test_split_is_by_patient_stratified_and_reproducible():
@@ -183,7 +183,7 @@ def test_split_is_by_patient_stratified_and_reproducible():
     assert splits.overlap(whole) == 0
     shares = split.value_counts(normalize=True)
     assert abs(shares["train"] - 0.7) < 0.05 and abs(shares["test"] - 0.2) < 0.05
-    large = whole[whole["category"] == "I21"]["split"].value_counts(normalize=True)
+    large = whole[whole["stratum"] == "I21"]["split"].value_counts(normalize=True)
     assert abs(large["test"] - 0.2) < 0.06
 
 
@@ -194,7 +194,7 @@ def test_split_is_by_patient_stratified_and_reproducible():
 )
 def test_no_patient_in_two_splits_and_every_code_is_learnable(pairs, seed):
     frame = pd.DataFrame(pairs, columns=["subject_id", "code"]).astype(str)
-    frame = frame.assign(label="C" + frame["code"], category="C")
+    frame = frame.assign(label="C" + frame["code"], stratum="C")
     frame["split"] = splits.assign(frame, seed)
     assert splits.overlap(frame) == 0
     train = set(frame.loc[frame["split"] == "train", "label"])

@@ -7,7 +7,7 @@ import training_kit as kit
 from deepicd.common.errors import UserError
 from deepicd.evaluation.baselines import by_prompt
 from deepicd.icd import load_tree
-from deepicd.tasks import prompts
+from deepicd.tasks import PRINCIPAL_DIAGNOSIS, prompts
 from deepicd.training import encoding
 from deepicd.training.models import generate
 from deepicd.training.sft import SftSettings
@@ -104,7 +104,7 @@ def test_examples_stand_in_the_prompt_before_the_note(examples, tokenizer):
     assert places == sorted(places) and places[-1] < text.index("THE NOTE")
     assert text.count("<|im_start|>user\n") == 3
     assert text.count("<|im_start|>assistant\n") == 3
-    assert text.count(prompts.INSTRUCTIONS["brief"]["reasoning"]) == 1
+    assert text.count(PRINCIPAL_DIAGNOSIS.instructions["brief"]["reasoning"]) == 1
     plain = encoding.prompt_text("THE NOTE", tokenizer, **ASKED)
     assert text.endswith("THE NOTE" + plain.split("THE NOTE")[1])
 

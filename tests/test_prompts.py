@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
 from deepicd.study.bench.rewards import hostile_texts
+from deepicd.tasks import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.prompts import (
-    INSTRUCTIONS,
     STYLES,
     build_messages,
     escape,
@@ -200,14 +200,14 @@ def test_an_empty_trace_or_an_unknown_style_is_refused():
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("instruction", INSTRUCTIONS)
+@pytest.mark.parametrize("instruction", PRINCIPAL_DIAGNOSIS.instructions)
 def test_messages_put_the_shared_instruction_first(style, instruction):
     first, second = (
         build_messages(note, style, instruction)[0]["content"] for note in ("A", "B")
     )
     assert first[:-1] == second[:-1] and first.endswith("\n\nA")
     if instruction == "brief":
-        assert len(INSTRUCTIONS["brief"][style].split()) <= 12
+        assert len(PRINCIPAL_DIAGNOSIS.instructions["brief"][style].split()) <= 12
 
 
 @pytest.mark.parametrize(

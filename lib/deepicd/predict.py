@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from deepicd import icd
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json
 
@@ -19,7 +18,7 @@ NOTICE = (
     "unsupervised coding."
 )
 ARGUMENTS, SFT = "arguments.json", "04_train_sft"
-TRAINED = ("style", "instruction", "max_new_tokens")
+TRAINED = ("style", "instruction", "max_new_tokens", "task")
 LONGEST_ANSWER = 512
 """Tokens of an answer of a model that was not trained here."""
 
@@ -86,7 +85,7 @@ def _read(file: Path) -> str:
 
 
 def settings_of(model: str | Path) -> dict:
-    """Style, instruction and longest answer a model was trained with here.
+    """Style, instruction, longest answer and task a model was trained with here.
 
     Read from `arguments.json` beside the model, or of the SFT stage beside that;
     empty for other models. A model asked in other words answers worse.
@@ -154,11 +153,11 @@ def describe(
     from deepicd.tasks.prompts import parse_completion
 
     codes = [c if isinstance(c, str) else None for c in answers["code"]]
-    code, share = agreement(codes, "full", tree)
+    code, share = agreement(codes, tree.levels[-1], tree)
     chosen = answers[answers["code"] == code] if code else answers
-    levels = {lv: agreement(codes, lv, tree) for lv in icd.LEVELS}
+    levels = {lv: agreement(codes, lv, tree) for lv in tree.levels}
     why = _why(codes, share, threshold)
-    thought = parse_completion(chosen["completion"].iloc[0], style).think
+    thought = parse_completion(chosen["completion"].iloc[0], style, tree.tag).think
     return {
         "note": name,
         "code": code,
@@ -236,6 +235,7 @@ def _check(given) -> None:
 def _answer(notes: dict[str, str], given) -> None:
     import pandas as pd
 
+    from deepicd.tasks import PRINCIPAL_DIAGNOSIS, get_task
     from deepicd.training import models
     from deepicd.training.models import generate
 
@@ -244,7 +244,8 @@ def _answer(notes: dict[str, str], given) -> None:
     longest = given.max_new_tokens or known.get("max_new_tokens", LONGEST_ANSWER)
     model, tokenizer = models.load(given.model)
     frame = pd.DataFrame({"note_id": list(notes), "note": list(notes.values())})
-    tree = icd.load_tree()
+    task = get_task(known.get("task", PRINCIPAL_DIAGNOSIS.name))
+    tree = task.space(None)
     for name, row in frame.groupby("note_id", sort=False):
         answers = generate.predict(
             model,
@@ -254,6 +255,7 @@ def _answer(notes: dict[str, str], given) -> None:
             seed=given.seed,
             style=style,
             tree=tree,
+            task=task,
             temperature=given.temperature,
             max_new_tokens=longest,
             instruction=given.instruction or known.get("instruction", "full"),

@@ -12,9 +12,9 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import write_json, write_parquet
 from deepicd.data import splits
 from deepicd.data.extraction import extract
-from deepicd.data.sources.icd_versions import external_cause, spells_icd9
 from deepicd.data.sources.raw_tables import RawTables
-from deepicd.icd.load import load_tree
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS, first_listed
+from deepicd.tasks.task import Task
 
 COLUMNS = [
     "note_id",
@@ -73,21 +73,26 @@ class Flow:
         return pd.DataFrame(self.rows)
 
 
-def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def build_cohort(
+    raw: RawTables, tree=None, task: Task = PRINCIPAL_DIAGNOSIS
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Choose the admissions and their labels; no note is read.
 
     Parameters
     ----------
     raw : RawTables
         From `sources.open_source`.
-    tree : IcdTree, optional
-        Default: the catalogue joined with the codes that the data bring.
+    tree : LabelSpace, optional
+        Default: that of the task, joined with the codes that the data bring.
+    task : Task
+        What is asked of a note: where labels come from.
 
     Returns
     -------
     cohort : DataFrame
-        `subject_id, hadm_id, label` (the normalised code), metadata, `category`,
-        `doubts` about the code, as flags.
+        `subject_id, hadm_id, label` (as the space writes it), metadata, `stratum`
+        (the label's node at the task's coarse level), `doubts` about the label, as
+        flags.
     flow : DataFrame
         `step, excluded, remaining, reason, unit`.
 
@@ -107,55 +112,30 @@ def build_cohort(raw: RawTables, tree=None) -> tuple[pd.DataFrame, pd.DataFrame]
     >>> build_cohort(raw)[0]["label"].tolist()
     ['I21.11']
     """
-    tree = tree or load_tree(raw.catalogue)
+    tree = tree or task.space(raw.catalogue)
     flow = Flow()
     rows = len(raw.admissions) + sum((raw.skipped or {}).values())
     for reason, count in (raw.skipped or {}).items():
         rows -= count
         flow.add("skipped while reading", count, rows, reason, "rows")
     frame = _distinct(raw.admissions, flow)
-    first = _first_listed(raw.diagnoses)
-    merged = frame.merge(first, on="hadm_id", how="left")
-    steps = (
-        (
-            ~_newborn(merged, raw),
-            "newborn admissions",
-            "admission type NEWBORN, a liveborn code (Z38), or age 0 in a hospital",
-        ),
-        (
-            merged["icd_code"].notna(),
-            "no first-listed diagnosis",
-            "no diagnosis row with seq_num 1",
-        ),
-        (
-            merged["icd_code"].isna() | merged["icd_version"].notna(),
-            "ICD version unknown",
-            "a version that is empty or cannot be read; none is assumed",
-        ),
-        (
-            merged["icd_version"].eq(10).fillna(False).astype(bool),
-            "first-listed diagnosis not ICD-10",
-            "coded in ICD-9",
-        ),
-    )
-    for mask, step, reason in steps:
-        mask = mask.reindex(merged.index)
-        if step != "ICD version unknown" or not mask.all():
-            merged = flow.keep(merged, mask, step, reason)
-    codes = {c: tree.normalise(str(c)) for c in merged["icd_code"].unique()}
-    merged = merged.assign(label=merged["icd_code"].map(codes))
-    merged = merged.assign(doubts=_doubts(merged, raw))
+    found, steps, about = task.labels(raw, tree)
+    merged = frame.merge(found, on="hadm_id", how="left")
     merged = flow.keep(
         merged,
-        merged["label"].notna(),
-        "code outside ICD-10-CM",
-        "neither in the catalogue nor in the data's own code table",
+        ~_newborn(merged, raw),
+        "newborn admissions",
+        "admission type NEWBORN, a liveborn code (Z38), or age 0 in a hospital",
     )
+    missing = merged["missing"].fillna(next(iter(steps)))
+    for step, reason in steps.items():
+        here = missing.reindex(merged.index) != step
+        merged = flow.keep(merged, here, step, reason)
     _someone_left(merged, flow)
-    _count_doubts(merged["doubts"], flow)
-    levels = {c: tree.at(c, "category") for c in merged["label"].unique()}
-    cohort = merged.assign(category=merged["label"].map(levels))
-    keep = ["subject_id", "hadm_id", "label", "category", *METADATA, "doubts"]
+    _count_doubts(merged["doubts"], about, flow)
+    strata = {c: tree.at(c, task.coarse) for c in merged["label"].unique()}
+    cohort = merged.assign(stratum=merged["label"].map(strata))
+    keep = ["subject_id", "hadm_id", "label", "stratum", *METADATA, "doubts"]
     return cohort[keep].reset_index(drop=True), flow.frame()
 
 
@@ -198,41 +178,8 @@ def _own_patients(frame: pd.DataFrame, flow: Flow) -> pd.DataFrame:
     return frame.assign(subject_id=ids.where(~missing, own))
 
 
-def _first_listed(diagnoses: pd.DataFrame) -> pd.DataFrame:
-    first = diagnoses[pd.to_numeric(diagnoses["seq_num"]) == 1]
-    first = first[["hadm_id", "icd_code", "icd_version"]].drop_duplicates()
-    twice = first["hadm_id"].duplicated(keep=False)
-    if twice.any():
-        raise UserError(
-            found=f"{first.loc[twice, 'hadm_id'].nunique()} admissions with two "
-            "different first-listed diagnoses (one is "
-            f"{first.loc[twice, 'hadm_id'].iloc[0]})",
-            expected="one row with seq_num 1 per admission",
-            do="remove the duplicates from the diagnosis table",
-        )
-    return first
-
-
-#: What is flagged, and counted in the flow, about codes that are kept.
-DOUBTS = {
-    "code_maybe_icd9": "no version is given, and ICD-9 spells these codes as well",
-    "code_external_cause": "V to Y say how it happened, not what the patient has",
-}
-
-
-def _doubts(frame: pd.DataFrame, raw: RawTables) -> list[str]:
-    """Flag codes that may be ICD-9, and those that are no diagnosis."""
-    found = {}
-    for code in frame["icd_code"].unique():
-        maybe = not raw.version_given and spells_icd9(code)
-        which = (maybe, external_cause(code))
-        pairs = zip(DOUBTS, which, strict=True)
-        found[code] = ";".join(name for name, true in pairs if true)
-    return [found[code] for code in frame["icd_code"]]
-
-
-def _count_doubts(doubts: pd.Series, flow: Flow) -> None:
-    for name, why in DOUBTS.items():
+def _count_doubts(doubts: pd.Series, about: dict[str, str], flow: Flow) -> None:
+    for name, why in about.items():
         count = int(doubts.str.contains(name).sum())
         if count:
             step = f"flagged {name}"
@@ -241,8 +188,10 @@ def _count_doubts(doubts: pd.Series, flow: Flow) -> None:
 
 def _newborn(frame: pd.DataFrame, raw: RawTables) -> pd.Series:
     newborn = frame["admission_type"].fillna("").str.upper().eq("NEWBORN")
-    code = frame["icd_code"].fillna("").str.upper()
-    newborn |= code.str.startswith("Z38") & frame["icd_version"].eq(10).fillna(False)
+    first = first_listed(raw.diagnoses)
+    liveborn = first["icd_code"].fillna("").str.upper().str.startswith("Z38")
+    liveborn &= first["icd_version"].eq(10).fillna(False)
+    newborn |= frame["hadm_id"].isin(first.loc[liveborn, "hadm_id"])
     if raw.note_kind == "discharge":
         newborn |= pd.to_numeric(frame["age"], errors="coerce").eq(0)
     return newborn
@@ -255,8 +204,8 @@ def _someone_left(frame: pd.DataFrame, flow: Flow) -> None:
     raise UserError(
         found=f"no admission left after the step {last['step']!r} "
         f"({last['excluded']:,} left out: {last['reason']})",
-        expected="admissions with an ICD-10 first-listed diagnosis and a note",
-        do="check that the tables belong together and hold ICD-10 codes",
+        expected="admissions with a label and a note",
+        do="check that the tables belong together and hold what is asked for",
     )
 
 
@@ -271,6 +220,7 @@ def build_admissions(
     workers: int | None = None,
     progress=None,
     work_dir=None,
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Build the admissions table: note, code, patient, split, metadata, flags.
 
@@ -278,8 +228,8 @@ def build_admissions(
     ----------
     raw : RawTables
         From `sources.open_source`.
-    tree : IcdTree, optional
-        Default: the catalogue joined with the codes that the data bring.
+    tree : LabelSpace, optional
+        Default: that of the task, joined with the codes that the data bring.
     seed : int
         Of the split and of `sft_rank`.
     mode : {"robust", "cop"}
@@ -297,6 +247,8 @@ def build_admissions(
         Called as `progress(done, total, text)` after each batch.
     work_dir : path-like, optional
         Where finished batches are kept, so that a stopped run goes on from them.
+    task : Task
+        What is asked of a note.
 
     Returns
     -------
@@ -311,8 +263,8 @@ def build_admissions(
         If the data have no notes, if nothing remains, or if a given split puts a
         patient into two parts.
     """
-    tree = tree or load_tree(raw.catalogue)
-    cohort, rows = build_cohort(raw, tree)
+    tree = tree or task.space(raw.catalogue)
+    cohort, rows = build_cohort(raw, tree, task)
     if raw.note_reader is None:
         raise UserError(
             found=f"{len(cohort):,} admissions with a label but no note module",

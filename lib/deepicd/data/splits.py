@@ -57,7 +57,7 @@ def assign(
     Examples
     --------
     >>> frame = pd.DataFrame({"subject_id": [str(i) for i in range(10)],
-    ...                       "label": "I21.4", "category": "I21"})
+    ...                       "label": "I21.4", "stratum": "I21"})
     >>> assign(frame).value_counts().to_dict()
     {'train': 7, 'test': 2, 'val': 1}
     """
@@ -67,7 +67,7 @@ def assign(
     taken = {split: Counter() for split in SPLITS}
     for patient in chosen:
         taken["train"].update(patients.categories[patient])
-    total = Counter(frame["category"])
+    total = Counter(frame["stratum"])
     split_of = dict.fromkeys(chosen, "train")
     for category in sorted(total, key=lambda c: (total[c], c)):
         for patient in patients.by_category[category]:
@@ -108,7 +108,7 @@ class _Patients:
         self.order = sorted(ids, key=lambda i: _hash(f"{seed}:split:{i}"))
         self.categories: dict[str, list[str]] = defaultdict(list)
         self.codes: dict[str, list[str]] = defaultdict(list)
-        rows = zip(frame["subject_id"], frame["category"], frame["label"], strict=True)
+        rows = zip(frame["subject_id"], frame["stratum"], frame["label"], strict=True)
         for subject, category, code in rows:
             self.categories[subject].append(category)
             self.codes[subject].append(code)

@@ -14,10 +14,8 @@ from deepicd.common.progress import counted
 from deepicd.evaluation.counts import roll_up
 from deepicd.evaluation.intervals import widened
 from deepicd.evaluation.resampling import group_numbers, weight_blocks
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 KEYS = ["system", "seed", "note_id"]
-SHOWN = PRINCIPAL_DIAGNOSIS.shown
 
 
 def drawn_samples(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -89,7 +87,10 @@ def patients_of(note_ids, notes: pd.DataFrame) -> np.ndarray:
 
 
 def risk_coverage(
-    samples: pd.DataFrame, admissions: pd.DataFrame, tree, levels: Sequence[str] = SHOWN
+    samples: pd.DataFrame,
+    admissions: pd.DataFrame,
+    tree,
+    levels: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Error among the answered notes, from the most certain note to all of them.
 
@@ -110,7 +111,7 @@ def risk_coverage(
     columns = ["system", "level", "agreement", "coverage", "risk", "n"]
     drawn = drawn_samples(samples)
     rows = []
-    for level in levels if len(drawn) else ():
+    for level in (levels or tree.shown) if len(drawn) else ():
         table = judged(drawn, admissions, level, tree)
         for system, part in table.groupby("system", sort=False):
             rows += [(system, level, *point, len(part)) for point in _curve(part)]
@@ -129,7 +130,7 @@ def automated_share(
     admissions: pd.DataFrame,
     tree,
     error: float,
-    levels: Sequence[str] = SHOWN,
+    levels: Sequence[str] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -154,6 +155,7 @@ def automated_share(
     """
     columns = ["system", "level", "value", "low", "high", "n"]
     drawn, rows = drawn_samples(samples), []
+    levels = levels or tree.shown
     for level in counted(levels if len(drawn) else (), "levels: abstaining"):
         table = judged(drawn, admissions, level, tree)
         for system, part in table.groupby("system", sort=False):

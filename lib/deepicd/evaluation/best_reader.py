@@ -1,11 +1,12 @@
 """The best possible reader, where the corpus knows the probability of every code."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from deepicd.evaluation.intervals import paired_bootstrap
 from deepicd.evaluation.metrics import evaluate
 from deepicd.evaluation.systems import DESCRIBED, OVERALL, Cases, described
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 
 def answers_at(cases: Cases, oracle: pd.DataFrame, level: str, tree) -> list:
@@ -14,7 +15,7 @@ def answers_at(cases: Cases, oracle: pd.DataFrame, level: str, tree) -> list:
     The most probable chapter need not be that of the most probable code.
     """
     best = oracle.set_index("note_id").reindex(cases.notes["note_id"])
-    known = sorted({*cases.gold, *best["full"].dropna()})
+    known = sorted({*cases.gold, *best[tree.levels[-1]].dropna()})
     speaks = {tree.at(code, level): code for code in known}
     return [speaks.get(label) for label in best[level]]
 
@@ -37,7 +38,7 @@ def oracle_metrics(
         the label of that level is scored, not the roll-up of the full code.
     """
     tables = []
-    for level in PRINCIPAL_DIAGNOSIS.levels:
+    for level in tree.levels:
         answers = answers_at(cases, oracle, level, tree)
         table = evaluate(
             cases.gold, answers, [level], tree, cases.patients, None, n_boot, seed
@@ -66,7 +67,7 @@ def oracle_gap(
     tree,
     n: int = 1000,
     seed: int = 0,
-    levels=PRINCIPAL_DIAGNOSIS.shown,
+    levels: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Accuracy of the oracle minus that of each system, on the same resamples.
 
@@ -76,7 +77,7 @@ def oracle_gap(
         Columns system, level and `systems.DESCRIBED`.
     """
     rows = []
-    for level in levels:
+    for level in levels or tree.shown:
         best = answers_at(cases, oracle, level, tree)
         for system in cases.answers:
             one = paired_bootstrap(

@@ -8,7 +8,6 @@ import pandas as pd
 from deepicd.common.progress import counted
 from deepicd.evaluation.abstaining import (
     KEYS,
-    SHOWN,
     drawn_samples,
     judged,
     patients_of,
@@ -26,7 +25,7 @@ def reliability(
     samples: pd.DataFrame,
     admissions: pd.DataFrame,
     tree,
-    levels: Sequence[str] = SHOWN,
+    levels: Sequence[str] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -40,6 +39,7 @@ def reliability(
     """
     columns = ["system", "level", "agreement", "value", "low", "high", "n"]
     drawn, rows = drawn_samples(samples), []
+    levels = levels or tree.shown
     for level in counted(levels if len(drawn) else (), "levels: calibration"):
         table = judged(drawn, admissions, level, tree)
         for (system, _), part in table.groupby(
@@ -83,7 +83,7 @@ def sample_scores(
     samples: pd.DataFrame,
     admissions: pd.DataFrame,
     tree,
-    levels: Sequence[str] = SHOWN,
+    levels: Sequence[str] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -100,6 +100,7 @@ def sample_scores(
     """
     columns = ["system", "level", "metric", "value", "low", "high", "n", "samples"]
     drawn, rows = drawn_samples(samples), []
+    levels = levels or tree.shown
     notes = admissions.set_index("note_id")
     for level in counted(levels if len(drawn) else (), "levels: scoring samples"):
         own = _with_right(drawn, notes, level, tree)
@@ -128,7 +129,7 @@ def sample_differences(
     admissions: pd.DataFrame,
     pairs: Sequence[tuple[str, str]],
     tree,
-    levels: Sequence[str] = SHOWN,
+    levels: Sequence[str] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -151,6 +152,7 @@ def sample_differences(
         intervals over patients, samples and seeds averaged.
     """
     drawn, rows = drawn_samples(samples), []
+    levels = levels or tree.shown
     notes = admissions.set_index("note_id")
     known = set(drawn["system"])
     for level in counted(levels, "levels: comparing samples"):

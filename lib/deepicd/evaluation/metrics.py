@@ -24,17 +24,7 @@ from deepicd.evaluation.counts import (
 from deepicd.evaluation.intervals import score_interval
 from deepicd.evaluation.resampling import bootstrap, group_numbers, mean_over_seeds
 from deepicd.icd.load import load_tree
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
-OUTCOMES = (
-    "exact",
-    "category",
-    "block",
-    "chapter",
-    "wrong",
-    "not in catalogue",
-    "malformed",
-)
 FARTHEST = 14
 """Edges between codes of seven characters in two chapters."""
 WHOLE = "all"
@@ -44,7 +34,7 @@ WHOLE = "all"
 def evaluate(
     gold: Sequence[str],
     predicted: Sequence,
-    levels=PRINCIPAL_DIAGNOSIS.levels,
+    levels: Sequence[str] | None = None,
     tree=None,
     groups: Sequence | None = None,
     label_set: Mapping[str, Sequence[str]] | Sequence[str] | None = None,
@@ -61,9 +51,10 @@ def evaluate(
     predicted : sequence of (str or None), length n, or several such, one per seed
         Codes in any spelling; None where the answer could not be read. With several
         seeds the value is their mean and the interval covers seeds and cases.
-    levels : sequence of str
-        Of chapter, block, category, full.
-    tree : deepicd.icd.IcdTree, optional
+    levels : sequence of str, optional
+        By default all of the space: chapter, block, category, full.
+    tree : LabelSpace, optional
+        By default the ICD-10-CM tree.
     groups : sequence, length n, optional
         Patient of each case; patients are resampled. Default: every case its own.
     label_set : mapping of level to labels, or labels where there is one level
@@ -100,9 +91,10 @@ def evaluate(
     30      full    0.0  gold-present (2)
     """
     tree = tree or load_tree()
+    levels = tree.levels if levels is None else levels
     seeds = as_seeds(predicted)
     check_lengths(gold, *seeds)
-    _check_levels(levels)
+    _check_levels(levels, tree)
     numbers = group_numbers(groups, len(gold))
     check_lengths(gold, numbers)
     rows = []
@@ -129,12 +121,12 @@ def evaluate(
     )
 
 
-def _check_levels(levels) -> None:
-    unknown = [level for level in levels if level not in PRINCIPAL_DIAGNOSIS.levels]
+def _check_levels(levels, tree) -> None:
+    unknown = [level for level in levels if level not in tree.levels]
     if isinstance(levels, str) or unknown:
         raise UserError(
             f"levels {levels!r}",
-            f"a list of {', '.join(PRINCIPAL_DIAGNOSIS.levels)}",
+            f"a list of {', '.join(tree.levels)}",
             "correct the spelling",
         )
 
@@ -220,13 +212,22 @@ def path_overlap(gold: Sequence[str], predicted: Sequence, tree=None):
 
 def _overlap(gold: str, answer: str | None, tree) -> tuple[int, int, int]:
     normal = tree.normalise(answer) if answer else None
-    left, right = tree.path(gold), tree.path(normal) if normal else ()
-    shared = 0
-    for a, b in zip(left, right, strict=False):
-        if a != b:
-            break
-        shared += 1
-    return shared, len(left), len(right)
+    depth = len(tree.path(gold))
+    if normal is None:
+        return 0, depth, 0
+    return tree.lca_depth(gold, normal), depth, len(tree.path(normal))
+
+
+def outcome_names(tree) -> tuple[str, ...]:
+    """What may become of a case, from the best on.
+
+    Examples
+    --------
+    >>> outcome_names(load_tree())[:5]
+    ('exact', 'category', 'block', 'chapter', 'wrong')
+    """
+    levels = tree.levels[-2::-1]
+    return ("exact", *levels, "wrong", "not in catalogue", "malformed")
 
 
 def outcomes(
@@ -235,7 +236,7 @@ def outcomes(
     tree=None,
     well_formed: Sequence | None = None,
 ) -> np.ndarray:
-    """Decide by rule what became of each case: one of `OUTCOMES`.
+    """Decide by rule what became of each case: one of `outcome_names`.
 
     Parameters
     ----------
@@ -259,12 +260,12 @@ def outcomes(
         well_formed = [isinstance(code, str) for code in predicted]
     same = [
         roll_up(gold, level, tree) == roll_up(predicted, level, tree)
-        for level in ("full", "category", "block", "chapter")
+        for level in reversed(tree.levels)
     ]
-    known = roll_up(predicted, "chapter", tree) != np.array(None)
+    known = roll_up(predicted, tree.levels[0], tree) != np.array(None)
     readable = np.asarray(list(well_formed), dtype=bool)
     return np.select(
         [~readable, ~known, *same],
-        ["malformed", "not in catalogue", *OUTCOMES[:4]],
+        ["malformed", "not in catalogue", *outcome_names(tree)[: len(same)]],
         default="wrong",
     )

@@ -46,7 +46,7 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
     """
     notes = admissions.set_index("note_id")
     texts = notes["note"].reindex(completions["note_id"]).tolist()
-    thoughts = [read_thought(text) for text in completions["completion"]]
+    thoughts = [read_thought(text, tree.tag) for text in completions["completion"]]
     quoted = [[q.text for q in reading.quotes(thought)] for thought in thoughts]
     found = [
         sum(reading.stands_in(q, note) for q in quotes)

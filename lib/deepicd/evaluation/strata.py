@@ -9,10 +9,8 @@ import pandas as pd
 from deepicd.common.progress import counted
 from deepicd.evaluation.counts import label_set_of, roll_up, tally
 from deepicd.evaluation.systems import Cases, metrics_table
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 AGES = ("≤44", "45–64", "65–79", "≥80")
-SHOWN = PRINCIPAL_DIAGNOSIS.shown
 
 
 def frequency_band(
@@ -61,7 +59,7 @@ def strata_of(
         if kind in notes:
             kinds[kind.replace("_", " ")] = notes[kind]
     if tree is not None:
-        kinds["chapter"] = roll_up(notes["label"], "chapter", tree)
+        kinds[tree.levels[0]] = roll_up(notes["label"], tree.levels[0], tree)
     masks = {}
     for kind, values in kinds.items():
         values = pd.Series(np.asarray(values, dtype=object)).replace("", None)
@@ -107,7 +105,7 @@ def strata_table(
         tree=tree,
         n_boot=n_boot,
         seed=seed,
-        levels=PRINCIPAL_DIAGNOSIS.shown,
+        levels=tree.shown,
         metrics=("accuracy", "macro_f1"),
     )
     masks = strata_of(cases.notes, train_codes, minimum, tree)
@@ -147,7 +145,7 @@ def length_table(
             n_boot,
             seed,
             f"note length: group {place + 1}",
-            SHOWN,
+            tree.shown,
             ("accuracy",),
         )
         tables.append(table.assign(words=words[own].mean()))
@@ -156,15 +154,15 @@ def length_table(
 
 def frequency_table(cases: Cases, train_codes: Sequence[str], tree) -> pd.DataFrame:
     """F1 of each full code beside its training notes: one row a system and code."""
-    labels = label_set_of(cases.gold, "full", tree)
-    gold, n = roll_up(cases.gold, "full", tree), len(labels)
+    labels = label_set_of(cases.gold, tree.levels[-1], tree)
+    gold, n = roll_up(cases.gold, tree.levels[-1], tree), len(labels)
     train_n = pd.Series(list(train_codes)).value_counts().reindex(labels).fillna(0)
     rows = []
     for system in cases.answers:
         sums = sum(
             tally(
                 gold,
-                roll_up(codes, "full", tree),
+                roll_up(codes, tree.levels[-1], tree),
                 labels,
                 np.zeros(len(gold), dtype=int),
             ).totals[:, 0]

@@ -15,9 +15,8 @@ from deepicd.common.errors import UserError
 from deepicd.common.progress import counted
 from deepicd.evaluation.counts import roll_up
 from deepicd.evaluation.intervals import Interval, paired_bootstrap
-from deepicd.evaluation.metrics import OUTCOMES, evaluate, outcomes
+from deepicd.evaluation.metrics import evaluate, outcome_names, outcomes
 from deepicd.evaluation.resampling import group_numbers, missing_groups
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 DESCRIBED = ["value", "low", "high", "clear", "n", "patients", "resamples"]
 """Columns of a difference: `clear` where its interval excludes zero."""
@@ -149,7 +148,7 @@ def metrics_table(
     n_boot: int = 1000,
     seed: int = 0,
     stratum: str = OVERALL,
-    levels: Sequence[str] = PRINCIPAL_DIAGNOSIS.levels,
+    levels: Sequence[str] | None = None,
     metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Scores of every system: `metrics.evaluate` with the columns of metrics.parquet.
@@ -193,7 +192,7 @@ def differences_table(
     cases: Cases,
     pairs: Sequence[tuple[str, str]],
     tree,
-    levels=PRINCIPAL_DIAGNOSIS.shown,
+    levels: Sequence[str] | None = None,
     metrics=("accuracy", "macro_f1"),
     n: int = 2000,
     seed: int = 0,
@@ -204,6 +203,7 @@ def differences_table(
     p_sign (exact sign test of patients, accuracy only: McNemar's where each has one
     note) and p_holm (corrected over all rows that have one).
     """
+    levels = levels or tree.shown
     rows = []
     for a, b in counted(pairs, "comparing systems"):
         for metric in metrics:
@@ -295,16 +295,20 @@ def outcome_table(cases: Cases, tree) -> pd.DataFrame:
                 for name, codes in seeds.items()
             ]
         )
-        for outcome in OUTCOMES:
+        for outcome in outcome_names(tree):
             count = int((found == outcome).sum())
             rows.append((system, outcome, count / len(seeds), count / len(found)))
     return pd.DataFrame(rows, columns=["system", "outcome", "n", "share"])
 
 
 def confusion_table(
-    cases: Cases, system: str, tree, level: str = "chapter"
+    cases: Cases, system: str, tree, level: str | None = None
 ) -> pd.DataFrame:
-    """Gold against answered labels: columns gold, predicted, n, share of the gold."""
+    """Gold against answered labels: columns gold, predicted, n, share of the gold.
+
+    By default at the coarsest level.
+    """
+    level = level or tree.levels[0]
     gold = np.tile(roll_up(cases.gold, level, tree), len(cases.seeds(system)))
     answered = np.concatenate(
         [roll_up(codes, level, tree) for codes in cases.seeds(system)]
@@ -318,7 +322,7 @@ def confusion_table(
 
 
 def icicle_table(
-    cases: Cases, system: str, tree, levels=PRINCIPAL_DIAGNOSIS.levels
+    cases: Cases, system: str, tree, levels: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Share right of the notes below every node of the tree that has some.
 
@@ -330,6 +334,7 @@ def icicle_table(
         Columns level, label, title, start, n, value: nodes stand side by side, each
         as wide as its notes and below its parent. Mean over seeds.
     """
+    levels = levels or tree.levels
     gold = {level: roll_up(cases.gold, level, tree) for level in levels}
     order = np.lexsort([[_natural(x) for x in gold[level]] for level in levels[::-1]])
     rows = []

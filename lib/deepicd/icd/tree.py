@@ -1,5 +1,6 @@
 """`IcdTree`: names, places, distances and instructions of ICD-10-CM codes."""
 
+import re
 from array import array
 from collections.abc import Callable, Iterator
 
@@ -9,6 +10,14 @@ from deepicd.icd.relatives import Relatives
 
 #: The levels at which predictions are judged, from coarse to fine.
 LEVELS = ("chapter", "block", "category", "full")
+# A code-like word: a letter, two places with a digit among them, an extension.
+# "~" stands for a letter outside ASCII, a look-alike or an invisible character: next
+# to a code it makes it another word (`tasks.answers`).
+_WRITTEN = re.compile(
+    r"(?<![0-9A-Z.~])(?=[A-Z]{1,2}[0-9])"
+    r"[A-Z][0-9A-Z]{2}(?:\.[0-9A-Z]{1,4}|[0-9A-Z]{1,4})?"
+    r"(?![0-9A-Z~?]|\.[0-9A-Z])"
+)
 _DEPTH = {"chapter": 1, "block": 2, "category": 3}
 
 
@@ -42,6 +51,12 @@ class IcdTree(Instructions, Relatives):
     >>> tree.title("I21")
     'Acute myocardial infarction'
     """
+
+    # What a task asks of its space of labels: `tasks.task.LabelSpace`.
+    tag = "diagnosis"
+    levels = LEVELS
+    shown = ("chapter", "category", "full")
+    written = _WRITTEN
 
     def __init__(
         self,

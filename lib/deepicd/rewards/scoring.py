@@ -87,7 +87,7 @@ class Scorer:
     def _one(self, text: str, gold: str, note: str) -> tuple[RewardBreakdown, Seen]:
         answer = None
         if isinstance(text, str) and len(text) <= self._quick_length:
-            answer = quick_answer(text)
+            answer = quick_answer(text, self.tree.tag)
         found = self._memo.get((answer, gold))
         if found is None:
             parsed, code, value = self._outcome(text, gold)
@@ -110,7 +110,7 @@ class Scorer:
         if isinstance(text, str) and len(text) > spec.max_characters:
             problem = f"longer than {spec.max_characters:,} characters"
             return Parsed(None, None, False, problem), None, self._malformed(text)
-        parsed = parse_completion(text, spec.style)
+        parsed = parse_completion(text, spec.style, self.tree.tag)
         if not parsed.well_formed:
             return parsed, None, self._malformed(text)
         key = (parsed.answer, gold)
@@ -127,7 +127,9 @@ class Scorer:
             return spec.weight_empty
         if not spec.weight_extra_pair:
             return spec.weight_malformed
-        extra = min(max(count_pairs(text)[1] - 1, 0), spec.most_extra_pairs)
+        extra = min(
+            max(count_pairs(text, self.tree.tag)[1] - 1, 0), spec.most_extra_pairs
+        )
         return spec.weight_malformed + spec.weight_extra_pair * extra
 
     def _gold(self, gold: str) -> str:

@@ -1,17 +1,9 @@
-"""From the raw text of an answer to a code of the catalogue, or to None."""
+"""From the raw text of an answer to a label of the space, or to None."""
 
 import re
 import unicodedata
 from functools import lru_cache
 
-# A code-like word: a letter, two places with a digit among them, an extension.
-# "~" stands for a letter outside ASCII, a look-alike or an invisible character: next
-# to a code it makes it another word.
-_CODE = re.compile(
-    r"(?<![0-9A-Z.~])(?=[A-Z]{1,2}[0-9])"
-    r"[A-Z][0-9A-Z]{2}(?:\.[0-9A-Z]{1,4}|[0-9A-Z]{1,4})?"
-    r"(?![0-9A-Z~?]|\.[0-9A-Z])"
-)
 _WORD = re.compile(r"[A-Z]{3}")
 _SIGN = re.compile(r"[0-9A-Z~]")
 # Mark or number of a list item.
@@ -52,7 +44,9 @@ def read_code(answer: str | None, tree) -> str | None:
     ----------
     answer : str or None
         Raw answer, as in `Parsed.answer`.
-    tree : deepicd.icd.IcdTree
+    tree : LabelSpace
+        Such as `deepicd.icd.IcdTree`. Words around a label are read where the space
+        says how a label is `written`; else an answer is a label alone.
 
     Returns
     -------
@@ -73,14 +67,16 @@ def read_code(answer: str | None, tree) -> str | None:
     if not isinstance(answer, str) or len(answer) > LONGEST_ANSWER:
         return None
     code = tree.normalise(answer)
-    return code if code is not None else _read_words(answer, tree)
+    if code is not None or tree.written is None:
+        return code
+    return _read_words(answer, tree)
 
 
 def _read_words(answer: str, tree) -> str | None:
     text = _plain(answer).upper()
     item = _ITEM.match(text)
     text = text[item.end() :] if item else text
-    words = list(_CODE.finditer(text))
+    words = list(tree.written.finditer(text))
     known = [word for word in words if tree.normalise(word[0])]
     if not known:
         return None

@@ -3,7 +3,6 @@
 from deepicd.icd.load import load_tree
 from deepicd.tasks import prompts
 from deepicd.tasks.answers import read_code
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 
 def same(gold: str, code: str | None, level: str, tree) -> bool:
@@ -28,7 +27,8 @@ class Judge:
 
     Parameters
     ----------
-    tree : IcdTree, optional
+    tree : LabelSpace, optional
+        By default the ICD-10-CM tree.
     style : str
         Of the completions.
 
@@ -44,24 +44,30 @@ class Judge:
 
     def codes(self, completions: list[str]) -> list[str | None]:
         """Code of each completion; None where it is malformed or names no code."""
-        parsed = [prompts.parse_completion(text, self.style) for text in completions]
+        return self._codes(self._parsed(completions))
+
+    def _parsed(self, completions: list[str]) -> list[prompts.Parsed]:
+        tag = self.tree.tag
+        return [prompts.parse_completion(t, self.style, tag) for t in completions]
+
+    def _codes(self, parsed: list[prompts.Parsed]) -> list[str | None]:
         return [
             read_code(p.answer, self.tree) if p.well_formed else None for p in parsed
         ]
 
     def right(self, completions: list[str], golds: list[str]) -> list[bool]:
         """Whether each completion names its gold code exactly."""
-        return self._right(self.codes(completions), golds, "full")
+        return self._right(self.codes(completions), golds, self.tree.levels[-1])
 
     def _right(self, codes, golds, level: str) -> list[bool]:
         return [same(g, c, level, self.tree) for g, c in zip(golds, codes, strict=True)]
 
     def shares(self, completions: list[str], golds: list[str]) -> dict[str, float]:
         """Share of well-formed completions and of right ones at each level."""
-        parsed = [prompts.parse_completion(text, self.style) for text in completions]
-        codes, n = self.codes(completions), len(completions)
+        parsed = self._parsed(completions)
+        codes, n = self._codes(parsed), len(completions)
         found = {"sampled_well_formed": sum(p.well_formed for p in parsed) / n}
-        for level in PRINCIPAL_DIAGNOSIS.shown:
+        for level in self.tree.shown:
             right = self._right(codes, golds, level)
             found[f"sampled_accuracy_{level}"] = sum(right) / n
         return found

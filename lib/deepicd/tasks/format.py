@@ -7,6 +7,7 @@ therefore all or nothing, and the first problem is named.
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -14,21 +15,13 @@ from deepicd.common.parameters import choice
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 STYLES = ("reasoning", "code_only", "answer_first")
-_TAG = PRINCIPAL_DIAGNOSIS.tag
+TAG = PRINCIPAL_DIAGNOSIS.tag
 THINK, END_THINK = "<think>", "</think>"
-ANSWER, END_ANSWER = f"<{_TAG}>", f"</{_TAG}>"
-_THINK_PAIR, _ANSWER_PAIR = (THINK, END_THINK), (ANSWER, END_ANSWER)
+_THINK_PAIR = (THINK, END_THINK)
 _HEAD, _TAIL = len(THINK), len(END_THINK)
-_ORDER = {
-    "reasoning": (_THINK_PAIR, _ANSWER_PAIR),
-    "code_only": (_ANSWER_PAIR, None),
-    "answer_first": (_ANSWER_PAIR, _THINK_PAIR),
-}
 
 # What can be read: a letter or digit; Hangul fillers are letters that show nothing.
 _READABLE = re.compile(r"[^\W_\u115f\u1160\u3164\uffa0]")
-# Possessive quantifiers: a run of blanks is crossed once, whatever follows it.
-_TAG_LIKE = re.compile(r"<(?=\s*+/?+\s*+(?:think|" + _TAG + "))", re.IGNORECASE)
 # Control tokens of the usual families: <|im_end|>, DeepSeek's with full-width bars,
 # </s>, <end_of_turn>, [INST], <<SYS>>.
 _CONTROL = re.compile(
@@ -39,6 +32,49 @@ _CONTROL = re.compile(
     r"|\[(?=/?INST\])",
     re.IGNORECASE,
 )
+
+
+class Form(NamedTuple):
+    """How completions of a task are written.
+
+    Attributes
+    ----------
+    answer : tuple of str
+        Tags around the answer.
+    order : dict of str to tuple
+        By style, the pairs of tags that a completion consists of; None for no second.
+    tag_like : re.Pattern
+        What a reader may take for a tag.
+    """
+
+    answer: tuple[str, str]
+    order: dict[str, tuple]
+    tag_like: re.Pattern
+
+
+@cache
+def form(tag: str = TAG) -> Form:
+    """Give the form of completions whose answers stand in this tag.
+
+    Examples
+    --------
+    >>> form("drg").answer
+    ('<drg>', '</drg>')
+    """
+    answer = f"<{tag}>", f"</{tag}>"
+    order = {
+        "reasoning": (_THINK_PAIR, answer),
+        "code_only": (answer, None),
+        "answer_first": (answer, _THINK_PAIR),
+    }
+    # Possessive quantifiers: a run of blanks is crossed once, whatever follows it.
+    like = re.compile(r"<(?=\s*+/?+\s*+(?:think|" + tag + "))", re.IGNORECASE)
+    return Form(answer, order, like)
+
+
+def tags(tag: str = TAG) -> tuple[str, ...]:
+    """Give the tags of a task's completions: those of think, then of the answer."""
+    return (*_THINK_PAIR, *form(tag).answer)
 
 
 class Parsed(NamedTuple):
@@ -64,7 +100,7 @@ class Parsed(NamedTuple):
     problem: str | None
 
 
-def escape_tags(text: str) -> str:
+def escape_tags(text: str, tag: str = TAG) -> str:
     """Disarm answer tags, in any case and spacing, inside text that is only read.
 
     Examples
@@ -72,7 +108,7 @@ def escape_tags(text: str) -> str:
     >>> escape_tags("BP < 90, said < / THINK > and <diagnosis>I10")
     'BP < 90, said &lt; / THINK > and &lt;diagnosis>I10'
     """
-    return _TAG_LIKE.sub("&lt;", text)
+    return form(tag).tag_like.sub("&lt;", text)
 
 
 def readable(text: str) -> bool:
@@ -116,12 +152,12 @@ def _entity(character: str) -> str:
     return "&lt;" if character == "<" else f"&#{ord(character)};"
 
 
-def escape(text: str, special: Iterable[str] = ()) -> str:
+def escape(text: str, special: Iterable[str] = (), tag: str = TAG) -> str:
     """Disarm answer tags and control tokens inside text that comes from data."""
-    return escape_control(escape_tags(text), special)
+    return escape_control(escape_tags(text, tag), special)
 
 
-def parse_completion(text: str, style: str = "reasoning") -> Parsed:
+def parse_completion(text: str, style: str = "reasoning", tag: str = TAG) -> Parsed:
     """Read a completion: strict about structure, in time linear in its length.
 
     Parameters
@@ -130,8 +166,10 @@ def parse_completion(text: str, style: str = "reasoning") -> Parsed:
         What the model wrote. Anything that is no string counts as empty.
     style : {"reasoning", "code_only", "answer_first"}
         `reasoning`: exactly one think that says something, then exactly one
-        diagnosis, and only white space around them. `code_only`: the diagnosis alone.
-        `answer_first`: the diagnosis, then the think.
+        answer, and only white space around them. `code_only`: the answer alone.
+        `answer_first`: the answer, then the think.
+    tag : str
+        Of the answer: `Task.tag`.
 
     Returns
     -------
@@ -147,10 +185,11 @@ def parse_completion(text: str, style: str = "reasoning") -> Parsed:
     'I21.11'
     """
     text = text.strip() if isinstance(text, str) else ""
-    first, second = _ORDER[choice("style", style, STYLES)]
+    written = form(tag)
+    first, second = written.order[choice("style", style, STYLES)]
     start, middle = len(first[0]), text.find(first[1])
     if not text.startswith(first[0]) or middle < 0:
-        return _broken(text, style)
+        return _broken(text, style, tag)
     head = text[start:middle].strip()
     rest = text[middle + len(first[1]) :].lstrip()
     if second is None:
@@ -160,17 +199,17 @@ def parse_completion(text: str, style: str = "reasoning") -> Parsed:
     else:
         tail = None
     if tail is None or not head or (second and not tail):
-        return _broken(text, style)
-    tags = 2 if second is None else 4
-    if text.count("<") > tags and _more_tags(text, tags):
-        return _broken(text, style)
+        return _broken(text, style, tag)
+    wanted = 2 if second is None else 4
+    if text.count("<") > wanted and _more_tags(text, wanted, written):
+        return _broken(text, style, tag)
     think, answer = (head, tail) if first is _THINK_PAIR else (tail or None, head)
     if think is not None and not readable(think):
-        return _broken(text, style)
+        return _broken(text, style, tag)
     return Parsed(think, answer, True, None)
 
 
-def quick_answer(text: str) -> str | None:
+def quick_answer(text: str, tag: str = TAG) -> str | None:
     """Answer of a plainly well-formed reasoning completion; None means: parse it.
 
     Looks at the ends and crosses the reasoning once without copying it, for
@@ -183,56 +222,57 @@ def quick_answer(text: str) -> str | None:
     >>> quick_answer("<think>BP < 90</think><diagnosis>I21.11</diagnosis>") is None
     True
     """
-    text = text.strip()
-    if not text.startswith(THINK) or not text.endswith(END_ANSWER):
+    text, (opened, closed) = text.strip(), form(tag).answer
+    if not text.startswith(THINK) or not text.endswith(closed):
         return None
-    close, start = text.find("<", _HEAD), text.rfind(ANSWER)
+    close, start = text.find("<", _HEAD), text.rfind(opened)
     if start < close or not text.startswith(END_THINK, close):
         return None
     gap, head = text[close + _TAIL : start], text[_HEAD : min(close, 64)]
     if (gap and not gap.isspace()) or not readable(head):
         return None
-    answer = text[start + len(ANSWER) : -len(END_ANSWER)].strip()
+    answer = text[start + len(opened) : -len(closed)].strip()
     return answer if answer and "<" not in answer else None
 
 
-def _more_tags(text: str, allowed: int) -> bool:
+def _more_tags(text: str, allowed: int, written: Form) -> bool:
     """Whether more than so many things in a text look like a tag."""
-    found = _TAG_LIKE.finditer(text)
+    found = written.tag_like.finditer(text)
     return next(islice(found, allowed, None), None) is not None
 
 
-def count_pairs(text: str) -> tuple[int, int]:
-    """Number of think and of diagnosis openings in a text, exact tags only.
+def count_pairs(text: str, tag: str = TAG) -> tuple[int, int]:
+    """Number of think and of answer openings in a text, exact tags only.
 
     Examples
     --------
     >>> count_pairs("<think>a</think><diagnosis>I10</diagnosis><diagnosis>")
     (1, 2)
     """
-    return text.count(THINK), text.count(ANSWER)
+    return text.count(THINK), text.count(form(tag).answer[0])
 
 
-def _broken(text: str, style: str) -> Parsed:
-    return Parsed(None, None, False, _problem(text, style))
+def _broken(text: str, style: str, tag: str) -> Parsed:
+    return Parsed(None, None, False, _problem(text, style, tag))
 
 
-def _problem(text: str, style: str) -> str:
+def _problem(text: str, style: str, tag: str) -> str:
     """Name the first thing that is wrong with a text known to be malformed."""
     if not text:
         return "empty completion"
-    counts = {tag: text.count(tag) for tag in (*_THINK_PAIR, *_ANSWER_PAIR)}
-    wanted = [tag for pair in _ORDER[style] if pair for tag in pair]
-    for pair, name in ((_THINK_PAIR, "think"), (_ANSWER_PAIR, "diagnosis")):
+    written = form(tag)
+    counts = {mark: text.count(mark) for mark in tags(tag)}
+    wanted = [mark for pair in written.order[style] if pair for mark in pair]
+    for pair, name in ((_THINK_PAIR, "think"), (written.answer, tag)):
         problem = _pair_problem(counts[pair[0]], counts[pair[1]], pair[0] in wanted)
         if problem:
             return problem.format(name)
-    if _more_tags(text, len(wanted)):
+    if _more_tags(text, len(wanted), written):
         return "text that looks like a tag"
-    places = [text.find(tag) for tag in wanted]
+    places = [text.find(mark) for mark in wanted]
     if places != sorted(places):
         return "tags out of order"
-    return _text_problem(text, wanted, places)
+    return _text_problem(text, wanted, places, tag)
 
 
 def _pair_problem(opened: int, closed: int, wanted: bool) -> str | None:
@@ -245,17 +285,17 @@ def _pair_problem(opened: int, closed: int, wanted: bool) -> str | None:
     return None if opened and closed else ("{} not opened", "{} not closed")[opened]
 
 
-def _text_problem(text: str, tags: list[str], places: list[int]) -> str:
+def _text_problem(text: str, marks: list[str], places: list[int], tag: str) -> str:
     if places[0] > 0:
         return "text before the first tag"
-    if text[places[-1] + len(tags[-1]) :]:
+    if text[places[-1] + len(marks[-1]) :]:
         return "text after the last tag"
-    if len(tags) == 4 and text[places[1] + len(tags[1]) : places[2]].strip():
+    if len(marks) == 4 and text[places[1] + len(marks[1]) : places[2]].strip():
         return "text between the parts"
-    for i in range(0, len(tags), 2):
-        inside = text[places[i] + len(tags[i]) : places[i + 1]]
-        if tags[i] == THINK and not readable(inside):
+    for i in range(0, len(marks), 2):
+        inside = text[places[i] + len(marks[i]) : places[i + 1]]
+        if marks[i] == THINK and not readable(inside):
             return "empty think"
         if not inside.strip():
-            return "empty diagnosis"
+            return f"empty {tag}"
     return "tags inside one another"

@@ -1,6 +1,6 @@
 """Chat messages in, answers out: the one place that knows the answer format.
 
-A completion is `<think>` reasoning `</think>` and then
+A completion is `<think>` reasoning `</think>` and then, in the tag of its task,
 `<diagnosis>` one code `</diagnosis>`. Its structure is read strictly
 (`parse_completion`); the code inside is read generously (`read_code`), because
 how a code is typed is not what is being learnt.
@@ -12,22 +12,21 @@ from deepicd.common.errors import UserError
 from deepicd.common.parameters import choice
 from deepicd.tasks.answers import read_code
 from deepicd.tasks.format import (
-    ANSWER,
-    END_ANSWER,
     END_THINK,
     STYLES,
     THINK,
     Parsed,
     count_pairs,
     escape,
+    form,
     parse_completion,
     quick_answer,
     readable,
 )
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 
 __all__ = [
-    "INSTRUCTIONS",
     "STYLES",
     "Parsed",
     "build_messages",
@@ -41,8 +40,6 @@ __all__ = [
     "readable",
 ]
 
-INSTRUCTIONS = PRINCIPAL_DIAGNOSIS.instructions
-
 
 def build_messages(
     note: str,
@@ -50,8 +47,9 @@ def build_messages(
     instruction: str = "full",
     shots: Sequence[tuple[str, str]] = (),
     special: Sequence[str] = (),
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> list[dict[str, str]]:
-    """Make the chat messages that ask for a diagnosis.
+    """Make the chat messages that ask for the answer of a task.
 
     The instruction comes first and is the same for every note, so that an
     inference engine can share its prefix; the note comes last.
@@ -69,6 +67,8 @@ def build_messages(
         the note that is asked about.
     special : sequence of str
         Special tokens of the model's tokenizer, escaped in notes too.
+    task : Task
+        What is asked.
 
     Returns
     -------
@@ -87,16 +87,18 @@ def build_messages(
     ('user', ['Think, then give the ICD-10-CM code.', 'Chest pain.'])
     """
     choice("style", style, STYLES)
-    choice("instruction", instruction, tuple(INSTRUCTIONS))
+    choice("instruction", instruction, tuple(task.instructions))
     turns = []
     for read, said in shots:
-        turns += [("user", escape(read, special)), ("assistant", said)]
-    turns.append(("user", escape(note, special)))
-    turns[0] = ("user", f"{INSTRUCTIONS[instruction][style]}\n\n{turns[0][1]}")
+        turns += [("user", escape(read, special, task.tag)), ("assistant", said)]
+    turns.append(("user", escape(note, special, task.tag)))
+    turns[0] = ("user", f"{task.instructions[instruction][style]}\n\n{turns[0][1]}")
     return [{"role": role, "content": content} for role, content in turns]
 
 
-def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
+def format_completion(
+    trace: str, code: str, style: str = "reasoning", tag: str = PRINCIPAL_DIAGNOSIS.tag
+) -> str:
     """Write a completion the way the model is asked to.
 
     Parameters
@@ -105,8 +107,10 @@ def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
         Reasoning; ignored for `code_only`. Answer tags and control tokens inside it
         are escaped.
     code : str
-        The code, dotted.
+        The code, dotted, or another label.
     style : {"reasoning", "code_only", "answer_first"}
+    tag : str
+        Of the answer: `Task.tag`.
 
     Raises
     ------
@@ -123,16 +127,16 @@ def format_completion(trace: str, code: str, style: str = "reasoning") -> str:
     <diagnosis>I21.11</diagnosis>
     """
     choice("style", style, STYLES)
-    answer = f"{ANSWER}{code}{END_ANSWER}"
+    answer = code.join(form(tag).answer)
     if style == "code_only":
         return answer
     if not readable(trace):
         raise UserError("an empty trace", "reasoning text", "use style='code_only'")
-    think = f"{THINK}\n{escape(trace.strip())}\n{END_THINK}"
+    think = f"{THINK}\n{escape(trace.strip(), tag=tag)}\n{END_THINK}"
     return f"{think}\n{answer}" if style == "reasoning" else f"{answer}\n{think}"
 
 
-def read_thought(text: str) -> str:
+def read_thought(text: str, tag: str = PRINCIPAL_DIAGNOSIS.tag) -> str:
     """Reasoning of a well-formed completion of any style; else an empty text.
 
     Examples
@@ -141,7 +145,7 @@ def read_thought(text: str) -> str:
     'BP 190/110'
     """
     for style in STYLES:
-        thought = parse_completion(text, style).think
+        thought = parse_completion(text, style, tag).think
         if thought:
             return thought
     return ""

@@ -1,24 +1,82 @@
-"""What is asked of a note: a space of labels, levels, words of the question, reward."""
+"""What is asked of a note: a space of labels, where labels come from, the question."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import pandas as pd
 
 
 class LabelSpace(Protocol):
-    """Where the labels of a task hang; `deepicd.icd.tree.IcdTree` is one."""
+    """Where the labels of a task hang; `deepicd.icd.tree.IcdTree` is one.
+
+    What reads answers, pays or scores them is given the space and needs nothing else
+    of the task. A space of its own inherits this class for `lca_depth`.
+
+    Attributes
+    ----------
+    tag : str
+        Around an answer in a completion, such as ``diagnosis``.
+    levels : tuple of str
+        At which answers are judged, from coarse to fine.
+    shown : tuple of str
+        Those that tables and figures show.
+    written : re.Pattern or None
+        How a label looks among other words, in capitals; None: an answer is a label
+        and nothing else.
+    """
+
+    tag: str
+    levels: tuple[str, ...]
+    shown: tuple[str, ...]
+    written: re.Pattern | None = None
 
     def normalise(self, text: str) -> str | None:
         """The label that a text names as the space writes it; None for none."""
 
     def path(self, label: str) -> tuple[str, ...]:
-        """Nodes from the coarsest level to the label."""
+        """Nodes from the coarsest level to the label; () where it is none."""
 
     def at(self, label: str, level: str) -> str | None:
         """Node of a label at a level; None where it has none."""
 
     def title(self, node: str) -> str:
         """A node in words."""
+
+    def is_billable(self, label: str) -> bool:
+        """Whether a label may be an answer as it stands."""
+        return self.normalise(label) is not None
+
+    def lca_depth(self, a: str, b: str) -> int:
+        """Number of nodes that the paths of two labels share from the coarsest."""
+        shared = 0
+        for left, right in zip(self.path(a), self.path(b), strict=False):
+            if left != right:
+                break
+            shared += 1
+        return shared
+
+
+class Labels(NamedTuple):
+    """Labels of admissions, and why some have none.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Columns hadm_id, label (None where there is none), missing (the step at which
+        an admission without a label is left out, else empty) and doubts (flags about
+        a label that is kept, parted by semicolons).
+    steps : dict of str to str
+        The steps in the order of the cohort's flow, each with its reason; admissions
+        without a row in `frame` are left out at the first.
+    about : dict of str to str
+        What each flag in doubts means.
+    """
+
+    frame: pd.DataFrame
+    steps: dict[str, str]
+    about: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -28,32 +86,45 @@ class Task:
     Attributes
     ----------
     name : str
-    levels : tuple of str
-        At which answers are judged, from coarse to fine.
-    shown : tuple of str
-        Those that tables and figures show.
+        As in ``./run_all.sh --task NAME``.
+    about : str
+        What the labels are, in words.
+    space : callable
+        Opens the `LabelSpace`; takes the labels that only the data know (label to
+        title, or None).
+    labels : callable
+        From the raw tables of a source and the space to `Labels`.
+    levels, shown, tag : tuple of str, tuple of str, str
+        Of the space, known before it is opened.
     instructions : mapping of str to mapping of str to str
         Words of the question by length ("full", "brief") and style of the answer.
-    tag : str
-        Of the answer in a completion, such as ``diagnosis``.
     reward : str
         Named reward to learn with.
 
     Examples
     --------
-    >>> from deepicd.tasks import PRINCIPAL_DIAGNOSIS
-    >>> PRINCIPAL_DIAGNOSIS.finest, PRINCIPAL_DIAGNOSIS.shown
-    ('full', ('chapter', 'category', 'full'))
+    >>> from deepicd.tasks import get_task
+    >>> task = get_task("principal_diagnosis")
+    >>> task.finest, task.coarse, task.shown
+    ('full', 'category', ('chapter', 'category', 'full'))
     """
 
     name: str
+    about: str
+    space: Callable[[Mapping[str, str] | None], LabelSpace]
+    labels: Callable[..., Labels]
     levels: tuple[str, ...]
     shown: tuple[str, ...]
-    instructions: Mapping[str, Mapping[str, str]]
     tag: str
+    instructions: Mapping[str, Mapping[str, str]]
     reward: str = "tree"
 
     @property
     def finest(self) -> str:
         """The level of the label itself."""
         return self.levels[-1]
+
+    @property
+    def coarse(self) -> str:
+        """The level above it, by which splits are stratified and figures zoom out."""
+        return self.levels[-2:][0]

@@ -13,6 +13,7 @@ import torch
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import choice
 from deepicd.tasks import prompts
+from deepicd.tasks.format import TAG
 from deepicd.training import grpo, sft
 from deepicd.training import trainer as training
 from deepicd.training.grpo.plan import order_of_run
@@ -114,8 +115,9 @@ def train(
         part = order[len(order) * number // settings.rounds :]
         part = part[: len(order) // settings.rounds]
         answers = drawn.draw(model, part, number * steps, number, report)
+        style, tag = drawn.spec.style, drawn.judge.tree.tag
         pairs = preference_pairs(
-            answers, traces, drawn.spec.style, frame_of(tokenizer, drawn.spec.style)
+            answers, traces, style, frame_of(tokenizer, style), tag
         )
         if pairs.empty:
             raise UserError(
@@ -139,7 +141,11 @@ def train(
 
 
 def preference_pairs(
-    answers: pd.DataFrame, traces, style: str, chat: Frame | None = None
+    answers: pd.DataFrame,
+    traces,
+    style: str,
+    chat: Frame | None = None,
+    tag: str = TAG,
 ) -> pd.DataFrame:
     """Teacher's completion against the first wrong answer to the same note.
 
@@ -152,6 +158,8 @@ def preference_pairs(
     style : str
     chat : Frame, optional
         Of the tokenizer's template; what the prompt holds already is left out.
+    tag : str
+        Of the answer: `Task.tag`.
 
     Returns
     -------
@@ -175,7 +183,7 @@ def preference_pairs(
     good = traces[traces["accepted"]].drop_duplicates("note_id")[["note_id", "trace"]]
     both = wrong.merge(good, on="note_id")
     chosen = [
-        prompts.format_completion(trace, code, style)
+        prompts.format_completion(trace, code, style, tag)
         for trace, code in zip(both["trace"], both["label"], strict=True)
     ]
     chosen, rejected = (

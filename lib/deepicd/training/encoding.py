@@ -4,9 +4,11 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.tasks import prompts
-from deepicd.tasks.format import escape_control
+from deepicd.tasks.format import escape_control, tags
+from deepicd.tasks.known import TASKS
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.training.models.chat import frame_of
-from deepicd.training.models.tokenizer import TAGS
 
 
 def training_examples(admissions, traces, share: float = 1.0, held_out: int = 200):
@@ -76,7 +78,13 @@ def ranks_below(examples, admissions) -> int:
     return int(admissions.loc[seen, "sft_rank"].max()) + 1
 
 
-def rendered(notes, examples: pd.DataFrame, style: str, instruction: str):
+def rendered(
+    notes,
+    examples: pd.DataFrame,
+    style: str,
+    instruction: str,
+    task: Task = PRINCIPAL_DIAGNOSIS,
+):
     """Texts for the tokenizer: prompts of notes, and completions.
 
     Parameters
@@ -87,13 +95,21 @@ def rendered(notes, examples: pd.DataFrame, style: str, instruction: str):
         Columns trace, label.
     """
     for note in notes:
-        messages = prompts.build_messages(note, style=style, instruction=instruction)
+        messages = prompts.build_messages(note, style, instruction, task=task)
         yield from (f"{m['role']}\n{m['content']}" for m in messages)
     for row in examples.itertuples():
-        yield "assistant\n" + prompts.format_completion(row.trace, row.label, style)
+        said = prompts.format_completion(row.trace, row.label, style, task.tag)
+        yield f"assistant\n{said}"
 
 
-def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: int):
+def encode(
+    frame: pd.DataFrame,
+    tokenizer,
+    style: str,
+    instruction: str,
+    limit: int,
+    task: Task = PRINCIPAL_DIAGNOSIS,
+):
     """Encode notes and completions as token ids with labels.
 
     Prompt and completion are encoded apart, so that training sees the ids that
@@ -108,6 +124,8 @@ def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: 
         See `deepicd.tasks.prompts.build_messages`.
     limit : int
         Longest prompt and completion together; longer examples are dropped.
+    task : Task
+        What is asked.
 
     Returns
     -------
@@ -120,12 +138,13 @@ def encode(frame: pd.DataFrame, tokenizer, style: str, instruction: str, limit: 
     UserError
         When nothing fits.
     """
-    asked = prompt_ids(frame["note"], tokenizer, style, instruction)
+    asked = prompt_ids(frame["note"], tokenizer, style, instruction, task=task)
     chat, own = frame_of(tokenizer, style), special_tokens(tokenizer)
-    answers = [
-        escape_control(chat.rest(prompts.format_completion(trace, code, style)), own)
-        for trace, code in zip(frame["trace"], frame["label"], strict=True)
+    said = [
+        prompts.format_completion(trace, label, style, task.tag)
+        for trace, label in zip(frame["trace"], frame["label"], strict=True)
     ]
+    answers = [escape_control(chat.rest(text), own) for text in said]
     return encode_pairs(asked, answers, tokenizer, limit)
 
 
@@ -187,14 +206,27 @@ def _shortest(asked: list, answered: list) -> int:
 
 
 def prompt_ids(
-    notes, tokenizer, style: str, instruction: str, shots=()
+    notes,
+    tokenizer,
+    style: str,
+    instruction: str,
+    shots=(),
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> list[list[int]]:
     """Token ids of the chat prompt of each note, ready for the answer."""
-    texts = [prompt_text(note, tokenizer, style, instruction, shots) for note in notes]
+    asked = (tokenizer, style, instruction, shots, task)
+    texts = [prompt_text(note, *asked) for note in notes]
     return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
 
-def prompt_text(note: str, tokenizer, style: str, instruction: str, shots=()) -> str:
+def prompt_text(
+    note: str,
+    tokenizer,
+    style: str,
+    instruction: str,
+    shots=(),
+    task: Task = PRINCIPAL_DIAGNOSIS,
+) -> str:
     """Chat prompt of one note in the tokenizer's template.
 
     Where the template opens the reasoning, so does the prompt (`chat.Frame`).
@@ -206,7 +238,7 @@ def prompt_text(note: str, tokenizer, style: str, instruction: str, shots=()) ->
     marks = [f"\ue000{i}\ue001" for i in range(len(shots))]
     read = [(shown, mark) for (shown, _), mark in zip(shots, marks, strict=True)]
     own = special_tokens(tokenizer)
-    messages = prompts.build_messages(note, style, instruction, read, own)
+    messages = prompts.build_messages(note, style, instruction, read, own, task)
     text = tokenizer.apply_chat_template(
         messages, tokenize=False, add_generation_prompt=True
     )
@@ -218,4 +250,5 @@ def prompt_text(note: str, tokenizer, style: str, instruction: str, shots=()) ->
 
 def special_tokens(tokenizer) -> tuple[str, ...]:
     """Tokens that data must not speak; the answer tags are for answers."""
-    return tuple(t for t in tokenizer.all_special_tokens if t not in TAGS)
+    own = {mark for task in TASKS.values() for mark in tags(task.tag)}
+    return tuple(t for t in tokenizer.all_special_tokens if t not in own)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from deepicd.evaluation.metrics import WHOLE, outcomes
 from deepicd.evaluation.systems import OVERALL, Cases
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.known import shown_levels
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 
 PUBLISHED_AS = "PUBLISHED, other notes: MERLIN-DDX 2026, MIMIC-IV; no interval given"
@@ -26,7 +26,7 @@ PRIVATE_TEXT = "(not shown: the notes of this run are private)"
 
 def wide_table(
     metrics: pd.DataFrame,
-    levels=PRINCIPAL_DIAGNOSIS.shown,
+    levels=None,
     names=("accuracy", "macro_f1"),
 ) -> pd.DataFrame:
     """One row a system, one column a level and metric: "0.62 [0.58, 0.66]".
@@ -46,6 +46,7 @@ def wide_table(
     '0.621 [0.580, 0.660]'
     """
     rows = metrics[metrics["stratum"] == OVERALL]
+    levels = levels or shown_levels(rows["level"])
     rows = rows.assign(
         text=[bracketed(r.value, r.low, r.high) for r in rows.itertuples()]
     )

@@ -6,7 +6,6 @@ import pandas as pd
 
 from deepicd.data.sections.names import KEPT, ORDER
 from deepicd.data.sections.splitting import MODES, admission_note, split_sections
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 COLOURS = {"kept": "#cfead6", "left out": "#ececec", "doubtful": "#ffe3a3"}
 
@@ -127,7 +126,7 @@ def code_curve(admissions: pd.DataFrame, tree) -> pd.DataFrame:
     [2, 1]
     """
     parts = []
-    for level in PRINCIPAL_DIAGNOSIS.shown:
+    for level in tree.shown:
         at = {c: tree.at(c, level) for c in admissions["label"].unique()}
         counts = admissions["label"].map(at).value_counts().to_numpy()
         rank = range(1, len(counts) + 1)

@@ -9,7 +9,6 @@ from deepicd.rewards.advantages import group_advantages
 from deepicd.tasks import prompts
 from deepicd.tasks.answers import read_code
 from deepicd.tasks.correct import same
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 PRIVATE = "Private data: completions quote the note, so none is shown."
 
@@ -99,7 +98,7 @@ def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:
     for system, group in predictions[predictions["sample"] == 0].groupby("system"):
         pairs = list(zip(group["note_id"].map(gold), group["code"], strict=True))
         rows[system] = {"notes": len(group), "well_formed": group["well_formed"].mean()}
-        for level in PRINCIPAL_DIAGNOSIS.shown:
+        for level in tree.shown:
             right = [same(g, c, level, tree) for g, c in pairs]
             rows[system][level] = sum(right) / len(right)
     return pd.DataFrame(rows).T.round(3)
@@ -191,7 +190,9 @@ def group_lesson(rollouts: pd.DataFrame, style: str, tree=None) -> pd.DataFrame:
     key = spread.idxmax() if spread.gt(0).any() else rollouts.index[0]
     step, note = rollouts.loc[key, ["step", "note_id"]]
     group = groups.get_group((step, note))
-    answers = [prompts.parse_completion(t, style).answer for t in group["completion"]]
+    answers = [
+        prompts.parse_completion(t, style, tree.tag).answer for t in group["completion"]
+    ]
     values = group["reward"].to_numpy(float)
     return pd.DataFrame(
         {

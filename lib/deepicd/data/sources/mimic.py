@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 
 from deepicd.common.errors import UserError
-from deepicd.data.sources.icd_versions import read_versions
+from deepicd.icd.editions import read_versions
 from deepicd.data.sources.raw_tables import (
     ADMISSION_COLUMNS,
     DIAGNOSIS_COLUMNS,

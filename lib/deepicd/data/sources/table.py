@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.data.sources.icd_versions import read_versions
+from deepicd.icd.editions import read_versions
 from deepicd.data.sources.raw_tables import (
     ADMISSION_COLUMNS,
     DIAGNOSIS_COLUMNS,

@@ -9,6 +9,8 @@ import pandas as pd
 
 from deepicd.common.parameters import choice
 from deepicd.tasks import prompts
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.training.encoding import prompt_ids
 from deepicd.training.models import generate
 from deepicd.training.sft import SftSettings
@@ -73,13 +75,21 @@ def choose_shots(examples: pd.DataFrame, without, tree, n: int, seed: int):
     lengths = pool["note"].str.len() + pool["trace"].str.len()
     pool = pool.assign(length=lengths).sort_values("length", kind="stable")
     pool = pool.head(max(len(pool) // 10, 8 * n)).sample(frac=1, random_state=seed)
-    chapters = [tree.at(code, "chapter") for code in pool["label"]]
+    chapters = [tree.at(code, tree.levels[0]) for code in pool["label"]]
     repeated = pd.Series(chapters, index=pool.index, dtype=object).duplicated()
     chosen = pool.loc[repeated.sort_values(kind="stable").index].head(n)
     return chosen.sort_values("length", kind="stable").drop(columns="length")
 
 
-def with_shots(notes, tokenizer, style: str, instruction: str, shots, limit: int):
+def with_shots(
+    notes,
+    tokenizer,
+    style: str,
+    instruction: str,
+    shots,
+    limit: int,
+    task: Task = PRINCIPAL_DIAGNOSIS,
+):
     """Prompt of each note with as many examples as fit; nothing is cut.
 
     Parameters
@@ -93,6 +103,8 @@ def with_shots(notes, tokenizer, style: str, instruction: str, shots, limit: int
         ones left out first; with none it is asked as `base` is.
     limit : int
         Most tokens of a prompt with examples.
+    task : Task
+        What is asked.
 
     Returns
     -------
@@ -100,10 +112,11 @@ def with_shots(notes, tokenizer, style: str, instruction: str, shots, limit: int
         Token ids, and the number of examples in each prompt.
     """
     notes = list(notes)
-    asked = prompt_ids(notes, tokenizer, style, instruction)
+    given = (tokenizer, style, instruction)
+    asked = prompt_ids(notes, *given, task=task)
     used = [0] * len(notes)
     for k in range(1, len(shots) + 1):
-        longer = prompt_ids(notes, tokenizer, style, instruction, shots[:k])
+        longer = prompt_ids(notes, *given, shots[:k], task)
         for i, ids in enumerate(longer):
             if len(ids) <= limit:
                 asked[i], used[i] = ids, k
@@ -150,14 +163,15 @@ def answer(model, notes, examples, steps: SftSettings, pretrained: bool, **setti
 def _asked(notes, examples, steps, settings) -> tuple[list[list[int]], dict]:
     """Prompts with examples, and what they hold."""
     style, tokenizer = settings["style"], settings["tokenizer"]
+    task = settings.get("task", PRINCIPAL_DIAGNOSIS)
     shown = choose_shots(examples, notes, settings["tree"], steps.shots, steps.seed)
     pairs = [
-        (row.note, prompts.format_completion(row.trace, row.label, style))
+        (row.note, prompts.format_completion(row.trace, row.label, style, task.tag))
         for row in shown.itertuples()
     ]
     limit = steps.max_length - settings["max_new_tokens"]
     asked, used = with_shots(
-        notes["note"], tokenizer, style, settings["instruction"], pairs, limit
+        notes["note"], tokenizer, style, settings["instruction"], pairs, limit, task
     )
     counts = pd.Series(used, dtype=int).value_counts().sort_index(ascending=False)
     by_shots = {str(k): int(n) for k, n in counts.items()}

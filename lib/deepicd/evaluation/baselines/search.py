@@ -12,7 +12,6 @@ from deepicd.evaluation.baselines.embeddings import frozen_embeddings
 from deepicd.evaluation.baselines.encoder import fine_tuned_encoder
 from deepicd.evaluation.baselines.material import Material, splits
 from deepicd.evaluation.metrics import evaluate
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 SYSTEMS = {
     "prior": counting_words.prior,
@@ -166,7 +165,7 @@ def _validation_scores(gold, answers, tree) -> dict[str, float]:
     table = evaluate(
         gold,
         answers,
-        PRINCIPAL_DIAGNOSIS.shown,
+        tree.shown,
         tree,
         n_boot=0,
         metrics=("accuracy", "macro_f1"),

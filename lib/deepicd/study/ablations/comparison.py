@@ -16,9 +16,8 @@ from deepicd.evaluation.strata import frequency_band
 from deepicd.evaluation.systems import Cases, differences_table, gather, metrics_table
 from deepicd.study.ablations.questions import Section
 from deepicd.study.ablations.study import Study
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.known import shown_levels
 
-LEVELS = PRINCIPAL_DIAGNOSIS.shown
 METRICS = ("accuracy", "macro_f1")
 MINIMUM = 30
 """Notes of a stratum; smaller ones say nothing."""
@@ -94,7 +93,9 @@ def compare(study: Study, section: Section) -> Comparison:
 
 def scores(one: Comparison, tree, n_boot: int, seed: int) -> pd.DataFrame:
     """Accuracy and macro F1 of every system, with intervals."""
-    return metrics_table(one.cases, tree, n_boot, seed, levels=LEVELS, metrics=METRICS)
+    return metrics_table(
+        one.cases, tree, n_boot, seed, levels=tree.shown, metrics=METRICS
+    )
 
 
 def differences(one: Comparison, tree, n_boot: int, seed: int) -> pd.DataFrame:
@@ -113,13 +114,13 @@ def differences(one: Comparison, tree, n_boot: int, seed: int) -> pd.DataFrame:
         kinds.insert(0, ("against", one.against))
     masks = _strata(one)
     for kind, pairs in kinds:
-        found = differences_table(cases, pairs, tree, LEVELS, METRICS, n_boot, seed)
+        found = differences_table(cases, pairs, tree, tree.shown, METRICS, n_boot, seed)
         tables.append(found.assign(comparison=kind, stratum="overall"))
         if pairs != one.main:
             continue
         for stratum, mask in masks.items():
             found = differences_table(
-                cases.where(mask), pairs, tree, LEVELS, METRICS[:1], n_boot, seed
+                cases.where(mask), pairs, tree, tree.shown, METRICS[:1], n_boot, seed
             )
             tables.append(found.assign(comparison=kind, stratum=stratum))
     table = pd.concat(tables, ignore_index=True)
@@ -230,6 +231,7 @@ def _share(y: np.ndarray, rest: np.ndarray) -> float:
 def law_points(study: Study, section: Section) -> pd.DataFrame:
     """One row a run of a section: level, after (RL or not), size, value, seed."""
     table, rows = study.table().set_index("key"), []
+    shown = shown_levels(n[9:] for n in table if n.startswith("accuracy_"))
     for _, given in section.points():
         for job in filter(None, study.jobs(given)):
             run = table.loc[job.key]
@@ -241,7 +243,7 @@ def law_points(study: Study, section: Section) -> pd.DataFrame:
                     float(run[f"accuracy_{level}"]),
                     given["seed"],
                 )
-                for level in LEVELS
+                for level in shown
             ]
     return pd.DataFrame(rows, columns=["level", "after", "size", "value", "seed"])
 

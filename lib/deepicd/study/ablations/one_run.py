@@ -13,12 +13,10 @@ from deepicd.common.processors import torch_threads
 from deepicd.evaluation.metrics import evaluate
 from deepicd.study.ablations.inputs import Material
 from deepicd.study.ablations.jobs import DONE, SFT, Job
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.training import encoding, grpo, models, sft
 from deepicd.training.catalogue_stage import learn_catalogue
 from deepicd.training.models import generate
 
-LEVELS = PRINCIPAL_DIAGNOSIS.shown
 METRICS = ("accuracy", "macro_f1")
 
 
@@ -179,7 +177,7 @@ def _scores(found: pd.DataFrame, material: Material) -> dict:
     table = evaluate(
         gold.tolist(),
         [c if isinstance(c, str) else None for c in found["code"]],
-        LEVELS,
+        material.tree.shown,
         material.tree,
         n_boot=0,
         metrics=METRICS,

@@ -11,12 +11,11 @@ from deepicd.study.runner.display import about
 from deepicd.study.runner.fast_imports import skip_slow_imports
 from deepicd.study.runner.graph import EVALUATE, GRPO, SFT
 from deepicd.study.runner.manifest import MANIFEST
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.known import shown_levels
 
 INDEX = "index.html"
 DATA_FILES = ("report.html.j2",)
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-LEVELS = PRINCIPAL_DIAGNOSIS.shown
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 SAMPLE_CHARACTERS = 4000
 #: nbconvert breaks printed lines in the middle of words; here they break between them.
@@ -150,7 +149,8 @@ def _results(run_dir: Path) -> dict | None:
     from deepicd.views.figures.palette import in_order, look  # brings matplotlib
 
     frame = whole_set(pd.read_parquet(file))
-    columns = [(level, metric) for level in LEVELS for metric in METRICS]
+    levels = shown_levels(frame["level"])
+    columns = [(level, metric) for level in levels for metric in METRICS]
     answering = frame[frame["system"] != "oracle"]  # a limit, not a competitor
     best = {
         (level, metric): _cells(answering, level, metric)["value"].max()
@@ -161,9 +161,9 @@ def _results(run_dir: Path) -> dict | None:
         own = frame[frame["system"] == system]
         cells = [_cell(own, level, metric, best) for level, metric in columns]
         rows.append({"system": look(system).name, "cells": cells})
-    cases = _cells(frame, "full", "accuracy")["n"]
+    cases = _cells(frame, levels[-1], "accuracy")["n"]
     return {
-        "levels": LEVELS,
+        "levels": levels,
         "metrics": list(METRICS.values()),
         "rows": rows,
         "n": int(cases.max()) if len(cases) else 0,

@@ -15,6 +15,8 @@ from deepicd.common.parameters import choice
 from deepicd.icd.load import load_tree
 from deepicd.tasks.correct import Judge
 from deepicd.tasks.evidence import Background
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.training import trainer as training
 from deepicd.training.encoding import prompt_text
 from deepicd.training.grpo.guard import CollapseGuard
@@ -79,7 +81,14 @@ def training_notes(admissions, which: str, sft_ranks: int) -> pd.DataFrame:
     return train if which == "all" or new.empty else new
 
 
-def prompt_set(frame, tokenizer, style: str, instruction: str, limit: int):
+def prompt_set(
+    frame,
+    tokenizer,
+    style: str,
+    instruction: str,
+    limit: int,
+    task: Task = PRINCIPAL_DIAGNOSIS,
+):
     """Encode admissions as prompts with the columns that rewards read.
 
     Parameters
@@ -89,6 +98,8 @@ def prompt_set(frame, tokenizer, style: str, instruction: str, limit: int):
     limit : int
         Longest prompt in tokens; longer ones are dropped, never cut, because TRL
         has no limit of its own.
+    task : Task
+        What is asked.
 
     Returns
     -------
@@ -102,7 +113,8 @@ def prompt_set(frame, tokenizer, style: str, instruction: str, limit: int):
     """
     from datasets import Dataset
 
-    texts = [prompt_text(n, tokenizer, style, instruction) for n in frame["note"]]
+    asked = dict(style=style, instruction=instruction, task=task)
+    texts = [prompt_text(note, tokenizer, **asked) for note in frame["note"]]
     lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else []
     kept = [i for i, length in enumerate(lengths) if length <= limit]
     if not kept:

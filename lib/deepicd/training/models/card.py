@@ -6,10 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.files import write_text
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 NAMES = ("max_steps", "learning_rate", "per_device_train_batch_size", "seed")
-LEVELS = ("well_formed", *PRINCIPAL_DIAGNOSIS.shown)
 CARD = """# Model of the DeepICD-R1 notebooks
 
 Reads a hospital admission note, reasons inside `<think>`, and answers one
@@ -69,7 +67,7 @@ def write_card(
 def _results(table: pd.DataFrame | None) -> str:
     if table is None:
         return "Not evaluated."
-    names = [name for name in LEVELS if name in table]
+    names = [name for name in table if name != "notes"]
     rows = [
         f"| {system} | " + " | ".join(f"{row[name]:.3f}" for name in names) + " |"
         for system, row in table.iterrows()

@@ -10,6 +10,7 @@ from deepicd.common import progress
 from deepicd.tasks import prompts
 from deepicd.tasks.correct import same
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.training import models
 from deepicd.training.encoding import prompt_ids
 from deepicd.training.models.chat import frame_of
@@ -43,6 +44,7 @@ def predict(
     batch_size: int = 64,
     tree=None,
     asked: list[list[int]] | None = None,
+    task: Task = PRINCIPAL_DIAGNOSIS,
     report: Callable[[int, int, str], None] | None = None,
 ) -> pd.DataFrame:
     """Answer notes: sample 0 is greedy, the others are drawn.
@@ -63,6 +65,8 @@ def predict(
         Of the sampling; no top-k, no nucleus.
     asked : list of list of int, optional
         Encoded prompts, one a note, in place of those made here.
+    task : Task
+        What is asked; `tree` is its space.
     report : callable, optional
         Called with done, total, text.
 
@@ -76,7 +80,7 @@ def predict(
         model, tokenizer = models.load(str(model))
     frame = _as_frame(notes)
     if asked is None:
-        asked = prompt_ids(frame["note"], tokenizer, style, instruction)
+        asked = prompt_ids(frame["note"], tokenizer, style, instruction, task=task)
     said = complete(
         model,
         tokenizer,
@@ -95,7 +99,9 @@ def predict(
         for k, text in enumerate(texts)
     ]
     table = pd.DataFrame(rows, columns=["note_id", "split", "sample", "completion"])
-    return read_answers(table.assign(system=system, seed=seed), style, tree)
+    return read_answers(
+        table.assign(system=system, seed=seed), style, tree or task.space(None)
+    )
 
 
 def _as_frame(notes) -> pd.DataFrame:
@@ -114,7 +120,9 @@ def read_answers(table: pd.DataFrame, style: str, tree=None) -> pd.DataFrame:
     A malformed completion has no code: what does not keep the format is wrong.
     """
     tree = tree or icd.load_tree()
-    parsed = [prompts.parse_completion(text, style) for text in table["completion"]]
+    parsed = [
+        prompts.parse_completion(text, style, tree.tag) for text in table["completion"]
+    ]
     codes = [
         prompts.read_code(p.answer, tree) if p.well_formed else None for p in parsed
     ]
@@ -193,7 +201,7 @@ def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
             f"val_accuracy_{level}": _accuracy(
                 frame["label"], found["code"], level, tree
             )
-            for level in PRINCIPAL_DIAGNOSIS.shown
+            for level in tree.shown
         }
         return values | {"val_well_formed": float(found["well_formed"].mean())}
 

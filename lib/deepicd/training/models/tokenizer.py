@@ -6,9 +6,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, t
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from deepicd.tasks.format import ANSWER, END_ANSWER, END_THINK, THINK
+from deepicd.tasks.format import TAG, tags
 
-TAGS = (THINK, END_THINK, ANSWER, END_ANSWER)
 END, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -25,7 +24,9 @@ SPLIT = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, tag: str = TAG
+) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer of the Qwen2 family.
 
     The answer tags are ordinary tokens: one id each, yet never dropped by
@@ -37,6 +38,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         Training split only, or the tokenizer knows the test notes.
     vocab_size : int
         Number of tokens, the 256 bytes and 7 added ones included.
+    tag : str
+        Of the answer: `Task.tag`.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     >>> tokenizer.decode(ids, skip_special_tokens=True)
     '<think>chest pain</think>'
     """
-    core = Tokenizer(BPE())
+    core, marks = Tokenizer(BPE()), tags(tag)
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
@@ -59,14 +62,16 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(TAGS) - 3,
+        vocab_size=vocab_size - len(marks) - 3,
         min_frequency=2,
         show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     core.train_from_iterator(texts, trainer)
     core.add_special_tokens([END, TURN_START, TURN_END])
-    core.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    core.add_tokens(
+        [AddedToken(mark, special=False, normalized=False) for mark in marks]
+    )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         eos_token=TURN_END,

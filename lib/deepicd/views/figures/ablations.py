@@ -6,8 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
-from deepicd.views.figures.palette import LEVEL_NAMES, look
+from deepicd.views.figures.palette import LEVEL_NAMES, look, validated
 from deepicd.views.figures.saving import PAGE
 
 BEFORE, AFTER = look("sft"), look("sft_grpo")
@@ -95,9 +94,7 @@ def _law_panel(axes, points, line) -> None:
     axes.minorticks_off()
 
 
-def plot_variants(
-    frame: pd.DataFrame, levels=PRINCIPAL_DIAGNOSIS.shown, by: str = "reward"
-) -> Figure:
+def plot_variants(frame: pd.DataFrame, levels=None, by: str = "reward") -> Figure:
     """Validation accuracy by step for each variant: mean of seeds, of few each seed.
 
     Each panel has its own scale, because levels differ more than variants.
@@ -121,6 +118,7 @@ def plot_variants(
     variants = list(dict.fromkeys(frame[by]))
     seeds, each = frame["seed"].nunique(), len(variants) <= FEW
     rows = -(-len(variants) // 4)
+    levels = levels or validated(frame["name"])
     fig, panels = plt.subplots(
         1, len(levels), figsize=(PAGE, 2.2 + 0.15 * rows), squeeze=False
     )

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.known import shown_levels
 from deepicd.views.figures.evaluation import count
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, look
 from deepicd.views.figures.saving import COLUMN, PAGE
@@ -71,7 +71,7 @@ def plot_differences(frame: pd.DataFrame) -> Figure:
     return fig
 
 
-def plot_against(frame: pd.DataFrame, levels=PRINCIPAL_DIAGNOSIS.shown) -> Figure:
+def plot_against(frame: pd.DataFrame, levels=None) -> Figure:
     """Paired differences, one row a comparison and one panel a level.
 
     Parameters
@@ -88,6 +88,7 @@ def plot_against(frame: pd.DataFrame, levels=PRINCIPAL_DIAGNOSIS.shown) -> Figur
     """
     pairs = list(dict.fromkeys(zip(frame["a"], frame["b"], strict=True)))[::-1]
     metrics = [m for m in MARKS if m in set(frame["metric"])]
+    levels = levels or shown_levels(frame["level"])
     fig, panels = plt.subplots(
         1,
         len(levels),

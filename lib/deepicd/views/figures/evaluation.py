@@ -8,23 +8,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.known import shown_levels
 from deepicd.views.figures.palette import (
     LEVEL_NAMES,
     METRIC_NAMES,
-    OUTCOME_COLOURS,
     OUTCOME_HATCHES,
     in_order,
     look,
+    outcome_colours,
 )
 from deepicd.views.figures.saving import PAGE
 
-SHOWN = PRINCIPAL_DIAGNOSIS.shown
 GREY = "#555555"
 
 
 def plot_levels(
-    frame: pd.DataFrame, levels=SHOWN, metrics=("accuracy", "macro_f1")
+    frame: pd.DataFrame, levels=None, metrics=("accuracy", "macro_f1")
 ) -> Figure:
     """Every system at each level, with intervals.
 
@@ -44,6 +43,7 @@ def plot_levels(
     """
     systems = in_order(frame["system"])[::-1]
     height = 0.75 + 0.27 * len(systems)
+    levels = levels or shown_levels(frame["level"])
     fig, panels = plt.subplots(
         1, len(levels), figsize=(PAGE, height), sharey=True, sharex=True, squeeze=False
     )
@@ -146,9 +146,7 @@ def plot_outcomes(frame: pd.DataFrame) -> Figure:
         aggfunc="mean",
         fill_value=0.0,
     )
-    for outcome, colour in OUTCOME_COLOURS.items():
-        if outcome not in shares:
-            continue
+    for outcome, colour in outcome_colours(frame["outcome"]).items():
         width = shares[outcome].reindex(systems).fillna(0).to_numpy()
         axes.barh(
             range(len(systems)),

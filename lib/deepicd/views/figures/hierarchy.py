@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.known import shown_levels
 from deepicd.views.figures.evaluation import intervals
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.views.figures.saving import COLUMN, PAGE
@@ -142,7 +142,7 @@ def plot_chapters(
     return fig
 
 
-def plot_oracle_gap(frame: pd.DataFrame, levels=PRINCIPAL_DIAGNOSIS.shown) -> Figure:
+def plot_oracle_gap(frame: pd.DataFrame, levels=None) -> Figure:
     """How far each system stays below the best possible reader.
 
     Parameters
@@ -158,6 +158,7 @@ def plot_oracle_gap(frame: pd.DataFrame, levels=PRINCIPAL_DIAGNOSIS.shown) -> Fi
     1
     """
     systems = in_order(frame["system"])[::-1]
+    levels = levels or shown_levels(frame["level"])
     fig, panels = plt.subplots(
         1,
         len(levels),

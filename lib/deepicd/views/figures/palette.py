@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from deepicd.tasks.known import shown_levels
+
 
 class Look(NamedTuple):
     """How a system is drawn."""
@@ -40,13 +42,16 @@ _SPARE = (
     "#525252",
     "#dd3497",
 )
-LEVEL_NAMES = {
-    "chapter": "Chapter",
-    "block": "Block",
-    "category": "Category",
-    "full": "Full code",
-    "all": "Whole tree",
-}
+
+
+class _Names(dict):
+    """Names of levels; those without one are told by their own."""
+
+    def __missing__(self, level: str) -> str:
+        return level.replace("_", " ").capitalize()
+
+
+LEVEL_NAMES = _Names(full="Full code", all="Whole tree")
 METRIC_NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
@@ -81,6 +86,30 @@ OUTCOME_COLOURS = {
 
 OUTCOME_HATCHES = {"wrong": "////", "not in catalogue": "xxxx", "malformed": "...."}
 """Outcomes without a right level, told apart in grey too."""
+_NEAR = ("#2b7bba", "#7fb9da", "#cfe1f2")
+VALIDATION = "val_accuracy_"
+
+
+def outcome_colours(outcomes: Iterable[str]) -> dict[str, str]:
+    """Colour of each outcome in the order given; right levels become lighter.
+
+    >>> outcome_colours(["exact", "service", "wrong"])["service"]
+    '#2b7bba'
+    """
+    found = list(dict.fromkeys(outcomes))
+    spare = iter(_NEAR * len(found))
+    return {o: OUTCOME_COLOURS.get(o) or next(spare) for o in found}
+
+
+def validated(names: Iterable[str]) -> tuple[str, ...]:
+    """Levels of which a table of curves holds the validation accuracy.
+
+    >>> validated(["val_accuracy_full", "val_loss", "val_accuracy_chapter"])
+    ('chapter', 'full')
+    """
+    return shown_levels(
+        name.removeprefix(VALIDATION) for name in names if name.startswith(VALIDATION)
+    )
 
 
 def in_order(systems: Iterable[str]) -> list[str]:

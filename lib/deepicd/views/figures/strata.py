@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.known import shown_levels
 from deepicd.views.figures.evaluation import intervals
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.views.figures.saving import COLUMN, PAGE
@@ -170,7 +170,7 @@ def _at_row(axes, one: pd.DataFrame, y: float, systems) -> None:
 def plot_note_length(
     frame: pd.DataFrame,
     metric: str = "accuracy",
-    levels=PRINCIPAL_DIAGNOSIS.shown,
+    levels=None,
 ) -> Figure:
     """Score against the length of the note, one panel a level.
 
@@ -188,6 +188,7 @@ def plot_note_length(
     """
     rows = frame[frame["metric"] == metric]
     systems = in_order(rows["system"])
+    levels = levels or shown_levels(frame["level"])
     fig, panels = plt.subplots(
         1,
         len(levels),

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deepicd.views.figures.palette import LEVEL_NAMES
+from deepicd.views.figures.palette import LEVEL_NAMES, validated
 from deepicd.views.figures.saving import PAGE
 
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -61,9 +61,7 @@ def plot_training(frame: pd.DataFrame) -> Figure:
     1
     """
     table = long_metrics(frame)
-    levels = [
-        name for name in LEVEL_NAMES if f"val_accuracy_{name}" in set(table["name"])
-    ]
+    levels = validated(table["name"])
     n = 2 if levels else 1
     fig, panels = plt.subplots(
         1, n, figsize=(PAGE if n == 2 else PAGE / 2, 2.2), squeeze=False
@@ -128,11 +126,7 @@ def _grpo_panels(table: pd.DataFrame) -> list[tuple[str, str, dict]]:
         for name in there
         if name.startswith("reward/")
     }
-    levels = {
-        f"val_accuracy_{level}": text
-        for level, text in LEVEL_NAMES.items()
-        if f"val_accuracy_{level}" in there
-    }
+    levels = {f"val_accuracy_{level}": LEVEL_NAMES[level] for level in validated(there)}
     single = (
         ("Spread in a group", "standard deviation", "reward_std"),
         ("Useless groups", "share without spread", "frac_zero_std"),

@@ -1,0 +1,44 @@
+"""The tasks that ``./run_all.sh --task NAME`` knows. Another one: add it here."""
+
+from collections.abc import Iterable
+
+from deepicd.common.parameters import unknown
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
+
+TASKS: dict[str, Task] = {task.name: task for task in (PRINCIPAL_DIAGNOSIS,)}
+
+
+def get_task(name: str) -> Task:
+    """Give a task by its name.
+
+    Raises
+    ------
+    UserError
+        For a name that nobody knows; tells the nearest.
+
+    Examples
+    --------
+    >>> get_task("principal_diagnosis").tag
+    'diagnosis'
+    """
+    if name not in TASKS:
+        raise unknown("task", name, TASKS, "--task {}")
+    return TASKS[name]
+
+
+def shown_levels(present: Iterable[str]) -> tuple[str, ...]:
+    """Of the levels in a table those that its task shows, from coarse to fine.
+
+    Levels of no known task are all shown, in their order; "all" is no level.
+
+    Examples
+    --------
+    >>> shown_levels(["full", "chapter", "block", "all"]), shown_levels(["unit", "all"])
+    (('chapter', 'full'), ('unit',))
+    """
+    present = tuple(level for level in dict.fromkeys(present) if level != "all")
+    for task in TASKS.values():
+        if set(present) <= set(task.levels):
+            return tuple(level for level in task.shown if level in present)
+    return present
