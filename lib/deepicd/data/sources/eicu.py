@@ -14,9 +14,9 @@ import pandas as pd
 from deepicd.common.errors import UserError
 from deepicd.data.sources import eicu_note as write
 from deepicd.data.sources.eicu_numbers import APS, SUPPORT, physiology
-from deepicd.icd.editions import external_cause, spells_icd9
 from deepicd.data.sources.raw_tables import ADMISSION_COLUMNS, NOTE_COLUMNS, RawTables
 from deepicd.data.sources.table_files import find_table, need_table, read_table
+from deepicd.icd.editions import external_cause, spells_icd9
 from deepicd.icd.load import load_tree
 
 FIRST_DAY = 24 * 60  # minutes from unit admission

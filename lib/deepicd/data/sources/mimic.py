@@ -7,7 +7,6 @@ import pandas as pd
 import polars as pl
 
 from deepicd.common.errors import UserError
-from deepicd.icd.editions import read_versions
 from deepicd.data.sources.raw_tables import (
     ADMISSION_COLUMNS,
     DIAGNOSIS_COLUMNS,
@@ -25,6 +24,7 @@ from deepicd.data.sources.table_files import (
     read_table,
     spelled,
 )
+from deepicd.icd.editions import read_versions
 
 NOTE_BATCH = 1024  # notes a batch: about 10 MB of text
 ERAS = ("2008 - 2010", "2011 - 2013", "2014 - 2016", "2017 - 2019", "2020 - 2022")

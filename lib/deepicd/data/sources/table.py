@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.icd.editions import read_versions
 from deepicd.data.sources.raw_tables import (
     ADMISSION_COLUMNS,
     DIAGNOSIS_COLUMNS,
     RawTables,
 )
 from deepicd.data.sources.user_files import FORMATS, kind, read_user_table
+from deepicd.icd.editions import read_versions
 from deepicd.icd.load import load_tree
 
 METADATA = ("sex", "age", "race", "insurance", "language", "admission_type", "era")
