@@ -113,7 +113,8 @@ def agreement(codes: list, level: str, tree) -> tuple[str | None, float]:
 
     Examples
     --------
-    >>> tree = icd.load_tree()
+    >>> from deepicd.icd import load_tree
+    >>> tree = load_tree()
     >>> agreement(["I21.11", "I21.19", None, "J18.9"], "category", tree)
     ('I21', 0.5)
     """
