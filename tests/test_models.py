@@ -6,8 +6,9 @@ import torch
 from training_kit import admissions, network, tokenizer_of
 
 from deepicd.common.errors import UserError
+from deepicd.common.files import read_json
 from deepicd.training import models
-from deepicd.training.models import backends
+from deepicd.training.models import backends, merging
 from deepicd.training.models import card as cards
 
 TEXTS = [
@@ -68,21 +69,55 @@ def test_a_saved_model_is_the_same_model(tokenizer, tmp_path):
     assert models.weights_hash(loaded) == models.weights_hash(net)
 
 
-def test_merging_an_adapter_keeps_its_outputs(tokenizer, tmp_path):
-    net = models.add_adapter(network(tokenizer), models.Lora(rank=4), "trl", 0)
+def adapted(net, spread: float):
+    """The model with an adapter whose B matrices are of this size."""
+    net = models.add_adapter(net, models.Lora(rank=4), "trl", 0)
     assert models.adapter_size(net) == 0
+    torch.manual_seed(1)
     with torch.no_grad():
         for name, weight in net.named_parameters():
             if "lora_B" in name:
-                weight.normal_(std=0.2)
+                weight.normal_(std=spread)
     assert models.adapter_size(net) > 0
-    ids = torch.tensor([tokenizer("Pain and cough")["input_ids"]])
-    with torch.no_grad():
-        before = net.eval()(ids).logits
-        models.save(net, tokenizer, tmp_path / "merged")
-        merged, _ = models.load(str(tmp_path / "merged"))
-        after = merged.eval()(ids).logits
-    torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
+    return net
+
+
+def test_merging_an_adapter_keeps_answers_and_logits(tokenizer, tmp_path):
+    asked = [tokenizer(text)["input_ids"] for text in ("Pain and cough", "Denies")]
+    net = adapted(network(tokenizer), 0.2)
+    found = models.save(net, tokenizer, tmp_path / "merged", asked, 12)
+    assert found == read_json(tmp_path / "merged" / "merging.json")
+    assert (found["notes"], found["answers_changed"]) == (2, 0)
+    assert found["largest_logit_difference"] < 1e-4
+
+
+def test_a_merge_that_changes_answers_is_told(tokenizer):
+    asked = [tokenizer(text)["input_ids"] for text in ("Pain and cough", "Denies")]
+    net = adapted(network(tokenizer), 0.2)
+    whole = merging.probe(net, tokenizer, asked, 12)
+    bare = merging.probe(network(tokenizer), tokenizer, asked, 12)
+    found = merging.compare(whole, bare)
+    assert found["answers_changed"] == 2 and found["largest_logit_difference"] > 0.01
+
+
+def test_merging_loses_nothing_that_bfloat16_cannot_hold(tokenizer, tmp_path):
+    """Deltas far below the resolution of the weights that they are added to."""
+
+    def base():
+        return network(tokenizer).to(torch.bfloat16)
+
+    name = "model.layers.0.mlp.up_proj"
+    start = base().get_submodule(name).weight.float()
+    net = adapted(base(), 1e-6)
+    layer = net.base_model.model.get_submodule(name)
+    delta = layer.get_delta_weight("default").float()
+    assert 0 < delta.abs().max() < start.abs().mean() / 2**9
+    rounded = adapted(base(), 1e-6).merge_and_unload().get_submodule(name).weight
+    assert (rounded.float() == start).float().mean() > 0.9  # what would be lost
+    models.save(net, tokenizer, tmp_path / "merged")
+    kept = models.load(str(tmp_path / "merged"))[0].get_submodule(name).weight
+    assert kept.dtype == torch.float32
+    torch.testing.assert_close(kept - start, delta, atol=1e-8, rtol=1e-2)
 
 
 def test_a_model_without_adapters_has_no_adapter_size(tokenizer):

@@ -16,6 +16,7 @@ from deepicd.study.ablations.jobs import DONE, SFT, Job
 from deepicd.training import encoding, grpo, models, sft
 from deepicd.training.catalogue_stage import learn_catalogue
 from deepicd.training.models import generate
+from deepicd.training.models.merging import merge
 
 METRICS = ("accuracy", "macro_f1")
 
@@ -164,7 +165,7 @@ def _train_grpo(job: Job, material: Material, report):
         measure,
         report,
     )
-    net = net.merge_and_unload() if hasattr(net, "merge_and_unload") else net
+    net = merge(net)
     facts = {"n_prompts": counts["kept"]}
     if job.needs is None:  # it learned from all traces of notebook 04
         facts["n_traces"] = len(material.examples())

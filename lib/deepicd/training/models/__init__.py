@@ -13,7 +13,7 @@ HOMES = {
     "describe": "loading",
     "device": "loading",
     "load": "loading",
-    "save": "loading",
+    "save": "merging",
     "unsloth_adapter_arguments": "loading",
     "unsloth_arguments": "loading",
     "weights_hash": "loading",

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from transformers import (
@@ -12,7 +11,6 @@ from transformers import (
 )
 
 from deepicd.common.errors import UserError
-from deepicd.common.files import atomic_path
 from deepicd.common.parameters import Settings
 from deepicd.training.models.chat import end_of_turn
 from deepicd.training.models.sizes import SIZES, Size, get_size, make_model
@@ -29,7 +27,6 @@ __all__ = [
     "get_size",
     "load",
     "make_model",
-    "save",
     "weights_hash",
 ]
 
@@ -237,17 +234,6 @@ def adapter_size(model) -> float:
         p.abs().max().item() for n, p in model.named_parameters() if "lora_B" in n
     ]
     return max(largest, default=float("nan"))
-
-
-def save(model, tokenizer, folder: str | Path) -> None:
-    """Write a plain model folder, atomically, adapters merged into the weights.
-
-    transformers, vLLM and Unsloth all load it.
-    """
-    merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-    with atomic_path(folder) as temporary:
-        merged.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
 
 
 def weights_hash(model) -> str:
