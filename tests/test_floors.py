@@ -2,7 +2,10 @@
 
 import ast
 import importlib
+import json
+import re
 from graphlib import TopologicalSorter
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -89,3 +92,47 @@ def test_what_a_face_hands_on_is_there_and_shadowed_by_no_file():
             for one in getattr(importlib.import_module(name), "HOMES", {}):
                 assert getattr(importlib.import_module(name), one) is not None
                 assert f"{name}.{one}" not in FILES
+
+
+PINS = PACKAGE.parents[1] / "requirements.txt"
+BROUGHT = "# What these bring along"
+COMMANDS = {"jupyterlab", "pytest-xdist", "ruff"}  # used, but imported by no file
+
+
+def pins(text: str) -> set[str]:
+    return {line.split("==")[0] for line in text.splitlines() if "==" in line}
+
+
+def imported() -> set[str]:
+    """Top names that lib, tests and notebooks import."""
+    sources = [file.read_text(encoding="utf-8") for file in FILES.values()]
+    sources += [
+        f.read_text(encoding="utf-8") for f in Path(__file__).parent.glob("*.py")
+    ]
+    for book in (PINS.parent / "notebooks").glob("*.ipynb"):
+        cells = json.loads(book.read_text(encoding="utf-8"))["cells"]
+        sources += ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    found = set()
+    for node in ast.walk(ast.parse("\n".join(sources))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_every_pin_is_imported_or_brought_along_by_one_that_is():
+    own, brought = map(pins, PINS.read_text(encoding="utf-8").split(BROUGHT))
+    names, told = imported(), metadata.packages_distributions()
+    used = {_plain(one) for name in names for one in told.get(name, ())}
+    assert own - used - COMMANDS == set()
+    wanted = {
+        _plain(re.match(r"[\w.-]+", line)[0])
+        for name in own | brought
+        for line in metadata.requires(name) or ()
+    }
+    assert brought - wanted == set()
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from deepicd.common.progress import counted
 from deepicd.evaluation.intervals import paired_bootstrap
 from deepicd.evaluation.metrics import evaluate
 from deepicd.evaluation.systems import DESCRIBED, OVERALL, Cases, described
@@ -38,7 +39,7 @@ def oracle_metrics(
         the label of that level is scored, not the roll-up of the full code.
     """
     tables = []
-    for level in tree.levels:
+    for level in counted(tree.levels, "levels: scoring the best reader"):
         answers = answers_at(cases, oracle, level, tree)
         table = evaluate(
             cases.gold, answers, [level], tree, cases.patients, None, n_boot, seed
@@ -76,20 +77,20 @@ def oracle_gap(
     pandas.DataFrame
         Columns system, level and `systems.DESCRIBED`.
     """
-    rows = []
-    for level in levels or tree.shown:
-        best = answers_at(cases, oracle, level, tree)
-        for system in cases.answers:
-            one = paired_bootstrap(
-                cases.gold,
-                best,
-                cases.seeds(system),
-                cases.patients,
-                level,
-                n,
-                seed,
-                "accuracy",
-                tree,
-            )
-            rows.append((system, level, *described(one)))
+    rows, levels = [], levels or tree.shown
+    best = {level: answers_at(cases, oracle, level, tree) for level in levels}
+    pairs = [(level, system) for level in levels for system in cases.answers]
+    for level, system in counted(pairs, "comparing with the best reader"):
+        one = paired_bootstrap(
+            cases.gold,
+            best[level],
+            cases.seeds(system),
+            cases.patients,
+            level,
+            n,
+            seed,
+            "accuracy",
+            tree,
+        )
+        rows.append((system, level, *described(one)))
     return pd.DataFrame(rows, columns=["system", "level", *DESCRIBED])

@@ -11,6 +11,8 @@ from sys import intern
 
 import numpy as np
 
+from deepicd.common.progress import counted
+
 _TOKEN = re.compile(
     r"(?P<word>[A-Za-z0-9]+(?:[.'/+-][A-Za-z0-9]+)*%?)"
     r"|(?P<stop>[.;!?]|\n(?=\s*\n)|\n(?=[ \t]*[-*#\d]))"
@@ -92,7 +94,8 @@ def tokenise(notes: list[str]) -> Tokens:
     parts: list[np.ndarray] = []
     words: list[str] = []
     clause = 0
-    for number, text in enumerate(notes):
+    read = counted(notes, "reading notes") if len(notes) > 1 else notes
+    for number, text in enumerate(read):
         rows: list[tuple] = []
         clause = _tokenise_one(text, number, clause + 1, rows, words)
         parts.append(np.array(rows, dtype=np.float64).reshape(-1, 6))

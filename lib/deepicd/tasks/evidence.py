@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from deepicd.common.progress import counted
 from deepicd.tasks.clauses import NEGATIONS, STOP_WORDS, tokenise
 from deepicd.tasks.quotes import locate, quotes, word_spans
 
@@ -213,7 +214,8 @@ class Background:
         """
         everywhere, size, total = Counter(), Counter(), 0
         inside: dict[str, Counter] = defaultdict(Counter)
-        for note, label in zip(notes, labels, strict=True):
+        pairs = list(zip(notes, labels, strict=True))
+        for note, label in counted(pairs, "notes: learning what is usual"):
             told = {w.feature for w in read_note(note) if has_content(w.text)}
             everywhere.update(told)
             total += 1

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from functools import lru_cache
 
+from deepicd.common.progress import counted
 from deepicd.tasks import quotes
 from deepicd.traces.coding_rules import DISMISSES
 
@@ -85,7 +86,8 @@ def lexicon(
     >>> {"hemoptysis", "melena"} <= lexicon([], load_tree())
     True
     """
-    counts = Counter(word for note in notes for word in set(quotes.words(note)))
+    read = counted(notes, "counting words of notes")
+    counts = Counter(word for note in read for word in set(quotes.words(note)))
     most = share * len(notes)
     own = {w for w, c in counts.items() if least <= c <= most and _may_tell(w)}
     return frozenset(own if tree is None else own | _catalogue_words(tree))

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from deepicd.common.progress import counted
 from deepicd.tasks import quotes
 
 COPIES = 3  # near-identical traces of one code that are kept
@@ -94,7 +95,8 @@ class HeldOut:
 
     def __init__(self, notes: list[str], n: int = OVERLAP):
         self.n = n
-        parts = [_hash_runs(quotes.words(note), n) for note in notes]
+        read = counted(notes, "reading validation and test notes")
+        parts = [_hash_runs(quotes.words(note), n) for note in read]
         self._known = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]))
 
     def holds(self, trace: str, note: str) -> bool:
@@ -157,7 +159,8 @@ def recovery_ranks(
     {1.0}
     """
     ranks = np.full(len(traces), np.nan)
-    texts = [quotes.without_conclusion(t, tree) for t in traces]
+    read = counted(traces, "cutting conclusions off")
+    texts = [quotes.without_conclusion(t, tree) for t in read]
     if len(traces) < folds or not any(map(quotes.words, texts)):
         return ranks.tolist()  # nothing to learn from
     vectors = TfidfVectorizer(
@@ -165,7 +168,7 @@ def recovery_ranks(
     ).fit_transform(texts)
     names, classes = np.unique(np.array(codes, dtype=object), return_inverse=True)
     fold = np.random.default_rng(seed).permutation(len(traces)) % folds
-    for number in range(folds):
+    for number in counted(range(folds), "folds: a reader of the reasoning alone"):
         inside = fold != number
         mine = classes[~inside]
         ranks[~inside] = _ranks(

@@ -1,11 +1,11 @@
 """Ask a teacher, judge what comes back, ask again, and keep count."""
 
 import os
-from collections.abc import Callable
 
 import pandas as pd
 
 from deepicd.common.errors import UserError
+from deepicd.common.progress import Count
 from deepicd.traces.case import Limits
 from deepicd.traces.judging import Judge, as_frame
 from deepicd.traces.teachers.attempts import AttemptLog
@@ -22,7 +22,6 @@ def build_traces(
     log_path: str | os.PathLike | None = None,
     later: dict[str, str] | None = None,
     limits: Limits | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
     recovery: bool = True,
 ) -> pd.DataFrame:
     """Distil traces for the first n training notes and judge each of them.
@@ -51,8 +50,6 @@ def build_traces(
     later : dict of str to str, optional
         By note_id, what the summary says after admission.
     limits : Limits, optional
-    progress : callable, optional
-        Called with done, total and a text.
     recovery : bool
         Whether the check "recovery" is made; it trains a classifier.
 
@@ -91,7 +88,7 @@ def build_traces(
     try:
         for attempt in range(attempts):
             requests = [judge.request(note_id, attempt) for note_id in pending]
-            _ask(teacher, requests, log, seed, progress)
+            _ask(teacher, requests, log, seed)
             answers = [log.answers[(note_id, attempt)] for note_id in pending]
             judged = judge.judge(answers, teacher.name)
             rows += judged
@@ -137,15 +134,14 @@ class _Memory:
     missing = AttemptLog.missing
 
 
-def _ask(teacher, requests, log, seed, progress) -> None:
+def _ask(teacher, requests, log, seed) -> None:
     """Put the answers that are not stored yet into the log, as they come."""
     missing = log.missing(requests)
-    done = len(requests) - len(missing)
+    count = Count(len(requests), f"{teacher.name}: reasoning written")
+    count.add(len(requests) - len(missing))
     for answer in teacher.answer(missing, seed):
         log.append([answer])
-        done += 1
-        if progress:
-            progress(done, len(requests), f"{teacher.name}: reasoning written")
+        count.add()
     lost = log.missing(missing)
     log.append(
         Answer(

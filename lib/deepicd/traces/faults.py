@@ -5,6 +5,7 @@ import re
 
 import pandas as pd
 
+from deepicd.common.progress import counted
 from deepicd.tasks import quotes as reading
 from deepicd.traces.claims import lexicon
 from deepicd.traces.counts import failures
@@ -193,7 +194,7 @@ def catch_rates(
     if n == 0:
         return _count(good.head(0).assign(fault=""))
     kinds, answers = {}, []
-    for i, kind in enumerate(FAULTS):
+    for i, kind in enumerate(counted(FAULTS, "planting faults of each kind")):
         for answer in plant(good.iloc[i * n : (i + 1) * n], notes, tree, kind, seed):
             kinds[answer.note_id] = kind
             answers.append(answer)

@@ -5,6 +5,7 @@ import math
 
 import pandas as pd
 
+from deepicd.common.progress import counted
 from deepicd.traces import corpus_checks
 from deepicd.traces.case import Case
 from deepicd.traces.checks import run_checks, scores
@@ -64,8 +65,8 @@ class Judge:
         """Judge one round of answers; a row each, in the order given."""
         cases = [self._case(a) for a in answers]
         ranks = self._recovery(cases)
-        rows = []
-        for answer, case, rank in zip(answers, cases, ranks, strict=True):
+        rows, judged = [], list(zip(answers, cases, ranks, strict=True))
+        for answer, case, rank in counted(judged, "checking traces"):
             reasons = list(run_checks(case))
             if self.held_out.holds(case.trace, case.note):
                 reasons.append("overlap")

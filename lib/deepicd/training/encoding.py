@@ -3,6 +3,7 @@
 import pandas as pd
 
 from deepicd.common.errors import UserError
+from deepicd.common.progress import counted
 from deepicd.tasks import prompts
 from deepicd.tasks.format import escape_control, tags
 from deepicd.tasks.known import TASKS
@@ -138,7 +139,8 @@ def encode(
     UserError
         When nothing fits.
     """
-    asked = prompt_ids(frame["note"], tokenizer, style, instruction, task=task)
+    notes = counted(frame["note"], "writing prompts")
+    asked = prompt_ids(notes, tokenizer, style, instruction, task=task)
     chat, own = frame_of(tokenizer, style), special_tokens(tokenizer)
     said = [
         prompts.format_completion(trace, label, style, task.tag)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from deepicd import rewards
 from deepicd.common.files import write_parquet
+from deepicd.common.progress import counted
 from deepicd.tasks.correct import Judge
 from deepicd.training.grpo.grpo import reward_functions
 from deepicd.training.grpo.plan import uniform
@@ -124,11 +125,8 @@ class Drawn:
             )
             write_parquet(answers, path)
         answers = pd.read_parquet(path)
-        texts, columns = answers["completion"].tolist(), answers.to_dict("list")
-        paid = {
-            f"reward_{name}": function(completions=texts, **columns)
-            for name, (function, _) in self.parts.items()
-        }
+        texts = answers["completion"].tolist()
+        paid = self._pay(answers)
         answers = answers.assign(**paid, reward=0.0)
         for name, (_, weight) in self.parts.items():
             answers["reward"] += weight * answers[f"reward_{name}"]
@@ -142,6 +140,16 @@ class Drawn:
             shown,
         )
         return answers
+
+    def _pay(self, answers) -> dict[str, list[float]]:
+        """What each part of the reward gives to each answer, note by note."""
+        paid = {f"reward_{name}": [] for name in self.parts}
+        for start in counted(range(0, len(answers), self.samples), "notes: paying"):
+            columns = answers.iloc[start : start + self.samples].to_dict("list")
+            texts = columns["completion"]
+            for name, (function, _) in self.parts.items():
+                paid[f"reward_{name}"] += function(completions=texts, **columns)
+        return paid
 
     def curves(self, curves, answers, start: int) -> pd.DataFrame:
         """Curves of a round at the steps of the run, with those of its answers."""

@@ -12,6 +12,7 @@ import pandas as pd
 from deepicd import rewards
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import choice
+from deepicd.common.progress import counted
 from deepicd.icd.load import load_tree
 from deepicd.tasks.correct import Judge
 from deepicd.tasks.evidence import Background
@@ -114,7 +115,8 @@ def prompt_set(
     from datasets import Dataset
 
     asked = dict(style=style, instruction=instruction, task=task)
-    texts = [prompt_text(note, tokenizer, **asked) for note in frame["note"]]
+    notes = counted(frame["note"], "writing prompts")
+    texts = [prompt_text(note, tokenizer, **asked) for note in notes]
     lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else []
     kept = [i for i, length in enumerate(lengths) if length <= limit]
     if not kept:

@@ -6,6 +6,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, t
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
+from deepicd.common.progress import counted
 from deepicd.tasks.format import TAG, tags
 
 END, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -67,7 +68,8 @@ def train_tokenizer(
         show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
-    core.train_from_iterator(texts, trainer)
+    texts = list(texts)
+    core.train_from_iterator(counted(texts, "tokenizer: reading texts"), trainer)
     core.add_special_tokens([END, TURN_START, TURN_END])
     core.add_tokens(
         [AddedToken(mark, special=False, normalized=False) for mark in marks]
