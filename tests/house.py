@@ -109,11 +109,11 @@ class House:
         """Write the notebook of a stage."""
         declared = PARAMETERS[stage] if parameters is None else parameters
         new = nbformat.v4
-        tagged = new.new_code_cell(f"{HEAD}\n{declared}")
-        tagged.metadata["tags"] = ["parameters"]
+        tags = {"tags": ["parameters"]}
+        tagged = [new.new_code_cell(c, metadata=tags) for c in (HEAD, declared) if c]
         title = new.new_markdown_cell(f"# Title of {stage}\n\nIt works. {prose}")
         code = [OPEN.format(stage=stage), *cells, "run.finish()"]
-        body = [title, tagged, *map(new.new_code_cell, code)]
+        body = [title, *tagged, *map(new.new_code_cell, code)]
         book = new.new_notebook(cells=body)
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(book, self.notebooks / f"{stage}.ipynb")

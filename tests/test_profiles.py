@@ -36,6 +36,19 @@ limit: int | None = None  # help: at most so many
 """
 
 
+@pytest.mark.parametrize(
+    "notebook", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda p: p.stem[:2]
+)
+def test_a_cell_is_what_a_student_reads_at_once(notebook):
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        lines = "".join(cell["source"]).splitlines()
+        assert len(lines) <= 15 and max(map(len, lines)) <= 76, lines[0]
+        assert not any(li.split(" ")[0] in ("def", "class") for li in lines), lines[0]
+        assert not cell["outputs"] and cell["execution_count"] is None
+
+
 @pytest.fixture
 def declared():
     return {"04_train_sft": parse_parameters(CELL)}

@@ -249,7 +249,7 @@ def test_failing_cell_leaves_old_results_and_keeps_the_failed_copy(fresh):
     with pytest.raises(StageFailed) as failed:
         fresh.run()
     text = str(failed.value)
-    assert text.startswith("01 failed in code cell 4: FileNotFoundError")
+    assert text.startswith("01 failed in code cell 5: FileNotFoundError")
     assert "deepicd/common/files.py" in text and "in read_json" in text
     assert (fresh.run_dir / "notebooks" / f"{FIRST}.failed.ipynb").exists()
     assert (fresh.run_dir / FIRST / "numbers.json").read_bytes() == old

@@ -1,6 +1,6 @@
 """Parameters and settings, checked by pydantic and told in one grammar.
 
-A notebook declares its own in a ``parameters`` cell of annotated literals, one a
+A notebook declares its own in ``parameters`` cells of annotated literals, one a
 line: ``steps: int = 900  # help: optimiser steps``. Settings of the library are
 dataclasses on `Settings`.
 """
@@ -345,7 +345,7 @@ def _declared(node: ast.stmt, lines: list[str], where: str) -> Parameter:
 
 
 def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
-    """Declared parameters of a notebook file; empty where no cell is tagged.
+    """Parameters that the cells tagged so declare; empty where there is none.
 
     Examples
     --------
@@ -358,7 +358,9 @@ def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
     ['seed']
     """
     content = json.loads(notebook.read_text(encoding="utf-8"))
-    for cell in content["cells"]:
-        if "parameters" in cell.get("metadata", {}).get("tags", []):
-            return parse_parameters("".join(cell["source"]), notebook.stem)
-    return {}
+    tagged = [
+        "".join(cell["source"])
+        for cell in content["cells"]
+        if "parameters" in cell.get("metadata", {}).get("tags", [])
+    ]
+    return parse_parameters("\n".join(tagged), notebook.stem)

@@ -127,6 +127,7 @@ def _execute(job: Job, partial: Path, scratch: Path) -> dict | None:
 
 def _papermill(job: Job, partial: Path, scratch: Path, log) -> dict | None:
     skip_slow_imports()
+    import nbformat
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -138,7 +139,7 @@ def _papermill(job: Job, partial: Path, scratch: Path, log) -> dict | None:
     environment = _environment(scratch) | thread_variables(job.threads)
     try:
         papermill.execute_notebook(
-            job.notebook,
+            _last_decides(nbformat.read(job.notebook, as_version=4)),
             partial,
             parameters=job.parameters,
             kernel_name="python3",
@@ -155,6 +156,17 @@ def _papermill(job: Job, partial: Path, scratch: Path, log) -> dict | None:
     except Exception as error:  # the kernel died, the file cannot be written, …
         return _other_error(error)
     return None
+
+
+def _last_decides(notebook):
+    """Let the values that are given stand behind all cells of parameters.
+
+    Papermill puts them behind the first one, where the next would undo them.
+    """
+    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", ())]
+    for cell in cells[:-1]:
+        cell.metadata.tags.remove("parameters")
+    return notebook
 
 
 def _other_error(error: Exception) -> dict:

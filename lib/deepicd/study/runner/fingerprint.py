@@ -100,7 +100,7 @@ def digest(value) -> str:
 
 
 def code_cells(notebook: Path) -> list[str]:
-    """Source of the code cells, without the ``parameters`` cell.
+    """Source of the code cells, without those of parameters.
 
     Prose may change freely, and the parameters enter a stamp by their values.
     """
