@@ -1,5 +1,6 @@
 """Run one notebook with a time limit, and leave nothing half-done behind."""
 
+import logging
 import os
 import re
 import shutil
@@ -133,6 +134,8 @@ def _papermill(job: Job, partial: Path, scratch: Path, log) -> dict | None:
 
     from deepicd.study.runner.kernel import own_kernel
 
+    # It looks for names in one cell of parameters; ours were checked before.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     options = {}
     if job.private:  # no outputs on the disk before they were checked
         options = {"request_save_on_cell_execute": False, "autosave_cell_every": 0}
