@@ -278,7 +278,7 @@ def test_kept_grids_are_told_beside_the_reference(tmp_path):
     table = with_clear(pd.DataFrame(rows, columns=columns))
     write_csv(table, tmp_path / "ablations" / "style_differences.csv")
     first, link, second, _, style, _ = readme.grid_tables(tmp_path)
-    assert "(ablations/reward.md)" in link
+    assert "(ablations/reward_scores.csv)" in link
     assert style.startswith("| c. ")
     assert first.startswith("| a. Which reward? (5 seeds) | chapter accuracy |")
     assert first.splitlines()[2:] == [

@@ -53,8 +53,9 @@ Each variant is trained anew with every seed, GRPO straight after SFT (in f SFT 
 alone). Differences in points with 95 % intervals by bootstrap over patients and \
 seeds; bold where the interval excludes zero, not corrected for their number."""
 MORE = (
-    "Scores, the answer in words and code frequency: "
-    "[{name}.md](ablations/{name}.md); figures: [{name}](ablations/figures/{name})."
+    "[Scores](ablations/{name}_scores.csv); [differences, also by how often a code "
+    "stands in the training notes](ablations/{name}_differences.csv); "
+    "[figures](ablations/figures/{name})."
 )
 
 

@@ -11,12 +11,10 @@ from deepicd.common.faces import face
 HOMES = {
     "Changes": "questions",
     "KEPT": "kept_runs",
-    "Law": "comparison",
     "Question": "one_question",
     "Section": "questions",
     "Study": "study",
     "ask": "one_question",
-    "changed": "points",
     "fit_law": "comparison",
     "grid": "points",
     "load_sections": "questions",

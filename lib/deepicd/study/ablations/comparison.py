@@ -4,7 +4,6 @@ Where a section asks how many traces pay, a law is fitted: the score after RL ag
 the logarithm of the size. DRG-Sapphire (arXiv 2505.21908) reports that it is linear.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -136,43 +135,41 @@ def _strata(one: Comparison) -> dict:
 
 @dataclass(frozen=True)
 class Law:
-    """A line through runs: score = intercept + slope · log2(size).
+    """A line through runs: score against log2(size).
 
     Attributes
     ----------
-    slope, intercept : float
-        The slope is the gain of a doubling.
+    slope : float
+        The gain of a doubling.
     low, high : float
         95 % interval of the slope (Student's t over runs); infinite with two runs.
     r2 : float
         Share of the variance between runs that the line explains.
-    r2_means : float
-        The same for the means of the sizes: scatter of seeds left out.
     runs, sizes : int
+    centre, middle : float
+        Mean of log2(size), and the line there.
+    reach : float
+        Half the 95 % interval of `middle`, which is independent of the slope.
     """
 
     slope: float
-    intercept: float
     low: float
     high: float
     r2: float
-    r2_means: float
     runs: int
     sizes: int
     centre: float
-    spread: float
-    error: float
+    middle: float
+    reach: float
 
     def at(self, sizes: Sequence[float]) -> tuple:
         """Line and its 95 % band at some sizes: value, low, high.
 
         The band is that of the line, not of a new run.
         """
-        x = np.log2(np.asarray(sizes, dtype=float))
-        value = self.intercept + self.slope * x
-        reach = self.error * np.sqrt(
-            1 / self.runs + (x - self.centre) ** 2 / self.spread
-        )
+        x = np.log2(np.asarray(sizes, dtype=float)) - self.centre
+        value = self.middle + self.slope * x
+        reach = np.hypot(self.reach, (self.high - self.slope) * x)
         return value, value - reach, value + reach
 
     @property
@@ -197,35 +194,28 @@ def fit_law(sizes: Sequence[float], scores: Sequence[float]) -> Law | None:
     (0.1, 1.0)
     """
     x, y = np.log2(np.asarray(sizes, dtype=float)), np.asarray(scores, dtype=float)
-    values = np.unique(x)
-    if len(values) < 2:
+    if len(np.unique(x)) < 2:
         return None
-    means = np.array([y[x == value].mean() for value in values])
-    slope, intercept = np.polyfit(x, y, 1)
-    rest = y - intercept - slope * x
-    spread, free = float(((x - x.mean()) ** 2).sum()), len(x) - 2
-    error = np.inf
+    errors, free = np.array([np.inf, np.inf]), len(x) - 2
     if free:
-        error = stats.t.ppf(0.975, free) * np.sqrt((rest**2).sum() / free)
-    reach = error / np.sqrt(spread)
+        line, spread = np.polyfit(x - x.mean(), y, 1, cov=True)
+        errors = stats.t.ppf(0.975, free) * np.sqrt(np.diag(spread))
+    else:
+        line = np.polyfit(x - x.mean(), y, 1)
+    slope, middle = map(float, line)
+    r2 = np.corrcoef(x, y)[0, 1] ** 2 if np.ptp(y) > 1e-12 else np.nan
+    low, high = slope - errors[0], slope + errors[0]
     return Law(
-        float(slope),
-        float(intercept),
-        float(slope - reach),
-        float(slope + reach),
-        _share(y, rest),
-        _share(means, means - np.polyval(np.polyfit(values, means, 1), values)),
+        slope,
+        float(low),
+        float(high),
+        float(r2),
         len(x),
-        len(values),
+        len(np.unique(x)),
         float(x.mean()),
-        spread,
-        float(error),
+        middle,
+        float(errors[1]),
     )
-
-
-def _share(y: np.ndarray, rest: np.ndarray) -> float:
-    whole = ((y - y.mean()) ** 2).sum()
-    return float(1 - (rest**2).sum() / whole) if whole > 1e-12 else float("nan")
 
 
 def law_points(study: Study, section: Section) -> pd.DataFrame:
@@ -248,9 +238,11 @@ def law_points(study: Study, section: Section) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["level", "after", "size", "value", "seed"])
 
 
-def laws(points: pd.DataFrame) -> dict[str, Law]:
-    """The law after RL, by level."""
+def laws(points: pd.DataFrame | None) -> dict[str, Law]:
+    """The law after RL, by level; none where a section has no points for one."""
     found = {}
+    if points is None:
+        return found
     for level, rows in points[points["after"]].groupby("level", sort=False):
         law = fit_law(rows["size"], rows["value"])
         if law:
@@ -258,14 +250,14 @@ def laws(points: pd.DataFrame) -> dict[str, Law]:
     return found
 
 
-def law_table(points: pd.DataFrame) -> pd.DataFrame:
-    """The law after RL as a table: a row a level, the fields of `Law`, clear."""
-    return pd.DataFrame(
-        [
-            {"level": level} | dataclasses.asdict(law) | {"clear": law.clear}
-            for level, law in laws(points).items()
-        ]
-    )
+def law_table(points: pd.DataFrame | None) -> pd.DataFrame:
+    """The law after RL as a table: level, then fields of `Law`, clear."""
+    columns = ["level", "slope", "low", "high", "clear", "r2", "runs", "sizes"]
+    rows = [
+        (level, *(getattr(law, name) for name in columns[1:]))
+        for level, law in laws(points).items()
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def law_lines(points: pd.DataFrame) -> pd.DataFrame:
@@ -273,18 +265,8 @@ def law_lines(points: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for level, law in laws(points).items():
         sizes = sorted(points["size"].unique())
-        value, low, high = law.at(sizes)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "level": level,
-                    "size": sizes,
-                    "value": value,
-                    "low": low,
-                    "high": high,
-                    "r2": law.r2,
-                }
-            )
-        )
+        band = dict(zip(("value", "low", "high"), law.at(sizes), strict=True))
+        tables.append(pd.DataFrame({"level": level, "size": sizes, **band}))
+        tables[-1]["r2"] = law.r2
     columns = ["level", "size", "value", "low", "high", "r2"]
     return pd.concat(tables) if tables else pd.DataFrame(columns=columns)

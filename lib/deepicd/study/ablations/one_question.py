@@ -30,7 +30,12 @@ class Question:
     ):
         self.study, self.section = study, section
         self.n_boot, self.seed = n_boot, seed
-        self.metrics = self.differences = self.points = self.lines = None
+        self.metrics = self.differences = self.points = None
+
+    @property
+    def laws(self) -> pd.DataFrame:
+        """The fitted law of every level; empty where the section has none."""
+        return comparison.law_table(self.points)
 
     @property
     def givens(self) -> list[dict]:
@@ -42,13 +47,12 @@ class Question:
         said = in_words.tell_plan(plan, self.study.workers)
         if not self.section.runs:
             said = f"Not run here. With {self.section.scope}: {said}"
-        asked = self.section.question
-        _say(f"**{asked}**\n\n{said}", f"{asked}\n{said}")
+        _show(f"**{self.section.question}**\n\n{said}")
         groups = plan.groupby(["kind", "state"])
         return groups.agg(runs=("key", "size"), minutes=("minutes", "sum")).round(1)
 
     def show(self, folder: str | Path) -> None:
-        """Plan, run and answer: what is new, scores, figures, the answer in words.
+        """Plan, run and answer: what is new, scores, figures, differences, words.
 
         Parameters
         ----------
@@ -58,8 +62,11 @@ class Question:
         self.plan()
         scores = self.run()
         if scores is not None:
-            _show(scores, scores.to_string())
+            _show(scores)
         self.draw(folder)
+        if self.strata() is not None:
+            _show("Accuracy in points by training frequency; * excludes zero:")
+            _show(self.strata())
         self.tell()
 
     def run(self) -> pd.DataFrame | None:
@@ -98,7 +105,8 @@ class Question:
             lines = comparison.law_lines(self.points)
             both = pd.concat([self.points, lines.assign(after="line")])
             fig = figures.plot_law(self.points, lines)
-            figures.save(fig, both, folder, f"{name}_law", self._law_caption())
+            said = " ".join(map(in_words.tell_law, self.laws.itertuples()))
+            figures.save(fig, both, folder, f"{name}_law", said)
         kind = self.section.compare
         shown = table[(table["comparison"] == kind) & (table["stratum"] == "overall")]
         if len(shown):
@@ -128,13 +136,6 @@ class Question:
             "notes decide.",
         )
 
-    def _law_caption(self) -> str:
-        said = [
-            in_words.tell_law(level, law)
-            for level, law in comparison.laws(self.points).items()
-        ]
-        return " ".join(said)
-
     def main(self) -> pd.DataFrame | None:
         """The comparisons that the section was made for, one row each, in points."""
         return self._wide(["level", "metric"], lambda stratum: stratum == OVERALL)
@@ -151,7 +152,7 @@ class Question:
             (rows["comparison"] == self.section.compare) & wanted(rows["stratum"])
         ]
         if rows.empty:
-            return pd.DataFrame()
+            return None
         pairs = zip(rows["a"], rows["b"], strict=True)
         table = rows.assign(
             section=self.section.letter,
@@ -167,44 +168,34 @@ class Question:
             order, level="comparison"
         )
 
-    def answer(self) -> in_words.Answer | None:
-        """What the runs say; None where nothing was run."""
+    def answer(self) -> list[str]:
+        """What the runs say, in sentences; none where nothing was run."""
         if self.differences is None:
-            return None
-        laws = comparison.laws(self.points) if self.section.law else {}
-        return in_words.tell(self.section, self.differences, laws)
+            return []
+        return in_words.tell(self.section, self.differences, self.laws)
 
     def tell(self) -> None:
         """Show the answer, the reference's behind a quick one, and what changes it."""
-        own = self.answer()
-        said = [("", own)] if own else []
-        if own is None or self.section.scope == "quick":
-            said += reference.answer(self.section.name)
-        change = f"What would change it: {self.section.change}"
-        if not said:
-            change = f"Not answered here; ablation=full runs it.\n\n{change}"
-        for mark, one in said:
-            plain = "\n".join(f"- {line}" for line in one.lines())
-            _say(one.markdown(mark), f"{mark}\n{plain}".strip())
-        _say(change, f"\n{change}")
+        said = [self.answer()]
+        if not said[0] or self.section.scope == "quick":
+            said.append(reference.answer(self.section))
+        for short, *facts in filter(None, said):
+            _show("\n".join([f"**{short}**", "", *(f"- {fact}" for fact in facts)]))
+        if not any(said):
+            _show("Not answered here; ablation=full runs it.")
+        _show(f"What would change it: {self.section.change}")
 
 
-def _say(markdown: str, plain: str) -> None:
-    """Show a text: as Markdown in a notebook, plain elsewhere."""
-    from IPython.display import Markdown
-
-    _show(Markdown(markdown), plain)
-
-
-def _show(what, plain: str) -> None:
-    """Show something in a notebook; elsewhere its plain text."""
+def _show(what: str | pd.DataFrame) -> None:
+    """Show a text or a table: rich in a notebook, plain elsewhere."""
     from IPython import get_ipython
-    from IPython.display import display
+    from IPython.display import Markdown, display
 
+    text = isinstance(what, str)
     if get_ipython() is None:
-        print(plain)
+        print(what if text else what.to_string())
     else:
-        display(what)
+        display(Markdown(what) if text else what)
 
 
 def ask(

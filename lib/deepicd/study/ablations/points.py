@@ -246,16 +246,3 @@ def _grpo(own: dict, plain: dict) -> GrpoSettings:
                 "leave grpo.prompts out, or set completions to 0",
             )
     return GrpoSettings(**made | own)
-
-
-def changed(one: Mapping, other: Mapping) -> dict[str, tuple]:
-    """What differs between two runs: name → both values.
-
-    Examples
-    --------
-    >>> changed({"reward": "tree", "seed": 0}, {"reward": "flat", "seed": 0})
-    {'reward': ('tree', 'flat')}
-    """
-    names = [*one, *(name for name in other if name not in one)]
-    pairs = {name: (one.get(name), other.get(name)) for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -2,15 +2,14 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.common.files import read_json, write_csv, write_json, write_text
+from deepicd.common.files import read_json, write_csv, write_json
 from deepicd.study.ablations.comparison import law_table
-from deepicd.study.ablations.in_words import Answer
+from deepicd.study.ablations.in_words import tell
 from deepicd.study.ablations.kept_runs import DETAILS, REFERENCE, Kept
 from deepicd.study.ablations.study import run_table
 from deepicd.study.reference import MANIFEST, run_facts
@@ -18,12 +17,11 @@ from deepicd.views.in_words import wide_table
 
 FOLDER, TABLE = REFERENCE, "ablations.csv"
 NONE = "No reference run is kept in outputs/reference/cpu."
-STRATA = "Accuracy in points by training frequency of the code; * excludes zero:"
 MARK = "REFERENCE RUN, not this one"
 
 
 def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
-    """Keep finished sections: runs with their answers, tables, text, figures.
+    """Keep finished sections: runs with their answers, tables, figures.
 
     Parameters
     ----------
@@ -77,37 +75,11 @@ def _save_section(question, details: Path) -> None:
     write_csv(scores.reset_index(), details / f"{name}_scores.csv")
     write_csv(question.differences.round(5), details / f"{name}_differences.csv")
     if question.section.law:
-        write_csv(law_table(question.points).round(5), details / f"{name}_laws.csv")
-    answer = question.answer()
-    write_json(
-        {
-            "seeds": list(question.section.seeds),
-            "scope": question.section.scope,
-            "answer": asdict(answer),
-        },
-        details / f"{name}.json",
-    )
-    lines = [f"## {question.section.title}", "", question.section.question, ""]
-    lines += [_markdown(scores), "", answer.markdown(), ""]
-    strata = question.strata()
-    if len(strata):
-        lines += [STRATA, "", _markdown(strata.droplevel("section"))]
-    write_text("\n".join(lines) + "\n", details / f"{name}.md")
+        write_csv(question.laws.round(5), details / f"{name}_laws.csv")
     shutil.rmtree(details / "figures" / name, ignore_errors=True)
     question.draw(details / "figures" / name)
     for file in (details / "figures" / name).glob("*.pdf"):
         file.unlink()  # PNG and CSV are enough to compare with
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown, index first."""
-    head = [table.index.name or "", *table.columns]
-    rows = [
-        [index, *values]
-        for index, values in zip(table.index, table.to_numpy().tolist(), strict=True)
-    ]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
 
 
 def scores(name: str) -> pd.DataFrame | None:
@@ -120,14 +92,17 @@ def scores(name: str) -> pd.DataFrame | None:
     return table
 
 
-def answer(name: str) -> list[tuple[str, Answer]]:
+def answer(section) -> list[str]:
     """Answer of a section in the reference run behind its mark; none if not kept."""
-    file = FOLDER / DETAILS / f"{name}.json"
+    details = FOLDER / DETAILS
+    file = details / f"{section.name}_differences.csv"
     if not file.exists():
         return []
-    kept = read_json(file)
-    seeds = ", ".join(map(str, kept["seeds"]))
-    return [(f"{MARK} ({kept['scope']}, seeds {seeds}). ", Answer(**kept["answer"]))]
+    scope, seeds = read_json(details / MANIFEST)["sections"][section.name]
+    laws = details / f"{section.name}_laws.csv"
+    laws = pd.read_csv(laws) if laws.exists() else law_table(None)
+    short, *facts = tell(section, pd.read_csv(file), laws)
+    return [f"{MARK} ({scope}, seeds {', '.join(map(str, seeds))}). {short}", *facts]
 
 
 def show_figures(name: str) -> None:

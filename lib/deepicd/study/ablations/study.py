@@ -11,7 +11,7 @@ from deepicd.data.privacy import is_private_run
 from deepicd.study.ablations.inputs import load_material
 from deepicd.study.ablations.jobs import DONE, GRPO, SFT, Job, jobs_of
 from deepicd.study.ablations.kept_runs import KEPT, Kept
-from deepicd.study.ablations.points import changed, resolve
+from deepicd.study.ablations.points import resolve
 from deepicd.study.ablations.workers import check_workers, run_jobs
 
 HAD = "finished", "kept"
@@ -160,23 +160,6 @@ class Study:
     def curves(self, job: Job) -> pd.DataFrame:
         """Curves of a finished run: step, name, value."""
         return pd.read_parquet(job.folder / "curves.parquet")
-
-    def what_changed(self, one: str, other: str) -> pd.DataFrame:
-        """Parameters that differ between two runs, a row each.
-
-        Parameters
-        ----------
-        one, other : str
-            Keys, from `table`.
-
-        Raises
-        ------
-        KeyError
-            Where no finished run has such a key.
-        """
-        known = {done["key"]: done for done in self._finished()}
-        pair = [{"kind": known[k]["kind"], **known[k]["given"]} for k in (one, other)]
-        return pd.DataFrame(changed(*pair), index=[one, other]).T
 
 
 def run_table(runs: Iterable[Mapping]) -> pd.DataFrame:
