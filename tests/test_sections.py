@@ -1,6 +1,7 @@
 """Sections: nothing known later stays in, nothing known at admission is lost."""
 
 import random
+import re
 import time
 
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepicd.data.sections import admission_note, split_sections
-from deepicd.data.sections.names import KEPT
-from deepicd.data.sections.vocabulary import classify
+from deepicd.data.sections.lines import find_headers
+from deepicd.data.sections.names import FULL, KEPT
+from deepicd.data.sections.vocabulary import EXACT, classify, words
 
 # name -> headers as they are written; the first is the usual one.
 HEADERS = {
@@ -59,6 +61,9 @@ HEADERS = {
         "Past Medcial History:",
         "past medical history:",
         "# Past Medical History:",
+        "II. PMH:",
+        "(1) Past Medical History:",
+        "IV) Past Medical History",
     ],
     "social_history": [
         "Social History:",
@@ -91,6 +96,9 @@ HEADERS = {
         "Admission exam:",
         "Physical Exam:\nOn admission:",
         "PHYSICAL EXAM ON ___:",
+        "Physical Exam (admission):",
+        "Physical Exam (Admission)",
+        "Exam on HD#1:",
     ],
     "discharge_exam": [
         "DISCHARGE PHYSICAL EXAM:",
@@ -116,6 +124,11 @@ HEADERS = {
         "PHYSICAL EXAM:",
         "Vitals on discharge:",
         "=== DISCHARGE EXAM ===",
+        "Physical Exam (Discharge)",
+        "EXAM (DISCHARGE)",
+        "Exam on HD#3:",
+        "PHYSICAL EXAM HOSPITAL DAY 4:",
+        "Repeat exam:",
     ],
     "pertinent_results": [
         "Pertinent Results:",
@@ -137,6 +150,7 @@ HEADERS = {
         "BRIEF HOSPITAL COURSE:",
         "Breif Hospital Course:",
         "HOSPITAL COURSE:",
+        "V. Brief Hospital Course:",
     ],
     "medications_on_admission": [
         "Medications on Admission:",
@@ -173,6 +187,7 @@ HEADERS = {
         "Discharge Diagnoses:",
         "DISCHARGE DIAGNOSIS:",
         "Discharge ___:",
+        "Final Dx:",
     ],
     "discharge_condition": ["Discharge Condition:", "___ Condition:"],
     "discharge_instructions": ["Discharge Instructions:", "___ Instructions:"],
@@ -321,6 +336,99 @@ def test_second_exam_after_a_history_is_the_admission_exam():
     )
     note = admission_note(text).text
     assert "qxone" in note and "qxtwo" in note and "qxthree" not in note
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "A&P:",
+        "Plan:",
+        "Impression/Plan:",
+        "Final Dx:",
+        "Hospital Problems:",
+        "Consults:",
+        "Cause of Death:",
+    ],
+)
+def test_a_late_section_that_follows_the_exam_ends_it(header):
+    text = f"Chief Complaint: x\nPhysical Exam:\nGEN: NAD\n{header}\nqxlate"
+    assert "qxlate" not in admission_note(text).text
+
+
+@pytest.mark.parametrize("opening", ["Principal Diagnosis: {}", "Final Dx:\n{}"])
+@pytest.mark.parametrize("history", ["History of Present Illness:", "HPI:"])
+def test_a_summary_that_opens_with_its_diagnosis(opening, history):
+    text = (
+        f"{opening.format('qxlate')}\n\n{history} qxhistory\nPMH: qxpast\n"
+        "Physical Exam: qxexam\nBrief Hospital Course: qxlate\nHPI: qxlate"
+    )
+    note = admission_note(text).text
+    assert "qxlate" not in note
+    assert all(word in note for word in ("qxhistory", "qxpast", "qxexam"))
+
+
+def test_a_tag_may_be_the_only_line_break():
+    text = summary({}, "\n").replace("\n", "<br/>")
+    assert not leaked(text) and not lost(text)
+    assert "".join(s.text for s in split_sections(text)) == text
+
+
+# What a header is, as one reads it. The search in `lines` looks at four letters of
+# every piece of many notes at once; it must find the same.
+NAMES = "|".join(
+    key.replace(" ", r"[^\w\n:]+") for key in sorted(EXACT, key=len, reverse=True)
+)
+SPECIFICATION = re.compile(
+    rf"""^[ \t\#*=.>()\[\]-]*        # decoration
+    (?P<name>{NAMES})[.)\]]*         # a name, whatever stands between its words
+    (?:(?P<colon>[ \t.()\]*-]*:)     # and a colon,
+    |[ .=*\#-]*$)                    # or nothing else on the line""",
+    re.I | re.M | re.X,
+)
+
+
+def specified(text: str) -> set[tuple[int, str]]:
+    """Where the headers of a text end, and their sections."""
+    found = set()
+    for match in SPECIFICATION.finditer(text):
+        header = EXACT[words(match["name"])]
+        name = match["name"]
+        alone = header.kind == "full" and len(name) >= 8 and not name[0].islower()
+        if match["colon"] or alone:
+            found.add((match.end(), header.name))
+    return found
+
+
+def test_the_fast_search_finds_what_the_specification_says():
+    draw, compared = random.Random(3), 0
+    for _ in range(300):
+        chosen = {name: draw.choice(all_) for name, all_ in HEADERS.items()}
+        header = draw.choice(list(EXACT)).title()
+        end = draw.choice([":", " :", ":  x", "", " ==="])
+        left = draw.choice(["", "# ", "  ", "=== ", "** ", "> "])
+        text = summary(chosen, "\n").replace("was noted", f"\n{left}{header}{end}\n")
+        lines = text.split("\n")
+        lines = [line for line in lines if "_" not in line and len(line) < 60]
+        text = "\n".join(lines)
+        plain = [c for c in find_headers(text) if c.header.undoubted and c.line_start]
+        exact = [c for c in plain if words(text[c.start : c.body]) in EXACT]
+        fast = {(c.body, c.header.name) for c in exact}
+        said = {(len(text[:end].rstrip(" =")), name) for end, name in specified(text)}
+        fast = {(len(text[:end].rstrip(" =")), name) for end, name in fast}
+        assert fast == said, [text[a - 40 : a + 5] for a, _ in fast ^ said]
+        compared += len(said)
+    assert compared > 3_000
+
+
+LONG = [n for names in FULL.values() for n in names if len(n.replace(" ", "")) > 9]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_slip_of_the_pen_anywhere_in_a_long_name(name):
+    for at in range(1, len(name)):
+        slip = name[:at] + name[at + 1 :]
+        for text in (f"{slip.title()}:\nx", f"\n{slip.title()}\nx"):
+            assert find_headers(text), text
 
 
 @pytest.mark.parametrize(

@@ -177,9 +177,9 @@ def _something_on_admission(reader: Reader, candidate: Candidate) -> str | None:
 
 
 def _of_day(reader: Reader, candidate: Candidate) -> str | None:
-    """Judge `On admission:`, which is a header only inside an exam."""
+    """Judge `On admission:` and `Repeat exam:`, headers only inside an exam."""
     inside = reader.current in EXAMS and candidate.colon
-    return "physical_exam" if inside else None
+    return candidate.header.name if inside else None
 
 
 JUDGES = {

@@ -21,7 +21,8 @@ from deepicd.data.sections.vocabulary import (
     plausible,
 )
 
-_MAX = 70  # letters of the longest header that is looked at
+_LONGEST = 70  # letters of a piece that may be a header as a whole
+_LONGEST_GLUED = 50  # and of one that ends a longer piece
 
 
 class Candidate(NamedTuple):
@@ -49,14 +50,19 @@ def _plain(letter: str) -> str:
     return plain if plain < "\x80" else {"P": "-", "Z": " ", "C": " "}.get(kind, letter)
 
 
+_TAG = re.compile(r"</?(?:br|p|div)\s*/?>", re.I)  # what stands for a line end
+
+
 def clean(text: str) -> str:
     """Give a note with one character a line end and without NUL, as models read it.
 
     Examples
     --------
-    >>> clean("Cough.\\r\\nFe\\0ver.\\rPain")
-    'Cough.\\nFever.\\nPain'
+    >>> clean("Cough.\\r\\nFe\\0ver.\\rPain<br/>No rash")
+    'Cough.\\nFever.\\nPain\\nNo rash'
     """
+    if "<" in text:
+        text = _TAG.sub("\n", text)
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
 
 
@@ -65,9 +71,11 @@ def fold(text: str) -> str:
 
     Examples
     --------
-    >>> fold("Allergies\\u00a0\\uff1a\\r\\nnone")
-    'Allergies :\\n\\nnone'
+    >>> fold("Allergies\\u00a0\\uff1a\\r\\nnone"), fold("none<br>PMH:")
+    ('Allergies :\\n\\nnone', 'none\\n   PMH:')
     """
+    if "<" in text:
+        text = _TAG.sub(lambda tag: "\n".ljust(len(tag[0])), text)
     if text.isascii() and "\r" not in text and "\f" not in text and "\v" not in text:
         return text
     # A note has few kinds of odd letters: replacing each is faster than translating.
@@ -92,6 +100,8 @@ def find_headers(text: str) -> list[Candidate]:
 def find_all(texts: list[str]) -> list[list[tuple]]:
     """Find the possible headers of many folded texts.
 
+    A text is cut into pieces at its line ends and colons. A header is a piece, or
+    ends one; `look` says which, and once for pieces that are written the same.
     A plain tuple with the fields of a `Candidate` stands for each: most of them are
     only looked at once, and making the class would take as long as finding them.
 
@@ -102,33 +112,159 @@ def find_all(texts: list[str]) -> list[list[tuple]]:
     """
     found: list[list[tuple]] = [[] for _ in texts]
     joined = "\n".join(["", *texts, "    "])
-    headed, alone, later = _places(joined, texts)
-    raws = (joined[a:b] for a, b in zip(headed[0], headed[1], strict=True))
-    for known, colon, note in zip(map(_at_start, raws), *headed[2:], strict=True):
+    begins, ends, places, notes = _worth_a_look(joined, texts)
+    pieces = (joined[a:b] for a, b in zip(begins, ends, strict=True))
+    for known, end, note in zip(map(look, pieces), places, notes, strict=True):
         if known:
-            header, before, first = known
-            found[note].append((colon - before, colon + 1, header, True, first))
-    mixed = set()
-    for begin, stop, end, note in zip(*alone, strict=True):
-        if _alone(joined[begin:stop], end, found[note]):
-            mixed.add(note)
-    for begin, stop, colon, note in zip(*later, strict=True):
-        before = joined.rfind(":", begin, stop)
-        piece = joined[max(before + 1, begin, stop - 50) : stop]
-        known = _at_the_end(piece, before < 0)
-        if known:
-            start = colon - len(piece) + known[0]
-            found[note].append((start, colon + 1, known[1], True, False))
-            mixed.add(note)
-    for note in mixed:
-        found[note].sort()
+            header, before, colon, first = known
+            found[note].append((end - before, end + colon, header, colon, first))
     return found
+
+
+@lru_cache(maxsize=1 << 17)
+def look(piece: str) -> tuple[Header, int, bool, bool] | None:
+    """Say which header a piece is, or ends with: the one rule of what a header is.
+
+    Parameters
+    ----------
+    piece : str
+        A piece with the line end or colon on either side of it.
+
+    Returns
+    -------
+    tuple or None
+        The header, how many letters before the piece's end it begins, whether a
+        colon ends it, and whether it starts the line.
+
+    Examples
+    --------
+    >>> header, before, colon, first = look("\\n PMH:")
+    >>> header.name, before, colon, first
+    ('past_medical_history', 3, True, True)
+    >>> look(": no edema.Pertinent Results:")[1:], look(": Pertinent Results\\n")
+    ((17, True, False), None)
+    """
+    raw, starts, colon = piece[1:-1], piece[0] == "\n", piece[-1] == ":"
+    whole = _whole(raw, colon) if starts and len(raw) <= _LONGEST else None
+    if whole:
+        return whole, len(raw.lstrip()), colon, True
+    return _at_the_end(piece) if colon else None
+
+
+def _whole(raw: str, colon: bool) -> Header | None:
+    """Read a piece that starts a line; without a colon only a full name counts."""
+    text = raw if colon else raw.strip().rstrip(" .-=*#")
+    if not colon and (len(text) < 8 or text.count(" ") > 7 or text[0].islower()):
+        return None
+    if not plausible(text):
+        return None
+    header = classify(text) or _numbered(text)
+    if colon or not header:
+        return header
+    written = header.sure or _one_gap(header) and text.count(" ") >= 2
+    return header if written else None
+
+
+def _numbered(raw: str) -> Header | None:
+    """Read `1. Chief Complaint` or `II. HPI`; other short names are items of a list."""
+    number = _NUMBER.match(raw)
+    header = classify(raw[number.end() :]) if number else None
+    if header and header.kind == "weak":
+        return header if raw[number.end() :].strip().lower() in _UNMISTAKABLE else None
+    return header if header and (header.sure or _one_gap(header)) else None
+
+
+def _one_gap(header: Header) -> bool:
+    return header.kind == "gap" and len(header.names) == 1
+
+
+_NUMBER = re.compile(r"\s*\(?(?:\d\d?|[IVX]{1,4}|[ivx]{1,4}|[A-Ha-h])[.)]\s+")
+_UNMISTAKABLE = {"hpi", "pmh", "pmhx", "psh", "pshx", "pmh/psh"}
+
+
+def _at_the_end(piece: str) -> tuple[Header, int, bool, bool] | None:
+    """Find where a full name begins that is set off and ends a piece.
+
+    Set off means: after two spaces, a tab, a gap or punctuation, or glued to a small
+    letter or digit without a space, and written with a capital.
+    """
+    end = len(piece) - 1
+    if piece[:end].rstrip(_TRIMMED)[-4:].lower() not in GLUED_TAILS:
+        return None
+    for capital in _CAPITAL.finditer(piece, max(1, end - _LONGEST_GLUED), end):
+        at = capital.start()
+        if not _set_off(piece, at):
+            continue
+        header = classify(piece[at:end])
+        gapped = header and piece[at - 1] != ":" and _one_gap(header)
+        if gapped or header and header.kind == "full":
+            return header, end - at, True, False
+    return None
+
+
+_TRIMMED = " _()"
+_CAPITAL = re.compile(r"[A-Z]|(?<![_\w])___(?= [A-Za-z])")
+# How the full names end: what else stands before a colon is not looked at.
+GLUED_TAILS = {key[-4:] for key, header in EXACT.items() if header.kind == "full"}
+
+
+def _set_off(piece: str, begin: int) -> bool:
+    before = piece[begin - 1]
+    if before == " ":
+        earlier = piece[:begin].rstrip(" ")
+        return begin - len(earlier) >= 2 or earlier.endswith(("_", ";", "|"))
+    return before in ":\t._;)]|,*#-" or before.islower() or before.isdigit()
+
+
+# Most pieces are no header, and four letters of a header are enough to see that: its
+# first four or its last four. NumPy compares those of all pieces of many texts at once.
+
+
+def _worth_a_look(joined: str, texts: list[str]) -> tuple[list[int], ...]:
+    """Give the pieces that may be headers, with the marks on either side of each.
+
+    Gives four lists: where a piece begins and stops in the joined texts, where it
+    ends in its note, and the number of the note.
+    """
+    padded = b"\n\n\n" + joined.encode("ascii", "replace")
+    letters = np.frombuffer(padded, np.uint8, offset=3)
+    fours = np.ndarray(len(letters), "<u4", padded, strides=1)  # that end at a place
+    marks = np.flatnonzero((letters == 10) | (letters == 58))
+    begins, ends = marks[:-1], marks[1:]
+    sizes, colon = ends - begins - 1, letters[ends] == 58
+    starts = (letters[begins] == 10) & (sizes <= _LONGEST)
+    able = starts & ~_SMALL[letters[begins + 1]] | colon
+    some = np.flatnonzero(able & (sizes > 1))
+    tails = _past_decoration(letters, ends[some] - 1, -1, 7)
+    worth = _TAILS[_number(fours[tails])]
+    rest = np.flatnonzero(starts[some] & ~worth)
+    heads = _past_decoration(letters, begins[some[rest]] + 1, 1, 24) + 3
+    worth[rest] = _HEADS[_number(fours[heads])]
+    some = some[worth]
+    begins, ends, starts = begins[some], ends[some], starts[some]
+    begins = np.where(starts, begins, np.maximum(begins, ends - _LONGEST_GLUED - 1))
+    origins = np.cumsum([1, *(len(text) + 1 for text in texts)])
+    notes = np.searchsorted(origins, ends, side="right") - 1
+    columns = begins, ends + 1, ends - origins[notes], notes
+    return tuple(column.tolist() for column in columns)
 
 
 _DECORATION = np.zeros(256, bool)
 _DECORATION[list(b" \t#*-=_>.([)]0123456789")] = True
 _SMALL = np.zeros(256, bool)
 _SMALL[97:123] = True
+
+
+def _past_decoration(letters, places, step: int, most: int) -> np.ndarray:
+    """Move places over marks, digits and gaps that decorate a header."""
+    places = places.copy()
+    moving = np.arange(len(places))
+    for _ in range(most):
+        moving = moving[_DECORATION[letters[places[moving]]]]
+        if not len(moving):
+            break
+        places[moving] += step
+    return places
 
 
 def _number(fours: np.ndarray) -> np.ndarray:
@@ -154,154 +290,3 @@ def _table(keys: set[str], before: bool) -> np.ndarray:
 
 
 _HEADS, _TAILS = _table(HEADS, False), _table(TAILS, True)
-
-
-def _places(joined: str, texts: list[str]):
-    """Find what a header may own: lines with a colon, lines without, later colons.
-
-    Gives four lists for each: begin of the line and the colon or end in the joined
-    texts, the latter again counted in its note, and the number of the note.
-    """
-    padded = b"\n\n\n" + joined.encode("ascii", "replace")
-    letters = np.frombuffer(padded, np.uint8, offset=3)
-    fours = np.ndarray(len(letters), "<u4", padded, strides=1)  # that end at a place
-    marks = np.flatnonzero((letters == 10) | (letters == 58))
-    colon = letters[marks] == 58
-    ends, colons = marks[~colon], marks[colon]
-    begins, ends = ends[:-1] + 1, ends[1:]
-    past = np.cumsum(colon)  # colons up to each mark
-    firsts = np.append(colons, len(letters))[past[~colon][:-1]]
-    tailed = _tails(letters, fours, colons - 1)
-    headed = colons[tailed]
-    owner = (np.arange(len(marks)) - past)[colon][tailed]  # line ends before each
-    near = firsts - begins <= _MAX
-    look = np.zeros(len(begins), bool)
-    look[owner] = True
-    short = (ends - begins <= _MAX) & ~_SMALL[letters[begins]]
-    near &= (firsts < ends) | short
-    look &= near
-    maybe = np.flatnonzero(near & ~look)
-    heads = _past_decoration(letters, begins[maybe], 1) + 3
-    look[maybe] = _HEADS[_number(fours[heads])]
-    none = np.flatnonzero(short & (firsts > ends) & ~look)
-    look[none] = _tails(letters, fours, ends[none] - 1)
-    colon = firsts < ends
-    with_, without = np.flatnonzero(look & colon), np.flatnonzero(look & ~colon)
-    later = (firsts[owner] < headed) | (headed - begins[owner] > _MAX)
-    origins = np.cumsum([1, *(len(text) + 1 for text in texts)])
-    return (
-        _columns(origins, begins[with_], firsts[with_]),
-        _columns(origins, begins[without], ends[without]),
-        _columns(origins, begins[owner[later]], headed[later]),
-    )
-
-
-def _columns(origins, begins, places):
-    notes = np.searchsorted(origins, begins, side="right") - 1
-    columns = (begins, places, places - origins[notes], notes)
-    return [column.tolist() for column in columns]
-
-
-def _tails(letters, fours, places) -> np.ndarray:
-    """Whether a header may end there, or a little before, behind some decoration."""
-    return _TAILS[_number(fours[_past_decoration(letters, places, -1, 7)])]
-
-
-def _past_decoration(letters, places, step: int, most: int = 24) -> np.ndarray:
-    """Move places over marks, digits and gaps that decorate a header."""
-    places = places.copy()
-    moving = np.arange(len(places))
-    for _ in range(most):
-        moving = moving[_DECORATION[letters[places[moving]]]]
-        if not len(moving):
-            break
-        places[moving] += step
-    return places
-
-
-@lru_cache(maxsize=1 << 16)
-def _at_start(raw: str) -> tuple[Header, int, bool] | None:
-    """Read what stands between the start of a line and its first colon.
-
-    Gives the header, how many letters before the colon it begins, and whether nothing
-    precedes it on the line.
-    """
-    known = _header(raw)
-    if known:
-        return known[0], len(raw) - known[1], True
-    glued = _at_the_end(raw, True)
-    return (glued[1], len(raw) - glued[0], False) if glued else None
-
-
-@lru_cache(maxsize=1 << 16)
-def _header(raw: str) -> tuple[Header, int] | None:
-    """Say what a header stands for, and how much space precedes it."""
-    if not plausible(raw):
-        return None
-    header = classify(raw) or _numbered(raw)
-    return (header, len(raw) - len(raw.lstrip())) if header else None
-
-
-def _numbered(raw: str) -> Header | None:
-    """Read `1. Chief Complaint`; short and doubtful names are items of a list."""
-    number = _NUMBER.match(raw)
-    header = classify(raw[number.end() :]) if number else None
-    return header if header and (header.sure or _one_gap(header)) else None
-
-
-def _one_gap(header: Header) -> bool:
-    return header.kind == "gap" and len(header.names) == 1
-
-
-_NUMBER = re.compile(r"\s*\d\d?[.)]\s+")
-
-
-def _alone(line: str, end: int, found: list[tuple]) -> bool:
-    """Take a line without a colon that is nothing but the full name of a section."""
-    text = line.strip().rstrip(" .-=*#")
-    if len(text) < 8 or text.count(" ") > 7 or text[0].islower():
-        return False
-    known = _header(text)
-    if known is None or known[0].kind not in ("full", "misspelt", "gap"):
-        return False
-    header = known[0]
-    if header.kind == "gap" and (len(header.names) > 1 or text.count(" ") < 2):
-        return False
-    found.append((end - len(line.lstrip()), end, header, False, True))
-    return True
-
-
-@lru_cache(maxsize=1 << 16)
-def _at_the_end(piece: str, line_start: bool) -> tuple[int, Header] | None:
-    """Find where a full name begins that is set off and ends a piece.
-
-    Set off means: after two spaces, a tab, a gap or punctuation, or glued to a small
-    letter or digit without a space, and written with a capital.
-    """
-    if piece.rstrip(_TRIMMED)[-4:].lower() not in GLUED_TAILS:
-        return None
-    for capital in _CAPITAL.finditer(piece, max(0, len(piece) - 50)):
-        at = capital.start()
-        if not _set_off(piece, at, line_start):
-            continue
-        header = classify(piece[at:])
-        if header and (header.kind == "full" or at and _one_gap(header)):
-            return at, header
-    return None
-
-
-_TRIMMED = " _()"
-_CAPITAL = re.compile(r"[A-Z]|(?<![_\w])___(?= [A-Za-z])")
-# How the full names end: what else stands before a colon is not looked at.
-GLUED_TAILS = {key[-4:] for key, header in EXACT.items() if header.kind == "full"}
-
-
-def _set_off(piece: str, begin: int, line_start: bool) -> bool:
-    if begin == 0:
-        return not line_start
-    before = piece[begin - 1]
-    if before == " ":
-        earlier = piece[:begin].rstrip(" ")
-        wide = begin - len(earlier) >= 2
-        return wide or earlier.endswith(("_", ";", "|")) or (not earlier and wide)
-    return before in "\t._;)]|,*#-" or before.islower() or before.isdigit()

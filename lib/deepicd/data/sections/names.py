@@ -99,6 +99,10 @@ FULL = {
         "physical exam at admission",
         "admitting exam",
         "physical exam upon admission",
+        "physical exam admission",
+        "physical examination admission",
+        "exam admission",
+        "examination on admission",
     ],
     "discharge_exam": [
         "discharge physical exam",
@@ -110,6 +114,12 @@ FULL = {
         "physical exam at discharge",
         "physical exam upon discharge",
         "discharge examination",
+        "physical exam discharge",
+        "physical examination discharge",
+        "exam discharge",
+        "exam at discharge",
+        "exam at time of discharge",
+        "exam prior to discharge",
     ],
     "pertinent_results": [
         "pertinent results",
@@ -157,6 +167,10 @@ FULL = {
         "principal diagnosis",
         "secondary discharge diagnosis",
         "diagnosis at discharge",
+        "principal discharge diagnosis",
+        "secondary discharge diagnoses",
+        "final dx",
+        "discharge dx",
     ],
     "discharge_condition": [
         "discharge condition",
@@ -254,6 +268,11 @@ FROM_EXAM_ON = {
         "lab data",
         "imaging studies",
         "diagnostics",
+        "labs and studies",
+        "labs studies",
+        "labs imaging",
+        "labs and imaging",
+        "data review",
     ],
     "brief_hospital_course": [
         "course",
@@ -274,6 +293,16 @@ FROM_EXAM_ON = {
         "acute medical issues",
         "acute problems",
         "hospital summary",
+        "plan",
+        "impression and plan",
+        "impression plan",
+        "consults",
+        "consultations",
+        "consultants",
+        "inpatient consults",
+        "hospital problems",
+        "hospital problem list",
+        "active hospital problems",
     ],
     "discharge_medications": [
         "discharge meds",
@@ -290,12 +319,19 @@ FROM_EXAM_ON = {
         "secondary diagnosis",
         "primary diagnoses",
         "secondary diagnoses",
+        "dx",
+        "principal dx",
+        "primary dx",
+        "secondary dx",
+        "cause of death",
+        "causes of death",
+        "immediate cause of death",
     ],
     "discharge_instructions": ["instructions"],
     "addendum": ["addendum"],
 }
 
-# Believed only inside the exam.
+# Believed only inside the exam: elsewhere the same words tell of an earlier one.
 IN_EXAM = {
     "physical_exam": [
         "on admission",
@@ -307,7 +343,18 @@ IN_EXAM = {
         "admission vs",
         "admission vitals",
         "vitals on admission",
-    ]
+    ],
+    "discharge_exam": [
+        "repeat exam",
+        "repeat examination",
+        "repeat physical exam",
+        "repeat physical examination",
+        "interval exam",
+        "follow up exam",
+        "followup exam",
+        "final exam",
+        "final physical exam",
+    ],
 }
 
 # Names in which a de-identified gap is believed; in others it is too ambiguous.

@@ -35,8 +35,8 @@ def resolve(text: str, candidates: list[tuple]) -> list[Mark]:
         if start < end:
             continue
         name, rank = header.name, header.rank
+        reader.at = number
         if not header.plain or rank <= EXAM and reader.reached >= RESULTS:
-            reader.at = number
             name = JUDGES[header.kind](reader, _new(Candidate, candidate))
             if name is None:
                 continue

@@ -3,7 +3,7 @@
 import re
 from functools import cached_property
 
-from deepicd.data.sections.names import RANK
+from deepicd.data.sections.names import KEPT, RANK
 
 _LETTER = re.compile(r"[^\W_]")
 RESULTS = RANK["pertinent_results"]
@@ -12,6 +12,9 @@ EXAM = RANK["physical_exam"]
 EXAMS = ("physical_exam", "discharge_exam")
 MEDS = "medications_on_admission"
 _ATTENDING = RANK["attending"]
+
+_DECIDING = frozenset(KEPT[:3])
+_TOLD = frozenset(KEPT) - {"allergies"}
 
 # Where a section starts, where its body starts, its name, a doubt. A plain tuple:
 # making a class for each would take as long as deciding on it.
@@ -87,8 +90,15 @@ class Reader:
         self.marks.append((start, body, name, doubt))
         self.current = name
         self.seen.add(name)
-        if rank > self.reached and name != MEDS:
+        if rank > self.reached and name != MEDS and not self._opens(rank):
             self.reached = rank
+
+    def _opens(self, rank: int) -> bool:
+        """Whether the diagnosis, or more, precedes a history that is still to come."""
+        if rank < RESULTS or self.seen & _TOLD:
+            return False
+        ahead = self.candidates[self.at :]
+        return any(c[2].name in _DECIDING and c[4] for c in ahead)
 
 
 def _doubt(header, name: str, rank: int, first: bool, late: bool) -> str:

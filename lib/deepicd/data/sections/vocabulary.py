@@ -132,7 +132,7 @@ def _gap_slips() -> dict[str, str]:
 
 EXACT, GAPS, SLIPS = _exact(), _gaps(), _slips()
 GAP_SLIPS = _gap_slips()
-_WRITTEN = [*EXACT, *(key.replace(" ", "/") for key in EXACT)]
+_WRITTEN = [key.replace(" ", between) for key in EXACT for between in " /&"]
 HEADS = {key[:4] for key in _WRITTEN}
 TAILS = {key[-4:] for key in _WRITTEN}
 _DECORATION = " \t#*-=_.>()[]0123456789"
@@ -147,7 +147,7 @@ def plausible(raw: str) -> bool:
     (True, False, True)
     """
     key = raw.strip(_DECORATION).lower()
-    if key[:4] in HEADS or key[-4:] in TAILS:
+    if key[:4] in HEADS or key[-4:].lstrip(_DECORATION) in TAILS:
         return True
     return "__" in raw and key.isalpha()
 
@@ -175,7 +175,30 @@ def classify(raw: str) -> Header | None:
         return exact
     if "*" in key or "__" in key:
         return _with_gap(key)
-    return _misspelt(key)
+    return _dated(key) or _misspelt(key)
+
+
+def _dated(key: str) -> Header | None:
+    """Read `exam on hd 3`: from the second day on it is not the admission's.
+
+    Examples
+    --------
+    >>> _dated("exam on hd 3").name, _dated("physical exam hospital day 1").name
+    ('discharge_exam', 'physical_exam')
+    >>> _dated("exam 3 14").kind, _dated("labs 3 14") is None
+    ('weak', True)
+    """
+    day = _DAY.search(key)
+    header = EXACT.get(key[: day.start()]) if day else None
+    if not header or header.name != "physical_exam":
+        return None
+    later = day[1] and int(day[2]) > 1
+    return _header(("discharge_exam",), "full") if later else header
+
+
+_DAY = re.compile(
+    r"(?: on| at)?(?: (hd|pod|day|hospital day|postoperative day))? ?(\d{1,3})[\d ]*$"
+)
 
 
 def _with_gap(key: str) -> Header | None:
