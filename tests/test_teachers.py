@@ -196,8 +196,8 @@ def test_nothing_is_lost_doubled_or_mixed_up_by_a_bad_server(server):
     # each answer quotes the note it was asked about, whatever ids the server gives
     assert all(f'note {a.note_id[1:]} end"' in a.trace for a in answers)
     assert sum(server.seen.values()) == 40 + 2 * len(FAULTS)
-    assert teacher.usage.retries == 2 * len(FAULTS)
-    assert teacher.usage.prompt_tokens == 380 and teacher.usage.failures == 0
+    assert teacher.usage["retries"] == 2 * len(FAULTS)
+    assert teacher.usage["prompt_tokens"] == 380 and not teacher.usage["failures"]
     assert server.busiest <= 8 + 4  # hanging ones are given up, not gone
 
 
@@ -208,7 +208,7 @@ def test_each_fault_alone_costs_one_retry(server):
             TREE, "m", server.url, retries=1, timeout=0.5, longest_wait=0.02
         )
         (answer,) = teacher.answer(requests(1))
-        assert (answer.answer, teacher.usage.retries) == ("J44.1", 1), fault
+        assert (answer.answer, teacher.usage["retries"]) == ("J44.1", 1), fault
 
 
 def test_a_run_over_a_bad_server_goes_on_after_it_died(server, tmp_path):
@@ -226,14 +226,6 @@ def test_a_run_over_a_bad_server_goes_on_after_it_died(server, tmp_path):
     assert (tried["answer"] == tried["label"]).all()
     lines = [json.loads(line)["note_id"] for line in log.read_text().splitlines()]
     assert sorted(lines) == sorted(frame["note_id"])
-
-
-def test_requests_keep_the_pace_that_was_asked():
-    url = http.local_url("teacher", "http://127.0.0.1:9/v1")
-    paced = http.ChatServer(url, per_minute=6000.0)
-    waits = [paced._turn() for _ in range(20)]
-    assert waits[-1] == pytest.approx(19 * 0.01, abs=0.009) and waits[0] == 0.0
-    assert http.ChatServer(url)._turn() == 0.0
 
 
 def test_after_a_429_nobody_asks_before_the_time_it_names(server, monkeypatch):
@@ -277,12 +269,11 @@ def test_retry_after_is_read(value, low, high):
     assert found is low if low is None else low <= found <= high
 
 
-def test_cost_is_counted(server):
-    teacher = OpenAITeacher(TREE, "m", server.url, prices=(1.0, 2.0))
+def test_what_was_asked_and_written_is_counted(server):
+    teacher = OpenAITeacher(TREE, "m", server.url)
     list(teacher.answer(requests(5)))
-    usage = teacher.usage
-    assert (usage.requests, usage.prompt_tokens, usage.completion_tokens) == (5, 50, 25)
-    assert usage.cost == pytest.approx(100 / 1e6)
+    counts = {"requests": 5, "prompt_tokens": 50, "completion_tokens": 25}
+    assert teacher.usage == counts
 
 
 def test_a_request_that_keeps_failing_is_told_without_its_note(server):

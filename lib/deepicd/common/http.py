@@ -8,7 +8,7 @@ import ipaddress
 import json
 import threading
 import time
-from dataclasses import dataclass, field
+from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -91,45 +91,6 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-@dataclass
-class Usage:
-    """Counts of what was asked and what it cost; safe to add to from threads.
-
-    Examples
-    --------
-    >>> usage = Usage(prices=(1.0, 4.0))
-    >>> usage.add(requests=1, prompt_tokens=1_000_000, completion_tokens=500_000)
-    >>> usage.cost, usage.counts()["requests"]
-    (3.0, 1)
-    """
-
-    prices: tuple[float, float] = (0.0, 0.0)
-    requests: int = 0
-    retries: int = 0
-    failures: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, **counts: int) -> None:
-        """Add to the counts named."""
-        with self._lock:
-            for name, count in counts.items():
-                setattr(self, name, getattr(self, name) + count)
-
-    def counts(self) -> dict[str, float]:
-        """All counts and the cost, by name, for a table."""
-        found = {k: v for k, v in vars(self).items() if isinstance(v, int)}
-        return found | {"cost": self.cost}
-
-    @property
-    def cost(self) -> float:
-        """Money, by the two prices for a million tokens."""
-        prompt, completion = self.prices
-        paid = self.prompt_tokens * prompt + self.completion_tokens * completion
-        return paid / 1e6
-
-
 class ChatServer:
     """A server that speaks the OpenAI chat protocol, for many threads at once.
 
@@ -146,17 +107,11 @@ class ChatServer:
     longest_wait : float
         Seconds between two tries at most, Retry-After included.
     key : str
-    connections : int
-        Requests in flight at most.
-    per_minute : float
-        Requests a minute at most, retries included; 0 for no limit but the
-        server's own.
-    prices : tuple of float
-        Money for a million prompt and a million completion tokens.
 
     Attributes
     ----------
-    usage : Usage
+    usage : Counter
+        Of requests, retries, failures, prompt_tokens and completion_tokens.
     """
 
     def __init__(
@@ -166,16 +121,11 @@ class ChatServer:
         retries: int = 6,
         longest_wait: float = 60.0,
         key: str = "",
-        connections: int = 16,
-        per_minute: float = 0.0,
-        prices: tuple[float, float] = (0.0, 0.0),
     ):
         self.url = str(url).rstrip("/") + "/chat/completions"
-        self.timeout, self.longest_wait = timeout, longest_wait
-        self.key, self.connections = key, connections
-        self.usage = Usage(prices)
-        self._gap = 60.0 / per_minute if per_minute else 0.0
-        self._free, self._lock = 0.0, threading.Lock()  # when the next may ask
+        self.timeout, self.longest_wait, self.key = timeout, longest_wait, key
+        self.usage: Counter[str] = Counter()
+        self._free, self._lock = 0.0, threading.Lock()  # from when on one may ask
         self._stopped = threading.Event()
         self._backoff = tenacity.wait_random_exponential(_FIRST_WAIT, longest_wait)
         self._tries = tenacity.Retrying(
@@ -183,7 +133,7 @@ class ChatServer:
             stop=tenacity.stop_after_attempt(retries + 1),
             wait=self._wait,
             sleep=tenacity.sleep_using_event(self._stopped),
-            before_sleep=lambda _: self.usage.add(retries=1),
+            before_sleep=lambda _: self._count(retries=1),
             reraise=True,
         )
 
@@ -191,10 +141,6 @@ class ChatServer:
         self._stopped.clear()
         self._client = httpx.Client(
             timeout=self.timeout,
-            limits=httpx.Limits(
-                max_connections=self.connections,
-                max_keepalive_connections=self.connections,
-            ),
             headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
             trust_env=False,
             follow_redirects=False,
@@ -221,22 +167,23 @@ class ChatServer:
         UserError
             When the key, the address or the model is wrong.
         """
-        self.usage.add(requests=1)
+        self._count(requests=1)
         try:
             text, (read, written) = self._tries(self._once, body)
         except Refused:
-            self.usage.add(failures=1)
+            self._count(failures=1)
             raise
-        self.usage.add(prompt_tokens=read, completion_tokens=written)
+        self._count(prompt_tokens=read, completion_tokens=written)
         return text, (read, written)
 
-    def _turn(self) -> float:
-        """Seconds until the next free turn, which is now taken."""
+    def _count(self, **more: int) -> None:
         with self._lock:
-            now = time.monotonic()
-            turn = max(self._free, now)
-            self._free = turn + self._gap
-        return turn - now
+            self.usage.update(more)
+
+    def _turn(self) -> float:
+        """Seconds until one may ask."""
+        with self._lock:
+            return max(self._free - time.monotonic(), 0.0)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Seconds until the next try; after a 429 nobody else asks before."""

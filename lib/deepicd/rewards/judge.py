@@ -43,7 +43,6 @@ def judge(items: Sequence[tuple[str, str]], spec) -> list[float]:
         local_url("judge", spec.judge_url, acknowledged=None),
         timeout=spec.judge_seconds,
         retries=0,
-        connections=_AT_ONCE,
     )
     with server, ThreadPoolExecutor(_AT_ONCE) as pool:
         grades = pool.map(lambda item: _grade(server, item, spec), distinct)

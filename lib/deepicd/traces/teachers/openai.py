@@ -39,13 +39,12 @@ class OpenAITeacher:
     concurrency : int
         Requests in flight.
     **server
-        `timeout`, `retries`, `longest_wait`, `per_minute` and `prices` of
-        `deepicd.common.http.ChatServer`.
+        `timeout`, `retries` and `longest_wait` of `deepicd.common.http.ChatServer`.
 
     Attributes
     ----------
-    usage : deepicd.common.http.Usage
-        Requests, retries, failures, tokens and cost so far.
+    usage : Counter
+        Requests, retries, failures and tokens so far.
     """
 
     name = "openai"
@@ -75,7 +74,7 @@ class OpenAITeacher:
         self.instruction, self.concurrency = instruction, concurrency
         self.temperature, self.max_tokens = temperature, max_tokens
         key = os.environ.get(api_key_variable, "") if api_key_variable else ""
-        self.server = ChatServer(url, key=key, connections=concurrency, **server)
+        self.server = ChatServer(url, key=key, **server)
         self.url, self.usage = self.server.url, self.server.usage
 
     def answer(self, requests: list[Request], seed: int = 0) -> Iterator[Answer]:
