@@ -1,13 +1,12 @@
 """`RewardSpec`: every credit, weight and switch of a reward, by name, in one place."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import deepicd.rewards.parts  # noqa: F401  registers them
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import choice, unknown
+from deepicd.common.parameters import Parameter, checked, choice, unknown
 from deepicd.rewards.registry import PARTS
 
 __all__ = ["CREDIT", "OUTCOME", "SPECS", "RewardSpec", "get_spec"]
@@ -101,8 +100,11 @@ class RewardSpec:
             for name in given:
                 if name not in known:
                     raise unknown("reward setting", _WEIGHT + name, known)
+        kinds = {item.name: item.type for item in fields(self)}
         for name, value in self.to_dict().items():
-            _check_type(name, value, _kind(name))
+            default = getattr(type(self), name, 0.0)
+            setting = Parameter(name, kinds.get(name, float), default)
+            checked(setting, value, "the reward")
         choice("outcome", self.outcome, ("ladder", "prefix"))
         choice("style", self.style, STYLES)
         _check_values(self)
@@ -171,31 +173,6 @@ class RewardSpec:
                 value = {_WEIGHT + name: value.get(name, 0.0) for name in PARTS}
             found |= value if isinstance(value, dict) else {item.name: value}
         return found
-
-
-def _kind(name: str) -> type:
-    return {item.name: item.type for item in fields(RewardSpec)}.get(name, float)
-
-
-def _check_type(name: str, value, kind: type) -> None:
-    """Refuse text, and true or false, where a number is due."""
-    allowed = (int, float) if kind is float else kind
-    if isinstance(value, bool) or not isinstance(value, allowed):
-        raise UserError(
-            found=f"{value!r} ({type(value).__name__}) for reward setting {name!r}",
-            expected=f"a value of type {kind.__name__}",
-            do=_type_hint(value, kind),
-        )
-    if kind is float and not math.isfinite(value):
-        raise UserError(f"{value} for {name!r}", "a finite number", "give a number")
-
-
-def _type_hint(value, kind: type) -> str:
-    if kind is str:
-        return "give a text"
-    if isinstance(value, str) and any(c.isdigit() for c in value):
-        return "write the number without quotes (YAML needs 1.0e-5 for 1e-5)"
-    return "write a number; 0 switches a part off"
 
 
 def _check_values(spec: RewardSpec) -> None:
