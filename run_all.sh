@@ -230,7 +230,7 @@ case "${1:-}" in
         command="$1"
         shift
         ;;
-    run | reference)
+    run)
         fail "the word $1" "an option, test or check" "./run_all.sh --help"
         ;;
 esac

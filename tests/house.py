@@ -111,7 +111,9 @@ class House:
         new = nbformat.v4
         tags = {"tags": ["parameters"]}
         tagged = [new.new_code_cell(c, metadata=tags) for c in (HEAD, declared) if c]
-        title = new.new_markdown_cell(f"# Title of {stage}\n\nIt works. {prose}")
+        title = new.new_markdown_cell(
+            f"# Title of {stage}\n\n**Purpose.** It works. {prose}"
+        )
         code = [OPEN.format(stage=stage), *cells, "run.finish()"]
         body = [title, *tagged, *map(new.new_code_cell, code)]
         book = new.new_notebook(cells=body)

@@ -133,7 +133,6 @@ def test_missing_and_new_scores_are_told(tmp_path, reference):
     write_parquet(table, run / check.EVALUATED)
     verdicts = check.check_run(run, reference)["verdict"].value_counts()
     assert verdicts.to_dict() == {"agrees": 4, "missing": 2, "new": 2}
-    assert check.main(["run", str(run), "--reference", str(reference)]) == 1
 
 
 def test_the_figures_of_the_first_run_are_kept(tmp_path):
@@ -177,7 +176,7 @@ def test_runs_of_another_profile_are_refused(tmp_path):
         check.save_reference(runs, tmp_path / "ref")
 
 
-def test_another_number_of_threads_is_named_as_a_cause(tmp_path, capsys):
+def test_another_number_of_threads_is_named_as_a_cause(tmp_path):
     one, two = (make_run(tmp_path / f"run{seed}", seed) for seed in (0, 1))
     for run in (one, two):
         told = read_json(run / "manifest.json") | {"threads": 1}
@@ -186,8 +185,8 @@ def test_another_number_of_threads_is_named_as_a_cause(tmp_path, capsys):
     assert check.why_different(two, folder) == []
     told = read_json(two / "manifest.json") | {"threads": 2}
     write_json(told, two / "manifest.json")
-    check.main(["run", str(two), "--reference", str(folder)])
-    assert "threads: 2 here, 1 in the reference" in capsys.readouterr().out
+    [said] = check.why_different(two, folder)
+    assert "threads: 2 here, 1 in the reference" in said
     with pytest.raises(UserError, match="differ in threads"):
         check.save_reference([one, two], tmp_path / "other")
 
@@ -200,8 +199,10 @@ def test_a_private_run_is_no_reference(tmp_path):
 
 def test_no_reference_is_a_clear_error(tmp_path, capsys):
     run = make_run(tmp_path / "run", 0)
-    assert check.main(["run", str(run), "--reference", str(tmp_path / "none")]) == 2
-    assert "no reference" in capsys.readouterr().err
+    with pytest.raises(UserError, match="no reference"):
+        check.check_run(run, tmp_path / "none")
+    assert check.main(["save", str(tmp_path), "--to", str(tmp_path / "ref")]) == 2
+    assert "no manifest" in capsys.readouterr().err
 
 
 def test_tables_of_the_readme_are_those_of_the_reference():

@@ -1,4 +1,4 @@
-"""The command line: ``python -m deepicd.study.runner run|check|list|reference``."""
+"""The command line: ``python -m deepicd.study.runner run|check``."""
 
 import argparse
 import os
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         prog="run_all.sh", usage=USAGE, epilog=EPILOG, allow_abbrev=False, add_help=True
     )
     add = made.add_argument
-    add("command", choices=("run", "check", "reference"), help=argparse.SUPPRESS)
+    add("command", choices=("run", "check"), help=argparse.SUPPRESS)
     add("--profile", help="smoke, cpu, gpu or paper (default: gpu where one computes)")
     add("--data", default="synthetic", help=f"{', '.join(DATA)} (default: synthetic)")
     add("--data-dir", metavar="DIR", help="folder of the data, or a file for table")
@@ -182,12 +182,6 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if given.command == "check":
             return _check(plan, display)
-        if given.command == "reference":
-            from deepicd.study import reference
-
-            kept = reference.save_reference([plan.run_dir], _reference(plan))
-            display.line(f"reference {_short(kept)}")
-            return 0
         describe(plan, display)
         return _run(plan, display)
     except (UserError, StageFailed) as error:

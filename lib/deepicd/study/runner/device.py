@@ -74,26 +74,8 @@ def _try_gpu() -> tuple[bool, str]:
         return False, "it did not answer within three minutes"
     if done.returncode == 0:
         return True, done.stdout.strip().splitlines()[-1]
-    return False, _last_line(done.stderr) + _driver_message()
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no message"
-
-
-def _driver_message() -> str:
-    if not shutil.which("nvidia-smi"):
-        return "; nvidia-smi is not installed"
-    try:
-        done = subprocess.run(
-            ["nvidia-smi"], capture_output=True, text=True, timeout=60
-        )
-    except (subprocess.TimeoutExpired, OSError):
-        return "; nvidia-smi does not answer"
-    if done.returncode == 0:
-        return ""
-    return "; nvidia-smi: " + _last_line(done.stdout + done.stderr)
+    lines = done.stderr.strip().splitlines() or ["no message"]
+    return False, f"{lines[-1].strip()[:200]} (nvidia-smi may say more)"
 
 
 def _cpu_name() -> str:

@@ -35,17 +35,11 @@ def about(notebook: Path) -> About:
     About(title='A title', purpose='Does this.')
     """
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    text = "\n".join(
-        "".join(c["source"]) for c in cells[:3] if c["cell_type"] == "markdown"
-    )
-    heading = re.search(r"^#\s+(?:\d\d\s*·\s*)?(.+)$", text, re.M)
-    text = text.replace("**Purpose.**", "")
-    prose = [p for p in re.split(r"\n\s*\n", text) if p.strip()[:1] not in "#|-*>"]
-    marks = r"[*`]|\b_|_\b|\[([^\]]*)\]\([^)]*\)"
-    first = re.sub(marks, r"\1", prose[0]) if prose else ""
-    sentence = re.match(r".+?[.!?](?=\s|$)", " ".join(first.split()))
-    title = heading.group(1).strip() if heading else notebook.stem
-    return About(title, sentence.group(0) if sentence else "")
+    text = "".join(cells[0]["source"])
+    title = re.search(r"^#\s+(?:\d\d\s*·\s*)?(.+)$", text, re.M)
+    purpose = re.search(r"\*\*Purpose\.\*\* (.+?[.!?])(?=\s|$)", text)
+    plain = re.sub(r"[*`]", "", purpose.group(1)) if purpose else ""
+    return About(title.group(1).strip() if title else notebook.stem, plain)
 
 
 class Display:

@@ -4,7 +4,6 @@ import ast
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -156,8 +155,7 @@ def reached_files(
     >>> "icd/load.py" in found, "icd/__init__.py" in found
     (True, False)
     """
-    together = "\n".join(map(_without_magics, sources))
-    waiting = set(_imports(together, package.name, package))
+    waiting = _imports(_cells(sources), package)
     modules: dict[str, Path] = {}
     while waiting:
         name = waiting.pop()
@@ -166,7 +164,7 @@ def reached_files(
             continue
         modules[name] = path
         waiting |= _module_imports(path, name, package)
-    files = {path for path in modules.values() if not _facts(path).homes}
+    files = {path for path in modules.values() if not _literals(path).get(HOMES)}
     files |= {file for path in modules.values() for file in _data_files(path)}
     return {str(path.relative_to(package)): path for path in sorted(files)}
 
@@ -198,65 +196,45 @@ def _is_text(node) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What a module says of itself: its imports, data files and homes of names."""
-
-    imports: frozenset[str]
-    data_files: tuple[str, ...] = ()
-    homes: dict = field(default_factory=dict, hash=False)
-
-
-def _facts(path: Path, name: str = "", package: Path | None = None) -> _Facts:
+def _parsed(path: Path) -> tuple[ast.Module, dict]:
+    """Syntax tree of a file, and what its literals `DATA_FILES` and `HOMES` hold."""
     status = path.stat()
-    return _read_facts(path, name, package, status.st_mtime_ns, status.st_size)
+    return _parse(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=4096)
-def _read_facts(path: Path, name: str, package: Path | None, mtime, size) -> _Facts:
-    text = path.read_text(encoding="utf-8")
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        return _Facts(frozenset())
+def _parse(path: Path, mtime: int, size: int) -> tuple[ast.Module, dict]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     literals = {
-        node.targets[0].id: node.value
+        node.targets[0].id: ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if isinstance(node, ast.Assign)
+        and getattr(node.targets[0], "id", "") in (DATA_FILES, HOMES)
     }
-    said = {
-        key: ast.literal_eval(literals[key])
-        for key in (DATA_FILES, HOMES)
-        if key in literals
-    }
-    found: frozenset[str] = frozenset()
-    if package is not None and not said.get(HOMES):
-        inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        found = frozenset(_imports(text, inside, package))
-    return _Facts(found, said.get(DATA_FILES, ()), said.get(HOMES, {}))
+    return tree, literals
+
+
+def _literals(path: Path) -> dict:
+    return _parsed(path)[1]
 
 
 def _module_imports(path: Path, name: str, package: Path) -> set[str]:
+    tree, literals = _parsed(path)
+    found = set() if literals.get(HOMES) else _imports(tree, package)
     reader, shown = DISPLAY_ONLY
-    found = _facts(path, name, package).imports
     return {m for m in found if name != reader or not m.startswith(shown)}
 
 
-def _imports(text: str, inside: str, package: Path) -> set[str]:
-    """Modules of the package that `text` imports, with their parent packages."""
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        return set()
+def _imports(tree: ast.AST, package: Path) -> set[str]:
+    """Modules of the package that code imports, with their parent packages."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, inside)
             for alias in node.names:
                 asked = _attributes(tree, alias.asname or alias.name)
-                found |= _behind(base, alias.name, asked, package)
+                found |= _behind(node.module, alias.name, asked, package)
     own = {name for name in found if name.split(".")[0] == package.name}
     return {part for name in own for part in _with_parents(name)}
 
@@ -277,24 +255,22 @@ def _behind(base: str, name: str, asked: set[str], package: Path) -> set[str]:
     whole = f"{base}.{name}"
     module = _module_file(whole, package)
     if module is not None:
-        homes = _facts(module).homes
+        homes = _literals(module).get(HOMES, {})
         return {whole} | {f"{whole}.{homes[a]}" for a in asked if a in homes}
     source = _module_file(base, package)
-    homes = _facts(source).homes if source else {}
+    homes = _literals(source).get(HOMES, {}) if source else {}
     return {f"{base}.{homes[name]}"} if name in homes else {base}
 
 
-def _without_magics(text: str) -> str:
-    lines = text.splitlines()
-    return "\n".join("" if li.lstrip().startswith(("%", "!")) else li for li in lines)
-
-
-def _absolute(node: ast.ImportFrom, inside: str) -> str:
-    if not node.level:
-        return node.module or ""
-    parts = inside.split(".")
-    parts = parts[: len(parts) - node.level + 1]
-    return ".".join([*parts, *([node.module] if node.module else [])])
+def _cells(sources: list[str]) -> ast.Module:
+    """Syntax tree of code cells without magics; empty where Python cannot read them."""
+    lines = [line for text in sources for line in text.splitlines()]
+    try:
+        return ast.parse(
+            "\n".join(li for li in lines if not li.lstrip().startswith(("%", "!")))
+        )
+    except SyntaxError:  # the kernel will say so
+        return ast.Module([], [])
 
 
 def _with_parents(name: str) -> list[str]:
@@ -313,5 +289,5 @@ def _module_file(name: str, package: Path) -> Path | None:
 
 
 def _data_files(module: Path) -> list[Path]:
-    patterns = _facts(module).data_files
+    patterns = _literals(module).get(DATA_FILES, ())
     return [file for pattern in patterns for file in module.parent.glob(pattern)]

@@ -11,12 +11,10 @@ from deepicd.study.runner.display import about
 from deepicd.study.runner.fast_imports import skip_slow_imports
 from deepicd.study.runner.graph import EVALUATE, GRPO, SFT
 from deepicd.study.runner.manifest import MANIFEST
-from deepicd.tasks.known import shown_levels
 
 INDEX = "index.html"
 DATA_FILES = ("report.html.j2",)
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 SAMPLE_CHARACTERS = 4000
 #: nbconvert breaks printed lines in the middle of words; here they break between them.
 WORDS = ".jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }"
@@ -141,62 +139,15 @@ def _link(path: Path, run_dir: Path) -> str:
     return path.relative_to(run_dir).as_posix()
 
 
-def _results(run_dir: Path) -> dict | None:
-    """Accuracy and macro F1 of every system at three levels, with intervals."""
+def _results(run_dir: Path) -> str:
+    """Scores of every system, with intervals, as a table in HTML; empty if none yet."""
     file = run_dir / EVALUATE / "metrics.parquet"
     if not file.exists():
-        return None
-    from deepicd.views.figures.palette import in_order, look  # brings matplotlib
+        return ""
+    from deepicd.views.in_words import wide_table  # brings matplotlib
 
-    frame = whole_set(pd.read_parquet(file))
-    levels = shown_levels(frame["level"])
-    columns = [(level, metric) for level in levels for metric in METRICS]
-    answering = frame[frame["system"] != "oracle"]  # a limit, not a competitor
-    best = {
-        (level, metric): _cells(answering, level, metric)["value"].max()
-        for level, metric in columns
-    }
-    rows = []
-    for system in in_order(frame["system"]):
-        own = frame[frame["system"] == system]
-        cells = [_cell(own, level, metric, best) for level, metric in columns]
-        rows.append({"system": look(system).name, "cells": cells})
-    cases = _cells(frame, levels[-1], "accuracy")["n"]
-    return {
-        "levels": levels,
-        "metrics": list(METRICS.values()),
-        "rows": rows,
-        "n": int(cases.max()) if len(cases) else 0,
-    }
-
-
-def whole_set(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows over all cases, not over a part of them.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"stratum": ["all", "sex=F"], "value": [0.5, 0.4]})
-    >>> whole_set(rows)["value"].tolist()
-    [0.5]
-    """
-    stratum = frame["stratum"].fillna("all")
-    return frame[stratum.isin(["all", "overall", ""])]
-
-
-def _cells(frame: pd.DataFrame, level: str, metric: str) -> pd.DataFrame:
-    return frame[(frame["level"] == level) & (frame["metric"] == metric)]
-
-
-def _cell(own: pd.DataFrame, level: str, metric: str, best: dict) -> dict | None:
-    rows = _cells(own, level, metric)
-    if rows.empty:
-        return None
-    row = rows.iloc[0]
-    bounds = None
-    if pd.notna(row["low"]) and pd.notna(row["high"]):
-        bounds = f"{row['low']:.3f}–{row['high']:.3f}"
-    top = row["value"] == best[level, metric]
-    return {"value": f"{row['value']:.3f}", "bounds": bounds, "best": bool(top)}
+    table = wide_table(pd.read_parquet(file)).rename_axis(None)
+    return table.to_html(classes="results", border=0)
 
 
 def _readable(completion: str) -> str:
