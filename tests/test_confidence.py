@@ -125,6 +125,8 @@ def test_evidence_is_looked_for_in_the_note():
     assert value["all_found"] == 0.5
     assert value["quotes"] == 1.5
     behind = found.set_index("metric")["n"]
+    assert behind.pop("codes_on_path") == 0  # none is named
+    assert value["quoted_words"] == pytest.approx(5 / 9)
     assert (behind.drop("recovered") == 2).all()
     assert behind["recovered"] == 0  # their readers cannot know these codes
     silent = table.assign(completion=["", "no tags"])

@@ -263,6 +263,24 @@ def test_a_lesson_shows_a_group_with_differences():
     assert lesson["code"].tolist() == ["I21.11"] * 2
 
 
+def test_quotes_are_ticked_and_the_last_system_is_held_against_the_others():
+    note = "Sudden chest pain, no fever."
+    rows = [
+        ("sft", "a", '<think>"cough"</think>', "I10"),
+        ("sft", "b", '<think>"chest pain"</think>', "I10"),
+        ("sft_grpo", "a", '<think>"chest pain", "cough"</think>', "I21.9"),
+        ("sft_grpo", "b", '<think>"chest pain"</think>', "I21.9"),
+    ]
+    table = pd.DataFrame(rows, columns=["system", "note_id", "completion", "code"])
+    table = table.assign(note=note, gold="I21.9", sample=0)
+    assert showing.most_telling(table) == "a"
+    shown = showing.before_and_after(table, private=False)
+    assert '"chest pain" ✓, "cough" ✗' in shown
+    notes = pd.DataFrame({"note_id": ["a", "b"], "note": note})
+    changed = showing.quotes_changed(table, notes)
+    assert changed.loc["sft_grpo against sft"].tolist() == [1, 1, 0]
+
+
 def test_an_empty_answer_is_shown_as_such():
     rows = [("base", None, "\n" * 60), ("sft", "I10", "<think>x</think>")]
     table = pd.DataFrame(rows, columns=["system", "code", "completion"])

@@ -7,11 +7,19 @@ from deepicd.common.progress import counted
 from deepicd.evaluation.counts import ratios
 from deepicd.evaluation.intervals import score_interval
 from deepicd.evaluation.resampling import bootstrap, group_numbers
-from deepicd.tasks import quotes as reading
+from deepicd.tasks.coherence import Coherence, coherence
 from deepicd.tasks.prompts import read_thought
 from deepicd.traces.corpus_checks import recovery_ranks
 
-METRICS = ("words", "quotes", "evidence_found", "all_found", "recovered")
+METRICS = (
+    "words",
+    "quotes",
+    "evidence_found",
+    "all_found",
+    "quoted_words",
+    "codes_on_path",
+    "recovered",
+)
 
 
 def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.DataFrame:
@@ -28,8 +36,8 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
     Returns
     -------
     pandas.DataFrame
-        Same rows; columns note_id, patient, words, quotes, found (quotes that stand
-        in the note), recovered (1 where a reader who sees nothing but the reasoning,
+        Same rows; columns note_id, patient, those of
+        `deepicd.tasks.coherence.Coherence`, recovered (1 where a reader who sees nothing but the reasoning,
         conclusion and codes removed, puts the ANSWERED code among its first three;
         nan where the reader cannot know the code or there is no answer).
 
@@ -47,10 +55,10 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
     notes = admissions.set_index("note_id")
     texts = notes["note"].reindex(completions["note_id"]).tolist()
     thoughts = [read_thought(text, tree.tag) for text in completions["completion"]]
-    quoted = [[q.text for q in reading.quotes(thought)] for thought in thoughts]
-    found = [
-        sum(reading.stands_in(q, note) for q in quotes)
-        for quotes, note in zip(quoted, texts, strict=True)
+    answered = [c if isinstance(c, str) else None for c in completions["code"]]
+    read = [
+        coherence(thought, note, code, tree)
+        for thought, note, code in zip(thoughts, texts, answered, strict=True)
     ]
     patients = (
         notes["subject_id"]
@@ -61,9 +69,7 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
         {
             "note_id": completions["note_id"].to_numpy(),
             "patient": patients.reindex(completions["note_id"]).to_numpy(),
-            "words": [len(reading.words(thought)) for thought in thoughts],
-            "quotes": [len(quotes) for quotes in quoted],
-            "found": found,
+            **dict(zip(Coherence._fields, zip(*read, strict=True), strict=True)),
             "recovered": _recovered(thoughts, completions["code"], tree),
         }
     )
@@ -98,7 +104,9 @@ def reasoning_table(
     """Scores of every system's greedy reasoning, with 95 % intervals over patients.
 
     words, quotes: mean of each. evidence_found: share of all quotes that stand in
-    the note. all_found: share of notes with a quote and none invented. recovered:
+    the note. all_found: share of notes with a quote and none invented. quoted_words:
+    share of the words that are quotes from the note. codes_on_path: share of the codes
+    named that are the answer or stand above it. recovered:
     share of answers that the reasoning alone gives away (of those that can be told).
     Words and quotes have no upper bound: of fewer than ten patients they have no
     interval (nan), which is too few to say.
@@ -122,6 +130,8 @@ def reasoning_table(
         points, draws, shifts = bootstrap([counts], METRICS, n_boot, seed)
         behind = {
             "evidence_found": int((table["quotes"] > 0).sum()),
+            "quoted_words": int((table["words"] > 0).sum()),
+            "codes_on_path": int((table["codes"] > 0).sum()),
             "recovered": int(table["recovered"].notna().sum()),
         }
         for j, metric in enumerate(METRICS):
@@ -158,5 +168,7 @@ def _parts(table: pd.DataFrame) -> dict:
         "quotes": (table["quotes"], one),
         "evidence_found": (table["found"], table["quotes"]),
         "all_found": (whole, one),
+        "quoted_words": (table["quoted"], table["words"]),
+        "codes_on_path": (table["on_path"], table["codes"]),
         "recovered": (table["recovered"].fillna(0), known),
     }

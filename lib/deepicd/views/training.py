@@ -9,6 +9,7 @@ from deepicd.rewards.advantages import group_advantages
 from deepicd.tasks import prompts
 from deepicd.tasks.answers import read_code
 from deepicd.tasks.correct import same
+from deepicd.views.marked import marks_in_trace
 
 PRIVATE = "Private data: completions quote the note, so none is shown."
 
@@ -54,7 +55,7 @@ def samples(predictions: pd.DataFrame, notes: pd.DataFrame, n: int) -> pd.DataFr
 
 
 def before_and_after(table: pd.DataFrame, private: bool, longest: int = 400) -> str:
-    """Tell the first note and what each system said about it.
+    """Tell the most telling note and what each system said about it.
 
     Parameters
     ----------
@@ -64,18 +65,112 @@ def before_and_after(table: pd.DataFrame, private: bool, longest: int = 400) -> 
         Gives a sentence and no text.
     longest : int
         Characters of a completion that are shown.
+
+    Returns
+    -------
+    str
+        Behind each quote ✓ where it stands in the note, ✗ where it does not.
     """
     if private:
         return PRIVATE
-    rows = table[table["note_id"] == table["note_id"].iloc[0]]
-    parts = [rows["note"].iloc[0], f"gold code: {rows['gold'].iloc[0]}"]
+    rows = table[table["note_id"] == most_telling(table)]
+    note = rows["note"].iloc[0]
+    parts = [note, f"gold code: {rows['gold'].iloc[0]}"]
     for row in rows.itertuples():
         # An untrained model may say nothing but line breaks.
         whole = re.sub(r"\n{3,}", "\n\n", row.completion.strip()) or "(blank)"
         said = whole[:longest] + (" …" if len(whole) > longest else "")
         code = row.code if isinstance(row.code, str) else "none"
-        parts.append(f"--- {row.system} (code: {code})\n{said}")
+        parts.append(f"--- {row.system} (code: {code})\n{ticked(said, note)}")
     return "\n\n".join(parts)
+
+
+def ticked(said: str, note: str) -> str:
+    """A text with ✓ or ✗ behind each quote: it stands in the note, or does not.
+
+    Examples
+    --------
+    >>> ticked('"Chest pain" and "fever".', "Sudden chest pain")
+    '"Chest pain" ✓ and "fever" ✗.'
+    """
+    for _, end, style in reversed(marks_in_trace(said, note)):
+        tick = " ✓" if style == "found" else " ✗"
+        said = said[: end + 1] + tick + said[end + 1 :]
+    return said
+
+
+def most_telling(table: pd.DataFrame) -> str:
+    """Of the notes that the last system gets right, the one that most others do not.
+
+    Among equals the one where it quotes the note best against the system before; the
+    first note where nothing is right.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `samples`, systems in the order of the training.
+    """
+    systems = list(dict.fromkeys(table["system"]))
+    right = table.assign(right=table["code"] == table["gold"])
+    notes = right.groupby("note_id", sort=False)["right"]
+    told = notes.last() * (notes.size() - notes.sum())
+    pairs = table[table["system"].isin(systems[-2:])]
+    better = {
+        note: quoted_rightly(rows["completion"].iloc[-1], rows["note"].iloc[0])
+        - quoted_rightly(rows["completion"].iloc[0], rows["note"].iloc[0])
+        for note, rows in pairs.groupby("note_id", sort=False)
+    }
+    return max(told.index, key=lambda note: (told[note], better.get(note, 0.0)))
+
+
+def quoted_rightly(said: str, note: str) -> float:
+    """Share of the quotes that stand in the note; 0 where nothing is quoted.
+
+    Examples
+    --------
+    >>> quoted_rightly('"Chest pain" and "fever".', "Sudden chest pain")
+    0.5
+    """
+    marks = marks_in_trace(said, note)
+    return sum(style == "found" for *_, style in marks) / max(len(marks), 1)
+
+
+def quotes_changed(predictions: pd.DataFrame, notes: pd.DataFrame) -> pd.DataFrame:
+    """On how many notes the last system quotes better, as well or worse than others.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Greedy and drawn answers of systems, in the order of the training.
+    notes : DataFrame
+        Columns note_id, note.
+
+    Returns
+    -------
+    DataFrame
+        One row for each earlier system that quotes at all; columns better, same,
+        worse: notes, by the share of the quotes that stand in the note.
+    """
+    greedy = predictions[predictions["sample"] == 0]
+    texts = notes.set_index("note_id")["note"]
+    said = greedy.pivot(index="note_id", columns="system", values="completion")
+    said = said[said.index.isin(texts.index)]
+    order = list(dict.fromkeys(greedy["system"]))
+    shares = said.apply(
+        lambda column: [
+            quoted_rightly(text, texts[note]) for note, text in column.items()
+        ]
+    )
+    rows = {}
+    for system in order[:-1]:
+        if shares[system].any():
+            change = shares[order[-1]] - shares[system]
+            rows[f"{order[-1]} against {system}"] = {
+                "better": int((change > 0).sum()),
+                "same": int((change == 0).sum()),
+                "worse": int((change < 0).sum()),
+            }
+    return pd.DataFrame(rows, index=["better", "same", "worse"]).T
 
 
 def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:

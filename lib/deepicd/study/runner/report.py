@@ -150,9 +150,12 @@ def _results(run_dir: Path) -> str:
     return table.to_html(classes="results", border=0)
 
 
-def _readable(completion: str) -> str:
+def _readable(completion: str, note: str) -> str:
+    """A completion as HTML, each quote marked by whether it stands in the note."""
+    from deepicd.views.marked import marked, marks_in_trace
+
     text = completion.strip()[:SAMPLE_CHARACTERS]
-    return text or "(nothing but white space)"
+    return marked(text, marks_in_trace(text, note)) or "(nothing but white space)"
 
 
 def _before_after(run_dir: Path) -> dict | None:
@@ -162,16 +165,17 @@ def _before_after(run_dir: Path) -> dict | None:
     if not frames:
         return None
     from deepicd.views.figures.palette import look
+    from deepicd.views.training import most_telling
 
     samples = pd.concat(frames, ignore_index=True)
     systems = samples.groupby("note_id")["system"].nunique()
     samples = samples[samples["note_id"].isin(systems[systems == systems.max()].index)]
     samples = samples.drop_duplicates(["note_id", "system"])
-    rows = samples[samples["note_id"] == _most_telling(samples)]
+    rows = samples[samples["note_id"] == most_telling(samples)]
     answers = [
         {
             "system": look(row.system).name,
-            "completion": _readable(str(row.completion)),
+            "completion": _readable(str(row.completion), str(row.note)),
             "code": row.code if pd.notna(row.code) else "no code",
             "right": row.code == row.gold,
         }
@@ -183,14 +187,3 @@ def _before_after(run_dir: Path) -> dict | None:
         "gold": first["gold"],
         "answers": answers,
     }
-
-
-def _most_telling(samples: pd.DataFrame) -> str:
-    """Of the notes that the last system gets right, the one that most others do not.
-
-    The first note where there is none.
-    """
-    right = samples.assign(right=samples["code"] == samples["gold"])
-    notes = right.groupby("note_id", sort=False)["right"]
-    told = notes.last() * (notes.size() - notes.sum())
-    return told.idxmax()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepicd.tasks import coherence
 from deepicd.tasks.correct import Judge, useless
 from deepicd.training.models.chat import Frame
 from deepicd.training.trainer import processes, rank
@@ -78,8 +79,16 @@ class RolloutLog:
             shares = self.judge.shares(completions, golds)
             flags = useless(right, self.group_size)
             shares["useless_groups"] = sum(flags) / len(flags)
+            if "note" in columns:
+                shares |= self._coherence(completions, columns["note"])
             for name, value in shares.items():
                 columns["log_metric"](name, value)
+
+    def _coherence(self, completions, notes) -> dict[str, float]:
+        """How the reasoning holds together; nothing where there is none."""
+        judge = self.judge
+        found = coherence.shares(completions, notes, judge.style, judge.tree)
+        return {f"sampled_{name}": value for name, value in found.items()}
 
     def write(self, step, note_ids, golds, completions, right, rewards=None) -> None:
         """Append completions; without rewards they were drawn but not trained on."""

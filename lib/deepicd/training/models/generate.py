@@ -7,7 +7,7 @@ import torch
 
 from deepicd import icd
 from deepicd.common import progress
-from deepicd.tasks import prompts
+from deepicd.tasks import coherence, prompts
 from deepicd.tasks.correct import same
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
@@ -190,10 +190,11 @@ def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
     Returns
     -------
     callable
-        Gives val_accuracy_<level> for chapter, category, full and
-        val_well_formed.
+        Gives val_accuracy_<level> for chapter, category, full, val_well_formed, and
+        val_<share> for the shares of `deepicd.tasks.coherence` where there is
+        reasoning.
     """
-    tree = settings["tree"]
+    tree, style = settings["tree"], settings.get("style", "reasoning")
 
     def measure(model) -> dict:
         found = predict(model, frame, **settings)
@@ -203,7 +204,9 @@ def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
             )
             for level in tree.shown
         }
-        return values | {"val_well_formed": float(found["well_formed"].mean())}
+        values["val_well_formed"] = float(found["well_formed"].mean())
+        read = coherence.shares(found["completion"], frame["note"], style, tree)
+        return values | {f"val_{name}": value for name, value in read.items()}
 
     return measure
 

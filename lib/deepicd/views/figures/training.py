@@ -62,10 +62,9 @@ def plot_training(frame: pd.DataFrame) -> Figure:
     """
     table = long_metrics(frame)
     levels = validated(table["name"])
-    n = 2 if levels else 1
-    fig, panels = plt.subplots(
-        1, n, figsize=(PAGE if n == 2 else PAGE / 2, 2.2), squeeze=False
-    )
+    read = reasoned(table["name"], "val_")
+    n = 1 + bool(levels) + bool(read)
+    fig, panels = plt.subplots(1, n, figsize=(PAGE * n / max(n, 2), 2.2), squeeze=False)
     names = {"train_loss": "training", "val_loss": "validation"}
     _curves(panels[0, 0], table, names)
     panels[0, 0].set(title="Loss", ylabel="cross-entropy per token", ylim=(0, None))
@@ -78,7 +77,32 @@ def plot_training(frame: pd.DataFrame) -> Figure:
             title="Validation accuracy", ylim=(0, 1), ylabel="share of notes"
         )
         panels[0, 1].legend(loc="best")  # the axis is fixed: where no curve runs
+    if read:
+        _curves(panels[0, -1], table, read)
+        panels[0, -1].set(title="Its reasoning", ylim=(0, 1), ylabel="share")
+        panels[0, -1].legend(loc="best")
     return fig
+
+
+#: Shares of `deepicd.tasks.coherence`, as legends.
+COHERENCE = {
+    "quotes_found": "quotes in the note",
+    "quoted_words": "words that are such quotes",
+    "codes_on_path": "codes on the answer's path",
+}
+
+
+def reasoned(names, prefix: str) -> dict[str, str]:
+    """Curves of the reasoning that are there, with their legends.
+
+    Examples
+    --------
+    >>> reasoned(["val_quotes_found", "val_loss"], "val_")
+    {'val_quotes_found': 'quotes in the note'}
+    """
+    there = set(names)
+    found = {f"{prefix}{name}": text for name, text in COHERENCE.items()}
+    return {name: text for name, text in found.items() if name in there}
 
 
 def plot_grpo(frame: pd.DataFrame) -> Figure:
@@ -88,8 +112,8 @@ def plot_grpo(frame: pd.DataFrame) -> Figure:
     ----------
     frame : pandas.DataFrame
         See `long_metrics`; draws reward, reward/<part>, reward_std, frac_zero_std,
-        entropy, completion_length and val_accuracy_<level>, whichever are there.
-        Points are steps; lines are running means over a twentieth of them.
+        entropy, completion_length, val_accuracy_<level> and the shares of the drawn
+        reasoning, whichever are there. Points are steps; lines are running means over a twentieth of them.
 
     Examples
     --------
@@ -142,6 +166,8 @@ def _grpo_panels(table: pd.DataFrame) -> list[tuple[str, str, dict]]:
         for title, unit, name in single
     ]
     panels.append(("Validation accuracy", "share of notes", levels))
+    read = reasoned(there, "sampled_")
+    panels.append(("Reasoning drawn", "share", read))
     return panels
 
 
