@@ -37,9 +37,10 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
     -------
     pandas.DataFrame
         Same rows; columns note_id, patient, those of
-        `deepicd.tasks.coherence.Coherence`, recovered (1 where a reader who sees nothing but the reasoning,
-        conclusion and codes removed, puts the ANSWERED code among its first three;
-        nan where the reader cannot know the code or there is no answer).
+        `deepicd.tasks.coherence.Coherence`, recovered (1 where a reader who sees
+        nothing but the reasoning, conclusion and codes removed, puts the ANSWERED
+        code among its first three; nan where the reader cannot know the code or there
+        is no answer).
 
     Examples
     --------

@@ -3,11 +3,11 @@
 from deepicd.common.faces import face
 
 HOMES = {
-    "PretrainSettings": "training",
+    "PretrainSettings": "pretraining",
     "documents": "texts",
-    "held_out": "training",
+    "held_out": "pretraining",
     "questions": "reading",
-    "read_right": "training",
-    "train": "training",
+    "read_right": "pretraining",
+    "train": "pretraining",
 }
 __getattr__, __dir__, __all__ = face(__name__, HOMES)

@@ -14,7 +14,7 @@ from deepicd.common.files import write_csv, write_json
 from deepicd.icd import load_tree
 from deepicd.training import models
 from deepicd.training.pretrain import card
-from deepicd.training.pretrain.training import (
+from deepicd.training.pretrain.pretraining import (
     PretrainSettings,
     held_out,
     read_right,

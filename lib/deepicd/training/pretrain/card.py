@@ -56,7 +56,7 @@ def facts(settings, counts: dict, found: pd.DataFrame, model) -> dict:
     counts : dict
         Documents, tokens and learned tokens of each kind.
     found : DataFrame
-        From `training.read_right`.
+        From `pretraining.read_right`.
     model : PreTrainedModel
         As kept.
     """

@@ -61,7 +61,7 @@ def questions(note: str, other: str, rng: random.Random, count: int = 6):
     Examples
     --------
     >>> note = "CHIEF COMPLAINT: Cough\\n\\nPHYSICAL EXAM: Lungs: crackles at bases"
-    >>> asked = questions(note, note, random.Random(0), 20)
+    >>> asked = questions(note, note, random.Random(0), 99)
     >>> ("complaint", "Quote the chief complaint.", '"Cough"') in asked
     True
     """

@@ -127,5 +127,3 @@ def _next(entries: list, tree, rng, most: int = 8) -> Turns:
             continue
         turns += [("user", pair[0]), ("assistant", pair[1])]
     return turns
-
-

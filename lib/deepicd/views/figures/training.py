@@ -113,7 +113,8 @@ def plot_grpo(frame: pd.DataFrame) -> Figure:
     frame : pandas.DataFrame
         See `long_metrics`; draws reward, reward/<part>, reward_std, frac_zero_std,
         entropy, completion_length, val_accuracy_<level> and the shares of the drawn
-        reasoning, whichever are there. Points are steps; lines are running means over a twentieth of them.
+        reasoning, whichever are there. Points are steps; lines are running means over
+        a twentieth of them.
 
     Examples
     --------
