@@ -14,8 +14,8 @@ from deepicd.tasks.quotes import quotes, stands_in
 from deepicd.training import models
 from deepicd.training import trainer as training
 from deepicd.training.models.tokenizer import TURN_END, train_tokenizer
+from deepicd.training.pretrain import __main__ as command
 from deepicd.training.pretrain import pretraining, reading, texts
-from deepicd.training.pretrain.__main__ import make
 from deepicd.training.pretrain.encoded import encode, opening
 from deepicd.training.pretrain.optimizer import MuonAndAdamW
 
@@ -156,7 +156,8 @@ def test_the_optimizer_goes_on_where_it_was():
 
 
 def test_a_killed_pretraining_ends_with_the_same_weights(tmp_path, monkeypatch):
-    facts = make(tmp_path / "whole", SETTINGS)
+    monkeypatch.setattr(command, "ASKED", 20)
+    facts = command.make(tmp_path / "whole", SETTINGS)
 
     class Kill(TrainerCallback):
         def on_step_begin(self, args, state, control, **rest):
@@ -166,9 +167,9 @@ def test_a_killed_pretraining_ends_with_the_same_weights(tmp_path, monkeypatch):
     real = training.watchers
     monkeypatch.setattr(training, "watchers", lambda *given: [*real(*given), Kill()])
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path / "torn", SETTINGS)
+        command.make(tmp_path / "torn", SETTINGS)
     monkeypatch.setattr(training, "watchers", real)
-    again = make(tmp_path / "torn", SETTINGS)
+    again = command.make(tmp_path / "torn", SETTINGS)
     assert again["weights"] == facts["weights"]
     card = (tmp_path / "whole" / "README.md").read_text(encoding="utf-8")
     assert facts["weights"] in card and "--steps 6" in card
