@@ -287,4 +287,4 @@ def test_split_table_counts_what_training_never_shows():
         }
     )
     table = views.split_table(frame, load_tree())
-    assert table.loc["test", "unseen_code"] == 1
+    assert table.loc["test", "unseen label"] == 1

@@ -27,6 +27,29 @@ def get_task(name: str) -> Task:
     return TASKS[name]
 
 
+def coarse_and_finest(present: Iterable[str]) -> tuple[str, str]:
+    """Of the levels in a table the one that figures zoom out to, and the finest.
+
+    Examples
+    --------
+    >>> coarse_and_finest(["chapter", "full", "category"]), coarse_and_finest(["unit"])
+    (('category', 'full'), ('unit', 'unit'))
+    """
+    levels = shown_levels(present)
+    return levels[-2:][0], levels[-1]
+
+
+def top_levels() -> tuple[str, ...]:
+    """Coarsest level of each task: nodes there are strata, named "chapter: 9".
+
+    Examples
+    --------
+    >>> "chapter" in top_levels()
+    True
+    """
+    return tuple(dict.fromkeys(task.levels[0] for task in TASKS.values()))
+
+
 def shown_levels(present: Iterable[str]) -> tuple[str, ...]:
     """Of the levels in a table those that its task shows, from coarse to fine.
 

@@ -272,20 +272,8 @@ def describe_change(cases: Cases, a: str, b: str, tree) -> str:
     Says how many notes b answered better than a and the reverse, by the deepest
     level that is right.
     """
-    order = {
-        name: place
-        for place, name in enumerate(
-            (
-                "malformed",
-                "not in catalogue",
-                "wrong",
-                "chapter",
-                "block",
-                "category",
-                "exact",
-            )
-        )
-    }
+    names = ("malformed", "not in catalogue", "wrong", *tree.levels[:-1], "exact")
+    order = {name: place for place, name in enumerate(names)}
     depth = [
         np.array(
             [

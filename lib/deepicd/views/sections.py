@@ -135,9 +135,13 @@ def code_curve(admissions: pd.DataFrame, tree) -> pd.DataFrame:
 
 
 def split_table(admissions: pd.DataFrame, tree) -> pd.DataFrame:
-    """Summarise each split: notes, patients, codes, and classes unseen in training."""
-    category = {c: tree.at(c, "category") for c in admissions["label"].unique()}
-    frame = admissions.assign(category=admissions["label"].map(category))
+    """Summarise each split: notes, patients, labels, and labels unseen in training.
+
+    Labels are counted as they are and at the level above.
+    """
+    coarse = tree.shown[-2:][0]
+    above = {c: tree.at(c, coarse) for c in admissions["label"].unique()}
+    frame = admissions.assign(above=admissions["label"].map(above))
     train = frame[frame["split"] == "train"]
     rows = {}
     for split in ("train", "val", "test"):
@@ -145,9 +149,9 @@ def split_table(admissions: pd.DataFrame, tree) -> pd.DataFrame:
         rows[split] = {
             "notes": len(part),
             "patients": part["subject_id"].nunique(),
-            "codes": part["label"].nunique(),
-            "categories": part["category"].nunique(),
-            "unseen_code": int((~part["label"].isin(train["label"])).sum()),
-            "unseen_category": int((~part["category"].isin(train["category"])).sum()),
+            "labels": part["label"].nunique(),
+            coarse: part["above"].nunique(),
+            "unseen label": int((~part["label"].isin(train["label"])).sum()),
+            f"unseen {coarse}": int((~part["above"].isin(train["above"])).sum()),
         }
     return pd.DataFrame(rows).T.rename_axis("split")

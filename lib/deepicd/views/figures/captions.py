@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from deepicd.tasks.known import coarse_and_finest, top_levels
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.views.in_words import per_cent, points
 
@@ -52,8 +53,20 @@ def _names(frame) -> list[tuple[str, str]]:
     return [(s, look(s, systems).name) for s in systems]
 
 
+def _zoomed(frame, metric: str = "accuracy") -> tuple[str, pd.DataFrame]:
+    """The level that figures zoom out to, and its rows of a metric."""
+    level, _ = coarse_and_finest(frame["level"])
+    return level, frame[(frame["metric"] == metric) & (frame["level"] == level)]
+
+
+def _finest(frame) -> tuple[str, pd.DataFrame]:
+    """The level of the label itself, and its rows."""
+    _, level = coarse_and_finest(frame["level"])
+    return level, frame[frame["level"] == level]
+
+
 def _levels(frame) -> str:
-    rows = frame[(frame["level"] == "category") & (frame["metric"] == "accuracy")]
+    level, rows = _zoomed(frame)
     said = [
         f"{name} {per_cent(row, ' %')}"
         for s, name in _names(rows)
@@ -61,7 +74,8 @@ def _levels(frame) -> str:
     ]
     return (
         f"Accuracy (full marks) and macro F1 (hollow) on {frame['n'].max():,} "
-        f"notes with {BARS}. Accuracy of the category: {'; '.join(said)}."
+        f"notes with {BARS}. Accuracy of the {LEVEL_NAMES[level].lower()}: "
+        f"{'; '.join(said)}."
     )
 
 
@@ -90,7 +104,7 @@ def _differences(frame) -> str:
     said = [
         f"{look(r.a).name} minus {look(r.b).name}, {LEVEL_NAMES[r.level].lower()} "
         f"{METRIC_NAMES.get(r.metric, r.metric)}: {points(r)}"
-        for r in frame[frame["level"] == "full"].itertuples()
+        for r in _finest(frame)[1].itertuples()
     ]
     clear = frame["clear"].sum()
     return (
@@ -120,8 +134,10 @@ def _frequency(frame) -> str:
 
 
 def _subgroups(frame) -> str:
-    rows = frame[(frame["metric"] == "accuracy") & (frame["level"] == "category")]
-    groups = rows[~rows["stratum"].str.match("frequency|chapter|note length")]
+    level, rows = _zoomed(frame)
+    # Bands and nodes of the space have figures of their own.
+    others = ("frequency", "note length", *top_levels())
+    groups = rows[~rows["stratum"].str.split(":").str[0].isin(others)]
     said = []
     for s, name in _names(groups):
         own = groups[groups["system"] == s].reset_index()
@@ -131,14 +147,14 @@ def _subgroups(frame) -> str:
             f"{_cent(high['value'])} % ({high['stratum']})"
         )
     return (
-        f"Category accuracy by stratum, {rows['n'].min():,} notes or more in each, "
-        f"{BARS}. Lowest and highest subgroup of patients: {'; '.join(said)}. Not "
-        "corrected for the number of subgroups."
+        f"{LEVEL_NAMES[level]} accuracy by stratum, {rows['n'].min():,} notes or "
+        f"more in each, {BARS}. Lowest and highest subgroup of patients: "
+        f"{'; '.join(said)}. Not corrected for the number of subgroups."
     )
 
 
 def _note_length(frame) -> str:
-    rows = frame[frame["level"] == "full"]
+    level, rows = _finest(frame)
     said = []
     for s, name in _names(rows):
         own = rows[rows["system"] == s].sort_values("words")
@@ -148,8 +164,8 @@ def _note_length(frame) -> str:
         )
     return (
         f"Accuracy from the shortest notes ({rows['words'].min():.0f} words) to "
-        f"the longest ({rows['words'].max():.0f}), {BARS}. Full code, first to "
-        f"last group: {'; '.join(said)}."
+        f"the longest ({rows['words'].max():.0f}), {BARS}. {LEVEL_NAMES[level]}, "
+        f"first to last group: {'; '.join(said)}."
     )
 
 
@@ -169,7 +185,8 @@ def _confusion(frame, system: str) -> str:
 
 
 def _icicle(frame, system: str) -> str:
-    rows = frame[(frame["level"] == "category") & (frame["n"] >= 10)]
+    level, _ = coarse_and_finest(frame["level"])
+    rows = frame[(frame["level"] == level) & (frame["n"] >= 10)]
     total = frame.loc[frame["level"] == frame["level"].iloc[0], "n"].sum()
     text = (
         f"Share right of {look(system).name} at every node of the tree; nodes are "
@@ -179,28 +196,27 @@ def _icicle(frame, system: str) -> str:
         return text
     low = rows.loc[rows["value"].idxmin()]
     return (
-        f"{text} Lowest category with 10 notes or more: {low['label']} "
-        f"({low['title']}), {_cent(low['value'])} % of {low['n']:,}."
+        f"{text} Lowest {LEVEL_NAMES[level].lower()} with 10 notes or more: "
+        f"{low['label']} ({low['title']}), {_cent(low['value'])} % of {low['n']:,}."
     )
 
 
 def _chapters(frame, a: str, b: str) -> str:
-    rows = frame[
-        (frame["metric"] == "accuracy")
-        & (frame["level"] == "category")
-        & frame["stratum"].str.startswith("chapter: ")
-    ]
+    level, rows = _zoomed(frame)
+    kinds = rows["stratum"].str.split(":").str[0]
+    rows = rows[kinds.isin(top_levels())]
+    node = kinds[rows.index].iloc[0] if len(rows) else "node"
     wide = rows.pivot_table(index="stratum", columns="system", values="value")
     up, down = int((wide[a] > wide[b]).sum()), int((wide[a] < wide[b]).sum())
     return (
-        f"Category accuracy of {len(wide)} chapters with {rows['n'].min():,} "
-        f"notes or more, {BARS}: {look(a).name} is above {look(b).name} in {up}, "
+        f"{LEVEL_NAMES[level]} accuracy of {len(wide)} {node}s with "
+        f"{rows['n'].min():,} notes or more, {BARS}: {look(a).name} is above {look(b).name} in {up}, "
         f"below in {down}."
     )
 
 
 def _oracle_gap(frame) -> str:
-    rows = frame[frame["level"] == "full"]
+    level, rows = _finest(frame)
     said = [
         f"{name} {per_cent(row, ' %')}"
         for s, name in _names(rows)
@@ -208,7 +224,7 @@ def _oracle_gap(frame) -> str:
     ]
     return (
         "What each system lacks of the best possible accuracy, "
-        f"{frame['n'].max():,} notes, {BARS}. Full code, in points of "
+        f"{frame['n'].max():,} notes, {BARS}. {LEVEL_NAMES[level]}, in points of "
         f"per cent: {'; '.join(said)}."
     )
 

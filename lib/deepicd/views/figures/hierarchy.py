@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deepicd.tasks.known import shown_levels
+from deepicd.tasks.known import coarse_and_finest, shown_levels, top_levels
 from deepicd.views.figures.evaluation import intervals
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.views.figures.saving import COLUMN, PAGE
@@ -71,9 +71,11 @@ def plot_chapters(
     a: str,
     b: str,
     metric: str = "accuracy",
-    level: str = "category",
+    level: str = "",
 ) -> Figure:
     """Each chapter's score by two systems: b across, a up; bars are intervals.
+
+    Of other tasks the nodes of their coarsest level.
 
     Parameters
     ----------
@@ -90,10 +92,11 @@ def plot_chapters(
     >>> len(plot_chapters(frame, "sft_grpo", "sft").axes)
     1
     """
+    level = level or coarse_and_finest(frame["level"])[0]
     rows = frame[
         (frame["metric"] == metric)
         & (frame["level"] == level)
-        & frame["stratum"].str.startswith("chapter: ")
+        & frame["stratum"].str.split(":").str[0].isin(top_levels())
     ]
     up, across = (rows[rows["system"] == s].set_index("stratum") for s in (a, b))
     fig, axes = plt.subplots(figsize=(COLUMN, 3.2))

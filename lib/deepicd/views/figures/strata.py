@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deepicd.tasks.known import shown_levels
+from deepicd.tasks.known import coarse_and_finest, shown_levels
 from deepicd.views.figures.evaluation import intervals
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.views.figures.saving import COLUMN, PAGE
@@ -109,7 +109,7 @@ def _binned(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_subgroups(
-    frame: pd.DataFrame, metric: str = "accuracy", level: str = "category"
+    frame: pd.DataFrame, metric: str = "accuracy", level: str = ""
 ) -> Figure:
     """Score of each system in each stratum, with intervals.
 
@@ -125,6 +125,7 @@ def plot_subgroups(
     >>> len(plot_subgroups(pd.DataFrame([row])).axes)
     1
     """
+    level = level or coarse_and_finest(frame["level"])[0]
     rows = frame[(frame["metric"] == metric) & (frame["level"] == level)]
     strata = list(dict.fromkeys(rows["stratum"]))[::-1]
     systems = in_order(rows["system"])

@@ -181,7 +181,8 @@ def coverage(traces: pd.DataFrame, tree) -> pd.DataFrame:
     >>> coverage(frame, load_tree())[["chapter", "first_try"]].values.tolist()
     [['9', 1]]
     """
-    chapter = traces["label"].map(lambda code: tree.at(code, "chapter"))
+    top = tree.levels[0]
+    chapter = traces["label"].map(lambda code: tree.at(code, top))
     first = traces["accepted"] & (traces["attempt"] == 0)
     frame = pd.DataFrame(
         {
