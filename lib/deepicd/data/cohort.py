@@ -12,6 +12,9 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import write_json, write_parquet
 from deepicd.data import splits
 from deepicd.data.extraction import extract
+from deepicd.data.sections.guard import Guard
+from deepicd.data.sections.last_look import FLAG as NAMED
+from deepicd.data.sections.last_look import named, without
 from deepicd.data.sources.raw_tables import RawTables
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS, first_listed
 from deepicd.tasks.task import Task
@@ -221,6 +224,8 @@ def build_admissions(
     progress=None,
     work_dir=None,
     task: Task = PRINCIPAL_DIAGNOSIS,
+    guard: Guard | None = None,
+    drop_named: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Build the admissions table: note, code, patient, split, metadata, flags.
 
@@ -249,6 +254,11 @@ def build_admissions(
         Where finished batches are kept, so that a stopped run goes on from them.
     task : Task
         What is asked of a note.
+    guard : Guard, optional
+        What cuts by content where headers fail, from `sections.learn_guard`.
+    drop_named : bool
+        Take sentences out that name the discharge diagnosis or the label's title,
+        beyond what history allows. Notes with such a sentence are flagged either way.
 
     Returns
     -------
@@ -274,7 +284,9 @@ def build_admissions(
         )
     flow = Flow()
     flow.rows = rows.to_dict("records")
-    notes, counts = extract(raw, cohort["hadm_id"], mode, workers, progress, work_dir)
+    notes, counts = extract(
+        raw, cohort["hadm_id"], mode, workers, progress, work_dir, guard
+    )
     merged = cohort.merge(notes, on="hadm_id", how="left")
     merged = flow.keep(merged, merged["note_id"].notna(), "no note", "no summary found")
     for name, count in counts.items():
@@ -293,9 +305,26 @@ def build_admissions(
     merged = _split(
         merged, raw.split if split is None else split, flow, seed, fractions, min_train
     )
+    merged = _last_look(merged, tree, drop_named, flow)
     merged["flags"] = _flags(merged, tree)
     flow.add("admissions used", 0, len(merged))
     return merged[COLUMNS], flow.frame()
+
+
+def _last_look(frame: pd.DataFrame, tree, drop: bool, flow: Flow) -> pd.DataFrame:
+    """Flag the notes that name their diagnosis; drop those sentences where asked."""
+    titles = {c: tree.title(c) for c in frame["label"].unique()}
+    columns = zip(frame["note"], frame["diagnosis"], frame["label"], strict=True)
+    found = [named(note, said, titles[label]) for note, said, label in columns]
+    marked = [f"{f};{NAMED}".lstrip(";") for f in frame["flags"]]
+    there = pd.Series(list(map(bool, found)), index=frame.index)
+    frame = frame.assign(flags=frame["flags"].mask(there, marked))
+    if drop:
+        why = "their sentences that name the diagnosis, beyond history, are taken out"
+        flow.add("notes that name the diagnosis", there.sum(), len(frame), why, "notes")
+        pairs = zip(frame["note"], found, strict=True)
+        frame = frame.assign(note=[without(note, those) for note, those in pairs])
+    return frame
 
 
 def _split(frame, given, flow: Flow, seed, fractions, min_train) -> pd.DataFrame:

@@ -27,11 +27,12 @@ from deepicd.common.errors import UserError
 from deepicd.common.progress import Count, Report
 from deepicd.data import extraction_worker as batches_of
 from deepicd.data import sections
+from deepicd.data.sections.guard import Guard
 from deepicd.data.sections.lines import clean
 from deepicd.data.sources.raw_tables import RawTables
 
 ALONE = 8  # batches that are worth no second process
-COLUMNS = ["note_id", "hadm_id", "note", "flags"]
+COLUMNS = ["note_id", "hadm_id", "note", "flags", "diagnosis"]
 
 
 def extract(
@@ -41,6 +42,7 @@ def extract(
     workers=None,
     progress=None,
     work_dir=None,
+    guard: Guard | None = None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Take one admission note for each admission out of the source's notes.
 
@@ -61,11 +63,14 @@ def extract(
     work_dir : path-like, optional
         Where finished batches are kept until all are done. Default: a temporary
         folder, so that a stopped run starts again.
+    guard : Guard, optional
+        What cuts by content where headers fail.
 
     Returns
     -------
     notes : DataFrame
-        `note_id, hadm_id, note, flags`, one row per admission.
+        `note_id, hadm_id, note, flags, diagnosis` (of the discharge, for a last look),
+        one row per admission.
     counts : dict
         Duplicate rows, earlier summaries and addenda: how many notes each.
     """
@@ -77,8 +82,8 @@ def extract(
             return pd.DataFrame(columns=COLUMNS), {}
         return one_each(pd.concat(frames, ignore_index=True))
     tables = (pa.Table.from_pandas(b, preserve_index=False) for b in batches)
-    with _folder(work_dir, raw, hadm_ids, mode) as folder:
-        done = stream(tables, mode, folder, workers)
+    with _folder(work_dir, raw, hadm_ids, f"{mode} {guard}") as folder:
+        done = stream(tables, mode, folder, workers, guard)
         parts = list(_counted(done, len(hadm_ids), progress))
         if not parts:
             return pd.DataFrame(columns=COLUMNS), {}
@@ -88,11 +93,12 @@ def extract(
 
 def _as_they_are(batch: pd.DataFrame) -> pd.DataFrame:
     out = batch.drop(columns="text")
-    return out.assign(note=batch["text"].map(clean).str.strip(), flags="")
+    note = batch["text"].map(clean).str.strip()
+    return out.assign(note=note, flags="", diagnosis="")
 
 
 def stream(
-    tables: Iterable[pa.Table], mode: str, folder: Path, workers=None
+    tables: Iterable[pa.Table], mode: str, folder: Path, workers=None, guard=None
 ) -> Iterator[pa.Table | Path]:
     """Take the notes of every batch, in order, with bounded memory.
 
@@ -105,6 +111,7 @@ def stream(
         Finished batches are files here; those that are there are not done again.
     workers : int, optional
         Processes; default: all cores.
+    guard : Guard, optional
 
     Yields
     ------
@@ -115,17 +122,17 @@ def stream(
     tables = iter(tables)
     few = list(islice(tables, ALONE + 1))
     if len(few) <= ALONE:
-        yield from (batches_of.take(table, mode) for table in few)
+        yield from (batches_of.take(table, mode, guard) for table in few)
         return
     tables = _chained(few, tables)
     workers = workers or os.cpu_count() or 1
     if workers > 1:
-        yield from _parallel(tables, mode, folder, workers)
+        yield from _parallel(tables, mode, folder, workers, guard)
         return
     for number, table in enumerate(tables):
         part = _part(folder, number)
         if not _finished(part, table):
-            batches_of.write(batches_of.take(table, mode), part)
+            batches_of.write(batches_of.take(table, mode, guard), part)
         yield part
 
 
@@ -149,10 +156,10 @@ def _finished(part: Path, table: pa.Table) -> bool:
     return written.to_pylist() == table["note_id"].to_pylist()
 
 
-def _parallel(tables, mode: str, folder: Path, workers: int) -> Iterator[Path]:
+def _parallel(tables, mode: str, folder: Path, workers: int, guard) -> Iterator[Path]:
     """Keep one batch a worker, and one more, in flight: memory stays bounded."""
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=batches_of.start
+        workers, get_context("spawn"), batches_of.start, initargs=(mode, guard)
     )
     waiting: deque = deque()
     try:
@@ -160,7 +167,7 @@ def _parallel(tables, mode: str, folder: Path, workers: int) -> Iterator[Path]:
             part, job = _part(folder, number), None
             if not _finished(part, table):
                 packed = batches_of.message(table)
-                job = pool.submit(batches_of.work, packed, mode, str(part))
+                job = pool.submit(batches_of.work, packed, str(part))
             del table
             waiting.append((part, job))
             while len(waiting) > workers + 1:
@@ -184,13 +191,13 @@ def _result(part: Path, job) -> Path:
 
 
 @contextmanager
-def _folder(work_dir, raw: RawTables, hadm_ids: list[str], mode: str):
+def _folder(work_dir, raw: RawTables, hadm_ids: list[str], how: str):
     """Give the folder of the finished batches; it stays if the work is stopped."""
     if work_dir is None or not raw.identity:
         with tempfile.TemporaryDirectory(dir=work_dir) as folder:
             yield Path(folder)
         return
-    name = f"extract-{key(raw.identity, hadm_ids, mode)}"
+    name = f"extract-{key(raw.identity, hadm_ids, how)}"
     folder = Path(work_dir) / name
     for old in Path(work_dir).glob("extract-*"):
         if old.name != name:
@@ -200,15 +207,15 @@ def _folder(work_dir, raw: RawTables, hadm_ids: list[str], mode: str):
     shutil.rmtree(folder)
 
 
-def key(identity: str, hadm_ids: list[str], mode: str) -> str:
-    """Name what finished batches depend on: data, cohort, mode and the rules.
+def key(identity: str, hadm_ids: list[str], how: str) -> str:
+    """Name what finished batches depend on: data, cohort, mode, guard and the rules.
 
     Examples
     --------
     >>> key("file", ["1"], "robust") == key("file", ["1"], "cop")
     False
     """
-    digest = hashlib.sha256("\n".join([identity, mode, *hadm_ids]).encode())
+    digest = hashlib.sha256("\n".join([identity, how, *hadm_ids]).encode())
     for path in sorted(Path(sections.__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -229,12 +236,12 @@ def one_each(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     Parameters
     ----------
     frame : DataFrame
-        `note_id, hadm_id, note_type, note_seq, note, flags`.
+        `note_id, hadm_id, note_type, note_seq, note, flags, diagnosis`.
 
     Returns
     -------
     notes : DataFrame
-        `note_id, hadm_id, note, flags`, sorted by admission.
+        `note_id, hadm_id, note, flags, diagnosis`, sorted by admission.
     counts : dict
     """
     order = frame.drop(columns="note").reset_index(drop=True)
@@ -260,7 +267,7 @@ def one_each(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         "earlier summaries of the same admission": len(summaries) - len(last),
         "addenda joined to the summary": int(addendum.sum()),
     }
-    out = last[["note_id", "hadm_id"]].assign(note=notes, flags=flags)
+    out = last[["note_id", "hadm_id", "diagnosis"]].assign(note=notes, flags=flags)
     return out[COLUMNS].reset_index(drop=True), counts
 
 

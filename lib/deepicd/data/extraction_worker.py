@@ -11,13 +11,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepicd.data.sections.guard import Guard
 from deepicd.data.sections.lines import clean
 from deepicd.data.sections.splitting import admission_notes
 
 KEYS = ("note_id", "hadm_id", "note_type", "note_seq")
 
 
-def take(table: pa.Table, mode: str) -> pa.Table:
+def take(table: pa.Table, mode: str, guard: Guard | None = None) -> pa.Table:
     """Take the admission notes out of one batch of discharge summaries.
 
     Examples
@@ -27,24 +28,29 @@ def take(table: pa.Table, mode: str) -> pa.Table:
     >>> take(batch, "robust")["note"].to_pylist()
     ['CHIEF COMPLAINT: Cough']
     """
-    taken = admission_notes(list(map(clean, table["text"].to_pylist())), mode)
+    texts = list(map(clean, table["text"].to_pylist()))
+    notes, flags, diagnoses = zip(*admission_notes(texts, mode, guard), strict=True)
     columns = {name: table[name] for name in KEYS}
-    columns["note"] = pa.array([note for note, _ in taken], pa.large_string())
-    flags = [";".join(flags) for _, flags in taken]
-    columns["flags"] = pa.array(flags, pa.large_string())
+    columns["note"] = pa.array(notes, pa.large_string())
+    columns["flags"] = pa.array(map(";".join, flags), pa.large_string())
+    columns["diagnosis"] = pa.array(diagnoses, pa.large_string())
     return pa.table(columns)
 
 
-def start() -> None:
+def start(mode: str, guard: Guard | None) -> None:
     """Prepare a worker: no circular garbage is made, and the parent hears Ctrl-C."""
+    _TAKING.update(mode=mode, guard=guard)
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def work(batch: bytes, mode: str, path: str) -> int:
+_TAKING: dict = {}  # how this process takes notes
+
+
+def work(batch: bytes, path: str) -> int:
     """Write the admission notes of a batch to a file; give the number of summaries."""
     table = pa.ipc.open_stream(pa.py_buffer(batch)).read_all()
-    write(take(table, mode), Path(path))
+    write(take(table, **_TAKING), Path(path))
     return len(table)
 
 

@@ -4,6 +4,7 @@ import html
 
 import pandas as pd
 
+from deepicd.data.sections.last_look import named
 from deepicd.data.sections.names import KEPT, ORDER
 from deepicd.data.sections.splitting import MODES, admission_note, split_sections
 
@@ -105,6 +106,24 @@ def flag_counts(admissions: pd.DataFrame) -> pd.DataFrame:
     flags = admissions["flags"].str.split(";").explode()
     counts = flags[flags.fillna("") != ""].value_counts()
     frame = counts.rename_axis("flag").reset_index(name="notes")
+    return frame.assign(share=frame["notes"] / max(len(admissions), 1))
+
+
+def named_by_section(admissions: pd.DataFrame, tree) -> pd.DataFrame:
+    """Count the notes whose sections name the official title, beyond what was history.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> note = "CHIEF COMPLAINT: Cough\\n\\nPRESENT ILLNESS: Cellulitis, unspecified."
+    >>> rows = pd.DataFrame({"note": [note], "label": ["L03.90"]})
+    >>> named_by_section(rows, load_tree())["section"].tolist()
+    ['history_of_present_illness']
+    """
+    pairs = zip(admissions["note"], admissions["label"], strict=True)
+    found = [{n.section for n in named(note, "", tree.title(c))} for note, c in pairs]
+    counts = pd.Series([s for sections in found for s in sections]).value_counts()
+    frame = counts.rename_axis("section").reset_index(name="notes")
     return frame.assign(share=frame["notes"] / max(len(admissions), 1))
 
 

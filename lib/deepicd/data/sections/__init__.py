@@ -4,6 +4,9 @@ from deepicd.common.faces import face
 
 HOMES = {
     "AdmissionNote": "splitting",
+    "Guard": "guard",
+    "learn_guard": "guard_learning",
+    "trade_off": "guard_learning",
     "MODES": "splitting",
     "Section": "splitting",
     "TITLES": "splitting",

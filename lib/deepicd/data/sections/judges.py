@@ -4,7 +4,7 @@ Each judge gives the name of the section that a candidate opens, or None.
 """
 
 from deepicd.data.sections.lines import Candidate
-from deepicd.data.sections.names import RANK
+from deepicd.data.sections.names import ADMINISTRATIVE, KEPT, RANK
 from deepicd.data.sections.reader import COURSE, EXAM, EXAMS, MEDS, RESULTS, Reader
 
 
@@ -17,7 +17,10 @@ def _of_full(reader: Reader, candidate: Candidate) -> str | None:
         return _medications(reader, candidate)
     if name == "discharge_exam":
         return name if reader.reached < COURSE else None
-    return name if rank > EXAM or reader.reached < RESULTS else None
+    if rank > EXAM or reader.reached < RESULTS:
+        return name
+    ends = reader.current in KEPT and candidate.line_start and name in ADMINISTRATIVE
+    return name if ends else None
 
 
 def _exam(reader: Reader, candidate: Candidate) -> str | None:

@@ -43,6 +43,15 @@ KEPT = (
     "social_history",
 )
 
+# Left out, and about no time: these end a kept section wherever they stand.
+ADMINISTRATIVE = (
+    "admission_date",
+    "date_of_birth",
+    "service",
+    "attending",
+    "major_procedure",
+)
+
 # Full names. Gaps and slips of the pen are recognised for these.
 FULL = {
     "admission_date": ["admission date", "discharge date"],

@@ -90,12 +90,12 @@ class Reader:
         self.marks.append((start, body, name, doubt))
         self.current = name
         self.seen.add(name)
-        if rank > self.reached and name != MEDS and not self._opens(rank):
+        if rank > self.reached and name != MEDS and not self._opens(name):
             self.reached = rank
 
-    def _opens(self, rank: int) -> bool:
-        """Whether the diagnosis, or more, precedes a history that is still to come."""
-        if rank < RESULTS or self.seen & _TOLD:
+    def _opens(self, name: str) -> bool:
+        """Whether a diagnosis precedes the history, which is still to come."""
+        if name != "discharge_diagnosis" or self.seen & _TOLD:
             return False
         ahead = self.candidates[self.at :]
         return any(c[2].name in _DECIDING and c[4] for c in ahead)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from deepicd.data.sections import cop
-from deepicd.data.sections.lines import Candidate, find_all, fold
+from deepicd.data.sections.guard import Guard
+from deepicd.data.sections.lines import find_all, fold
 from deepicd.data.sections.names import KEPT
 from deepicd.data.sections.order import resolve
 from deepicd.data.sections.parts import cut_marks
@@ -84,13 +85,15 @@ class AdmissionNote:
     flags: list[str]
 
 
-def split_sections(text: str) -> list[Section]:
+def split_sections(text: str, guard: Guard | None = None) -> list[Section]:
     """Split a discharge summary into its sections.
 
     Parameters
     ----------
     text : str
         The summary.
+    guard : Guard, optional
+        What cuts by content where headers fail.
 
     Returns
     -------
@@ -106,14 +109,15 @@ def split_sections(text: str) -> list[Section]:
     [('chief_complaint', 'Cough'), ('past_medical_history', 'Asthma')]
     """
     folded = fold(text)
-    return _sections(text, _marks(folded, find_all([folded])[0]))
+    return _sections(text, _marks(folded, find_all([folded])[0], guard))
 
 
-def _marks(folded: str, candidates: list[Candidate]) -> list[Mark]:
+def _marks(folded: str, candidates: list[tuple], guard=None) -> list[Mark]:
     marks = resolve(folded, candidates)
     if not marks or marks[0][0] > 0:
         marks.insert(0, (0, 0, "preamble", ""))
-    return cut_marks(folded, marks)
+    marks = cut_marks(folded, marks)
+    return guard.marks(folded, marks) if guard else marks
 
 
 def _sections(text: str, marks: list[Mark]) -> list[Section]:
@@ -124,7 +128,9 @@ def _sections(text: str, marks: list[Mark]) -> list[Section]:
     ]
 
 
-def admission_note(text: str, mode: str = "robust") -> AdmissionNote:
+def admission_note(
+    text: str, mode: str = "robust", guard: Guard | None = None
+) -> AdmissionNote:
     """Keep what a physician could have read at admission.
 
     Parameters
@@ -135,6 +141,8 @@ def admission_note(text: str, mode: str = "robust") -> AdmissionNote:
         `robust` is this repository's splitter. `cop` is the published MIMIC-IV rule
         (Clinical Outcome Prediction), for comparison: it keeps the discharge exam
         where no blank line precedes it and cuts the present illness short.
+    guard : Guard, optional
+        What cuts by content where headers fail; mode `cop` stays as published.
 
     Returns
     -------
@@ -160,13 +168,15 @@ def admission_note(text: str, mode: str = "robust") -> AdmissionNote:
         note, flags = _cop_note(text)
     else:
         folded = fold(text)
-        marks = _marks(folded, find_all([folded])[0])
+        marks = _marks(folded, find_all([folded])[0], guard)
         sections = _sections(text, marks)
         note, flags = _note(text, marks)
     return AdmissionNote(note, [s for s in sections if s.kept], flags)
 
 
-def admission_notes(texts: list[str], mode: str = "robust") -> list[tuple]:
+def admission_notes(
+    texts: list[str], mode: str = "robust", guard: Guard | None = None
+) -> list[tuple]:
     """Keep what was known at admission of many summaries: much faster than one by one.
 
     Parameters
@@ -175,11 +185,14 @@ def admission_notes(texts: list[str], mode: str = "robust") -> list[tuple]:
         Discharge summaries.
     mode : {"robust", "cop"}
         See `admission_note`.
+    guard : Guard, optional
+        What cuts by content where headers fail; mode `cop` stays as published.
 
     Returns
     -------
     list of tuple
-        The `text` and the `flags` of each summary's admission note.
+        The `text` and the `flags` of each summary's admission note, and the
+        discharge diagnosis of the summary, for a last look.
 
     Raises
     ------
@@ -188,18 +201,20 @@ def admission_notes(texts: list[str], mode: str = "robust") -> list[tuple]:
 
     Examples
     --------
-    >>> [text for text, flags in admission_notes(["HPI: cough", "PMH: asthma"])]
+    >>> [note[0] for note in admission_notes(["HPI: cough", "PMH: asthma"])]
     ['PRESENT ILLNESS: cough', 'MEDICAL HISTORY: asthma']
     """
     _check(mode)
     if mode == "cop":
-        return [_cop_note(text) for text in texts]
+        return [(*_cop_note(text), "") for text in texts]
     notes = []
     for start in range(0, len(texts), _AT_ONCE):
         some = texts[start : start + _AT_ONCE]
         folded = [fold(text) for text in some]
         found = zip(some, folded, find_all(folded), strict=True)
-        notes += [_note(t, _marks(f, headers)) for t, f, headers in found]
+        for text, folded_text, headers in found:
+            marks = _marks(folded_text, headers, guard)
+            notes.append((*_note(text, marks), _diagnosis(text, marks)))
     return notes
 
 
@@ -223,6 +238,15 @@ def _note(text: str, marks: list[Mark]) -> tuple[str, list[str]]:
                 bodies.setdefault(name, []).append(said)
         end = start
     return _assemble(bodies, {name for _, _, name, _ in marks}, doubts)
+
+
+def _diagnosis(text: str, marks: list[Mark]) -> str:
+    """Give the text of the first discharge diagnosis."""
+    for place, (_, body, name, _) in enumerate(marks):
+        if name == "discharge_diagnosis":
+            end = marks[place + 1][0] if place + 1 < len(marks) else len(text)
+            return text[body:end].strip()
+    return ""
 
 
 def _cop_note(text: str) -> tuple[str, list[str]]:

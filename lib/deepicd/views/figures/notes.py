@@ -180,3 +180,38 @@ def plot_modes(kept: pd.DataFrame) -> Figure:
     axes.grid(visible=False, axis="y")
     fig.legend(loc="outside upper right", ncols=2)
     return fig
+
+
+def plot_guard(trade_off: pd.DataFrame) -> Figure:
+    """Draw what leaks and what is lost against the limit of the guard by content.
+
+    Parameters
+    ----------
+    trade_off : DataFrame
+        `limit, lost, leaking` from `sections.trade_off`; the row without a limit is
+        the guard in use.
+
+    Examples
+    --------
+    >>> rows = {"limit": [0.0, np.inf, np.nan], "lost": 0.0, "leaking": [0, 0.2, 0]}
+    >>> len(plot_guard(pd.DataFrame(rows)).axes)
+    1
+    """
+    curve = trade_off.dropna(subset="limit")
+    used = trade_off[trade_off["limit"].isna()].iloc[0]
+    fig, axes = plt.subplots(figsize=(COLUMN, 2.2))
+    where = np.arange(len(curve))
+    looks = (
+        ("leaking", "summaries that leak, one to three headers gone", "-", AMBER),
+        ("lost", "words lost, intact summaries", "--", KEPT),
+    )
+    for column, label, line, colour in looks:
+        label = f"{label} (in use: {100 * used[column]:.2f} %)"
+        values = 100 * curve[column]
+        axes.plot(where, values, line, marker="o", color=colour, label=label)
+        axes.axhline(100 * used[column], color=colour, linestyle=":", linewidth=0.8)
+    names = [f"{x:g}" if np.isfinite(x) else "no guard" for x in curve["limit"]]
+    axes.set_xticks(where, names)
+    axes.set(xlabel="evidence from which lines are cut, in nats", ylabel="%")
+    fig.legend(loc="outside upper center", ncols=1)
+    return fig

@@ -61,10 +61,10 @@ def write_notes(folder: Path, notes: int = FULL_SIZE, seed: int = 0) -> Path:
     return path
 
 
-def templates(folder: Path, notes: int, seed: int) -> list[str]:
+def templates(folder: Path, notes: int, seed: int, length: str = "full") -> list[str]:
     """Generate synthetic summaries; broken ones, which the corpus has too, left out."""
     corpus = synthetic.write_corpus(
-        folder / "templates", notes=notes, seed=seed, length="full"
+        folder / "templates", notes=notes, seed=seed, length=length
     )
     texts = pl.read_csv(corpus / "note" / "discharge.csv.gz", columns=["text"])
     return [text for text in texts["text"].drop_nulls() if len(text) > 1_000]

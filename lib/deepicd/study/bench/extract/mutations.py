@@ -2,9 +2,9 @@
 
 Every line of a synthetic summary gets a canary word that names its section. One kind
 of mutation is applied to one to three headers (or to the text), and the admission note
-is searched for canaries. In `MENDABLE` kinds the header can still be recognised, so no
-leak is accepted; in the others (a header is gone) no rule could know every time, and
-the count is reported.
+is searched for canaries, without and with the guard by content. In `MENDABLE` kinds the
+header can still be recognised, so no leak is accepted; in the others (a header is gone)
+only the lines tell what they are.
 """
 
 import random
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepicd.data.sections.guard import Guard
+from deepicd.data.sections.guard_learning import learn_guard
 from deepicd.data.sections.names import KEPT
 from deepicd.data.sections.splitting import admission_notes, split_sections
 from deepicd.study.bench.extract.corpus import templates
@@ -175,10 +177,14 @@ def _gone(header: str, draw: random.Random) -> str:
 
 
 def _noise(parts: list[Piece], draw: random.Random) -> str:
-    text = list(joined(parts))
+    """Overwrite letters anywhere but in canaries: those must be told afterwards."""
+    text = joined(parts)
+    spared = {at for m in _CANARY.finditer(text) for at in range(m.start(), m.end())}
+    free = [at for at in range(len(text)) if at not in spared]
+    letters = list(text)
     for _ in range(20):
-        text[draw.randrange(len(text))] = draw.choice("x \n:_.ß\u200b\u0130")
-    return "".join(text)
+        letters[draw.choice(free)] = draw.choice("x \n:_.ß\u200b\u0130")
+    return "".join(letters)
 
 
 MENDABLE = {
@@ -204,7 +210,12 @@ BROKEN = {
 }
 
 
-def run(notes: int, seed: int = 0, texts: list[str] | None = None) -> pd.DataFrame:
+def run(
+    notes: int,
+    seed: int = 0,
+    texts: list[str] | None = None,
+    guard: Guard | None = None,
+) -> pd.DataFrame:
     """Mutate summaries and count what leaks and what is lost, by kind of mutation.
 
     Parameters
@@ -213,52 +224,91 @@ def run(notes: int, seed: int = 0, texts: list[str] | None = None) -> pd.DataFra
         Mutated summaries.
     seed : int
     texts : list of str, optional
-        Summaries to mutate; default: a synthetic corpus.
+        Summaries to mutate; default: half of a synthetic corpus.
+    guard : Guard, optional
+        Default: learned from the other half of that corpus.
 
     Returns
     -------
     DataFrame
-        `kind, mendable, notes, leaking, canaries` (leaked forbidden sections),
-        `sections` (kept ones that were there) and `lost` of them.
+        `kind, mendable, notes, sections` (kept ones that were there), and without
+        and with the guard: `leaking` notes, forbidden `canaries` in them, `lost`
+        sections, `words` of the notes.
     """
     if texts is None:
-        with tempfile.TemporaryDirectory() as folder:
-            texts = templates(Path(folder), min(600, max(20, notes // 10)), seed)
+        others, texts = _halves(min(1_200, max(200, notes // 5)), seed, "full")
+        guard = guard or learn_guard(others)
     draw, kinds = random.Random(seed), {**MENDABLE, **BROKEN}
     counts = {kind: dict.fromkeys(_COUNTED, 0) for kind in kinds}
     for start in range(0, notes, BATCH):
         chosen = [draw.choice(list(kinds)) for _ in range(min(BATCH, notes - start))]
         mutated = [kinds[k](pieces(draw.choice(texts)), draw) for k in chosen]
-        for kind, text, (note, _) in zip(
-            chosen, mutated, admission_notes(mutated), strict=True
-        ):
-            _count(counts[kind], text.lower(), note.lower())
+        plain, guarded = (admission_notes(mutated, guard=g) for g in (None, guard))
+        for kind, text, one, two in zip(chosen, mutated, plain, guarded, strict=True):
+            _count(counts[kind], text.lower(), one[0].lower(), two[0].lower())
     frame = pd.DataFrame(counts).T.rename_axis("kind").reset_index()
     return frame.assign(mendable=frame["kind"].isin(MENDABLE))
 
 
-_COUNTED = ("notes", "leaking", "canaries", "sections", "lost")
+def unseen(notes: int) -> pd.DataFrame:
+    """Mutate summaries of a seed and a style that the guard has not seen.
+
+    It is learned from brief summaries, and guards full ones of another seed.
+    """
+    learned, _ = _halves(1_200, 0, "brief")
+    _, texts = _halves(1_200, 7, "full")
+    return run(notes, 7, texts, learn_guard(learned))
+
+
+def _halves(size: int, seed: int, length: str) -> tuple[list[str], list[str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        texts = templates(Path(folder), size, seed, length)
+    return texts[::2], texts[1::2]
+
+
 _CANARY = re.compile(r"qx([a-z]+)qx")
 _KEPT = {name.replace("_", "") for name in KEPT}
+_FACTS = ("leaking", "canaries", "lost", "words")
+_COUNTED = ("notes", "sections", *_FACTS, *(f"{fact}_guarded" for fact in _FACTS))
 
 
-def _count(counts: dict[str, int], text: str, note: str) -> None:
-    there, got = set(_CANARY.findall(text)), set(_CANARY.findall(note))
-    leaked = got - _KEPT
+def leaked(note: str) -> set[str]:
+    """Give the sections whose canaries are in a note and should not be."""
+    return set(_CANARY.findall(note.lower())) - _KEPT
+
+
+def _count(counts: dict[str, int], text: str, plain: str, guarded: str) -> None:
+    there = set(_CANARY.findall(text)) & _KEPT
     counts["notes"] += 1
-    counts["leaking"] += bool(leaked)
-    counts["canaries"] += len(leaked)
-    counts["sections"] += len(there & _KEPT)
-    counts["lost"] += len((there & _KEPT) - got)
+    counts["sections"] += len(there)
+    for end, note in (("", plain), ("_guarded", guarded)):
+        counts["leaking" + end] += bool(leaked(note))
+        counts["canaries" + end] += len(leaked(note))
+        counts["lost" + end] += len(there - set(_CANARY.findall(note)))
+        counts["words" + end] += len(note.split())
 
 
-def results(frame: pd.DataFrame) -> list[Result]:
-    """Lay the counts out as results; only mendable kinds have a goal."""
-    out = [Result("mutated summaries, no exception", frame["notes"].sum(), "")]
+def results(frame: pd.DataFrame, title: str = "") -> list[Result]:
+    """Lay the counts out as results, without and with the guard.
+
+    Kinds that leave a header legible may leak nothing; for the others the guard has a
+    goal. In intact summaries it may cut half a word of a hundred.
+    """
+    out = [Result(f"{title}mutated summaries", frame["notes"].sum(), "")]
     for row in frame.itertuples():
-        goal = 0.0 if row.mendable else None
-        said = f"{row.kind}: notes that leak, of {row.notes:,}"
-        out.append(Result(said, float(row.leaking), "", goal=goal))
-        share = 100 * row.lost / max(row.sections, 1)
-        out.append(Result(f"{row.kind}: kept sections lost", share, "%"))
-    return out
+        said = f"{title}{row.kind}"
+        goal = 0.0 if row.mendable else GOALS.get(row.kind, 3.0)
+        leaking = 100 * row.leaking_guarded / max(row.notes, 1)
+        plain = 100 * row.leaking / max(row.notes, 1)
+        out.append(Result(f"{said}: notes that leak without guard", plain, "%"))
+        out.append(Result(f"{said}: notes that leak", leaking, "%", goal=goal))
+        for end, guard in (("", " without guard"), ("_guarded", "")):
+            share = 100 * getattr(row, "lost" + end) / max(row.sections, 1)
+            out.append(Result(f"{said}: kept sections lost{guard}", share, "%"))
+    intact = frame[frame["kind"].isin(INTACT)].sum(numeric_only=True)
+    lost = 100 * (1 - intact["words_guarded"] / max(intact["words"], 1))
+    return [*out, Result(f"{title}words lost to the guard", lost, "%", goal=0.5)]
+
+
+GOALS = {"noise": 5.0}  # per cent of the notes; 3 for the others
+INTACT = ("case", "decorated", "blank lines", "repeated header")
