@@ -210,8 +210,8 @@ def _chapters(frame, a: str, b: str) -> str:
     up, down = int((wide[a] > wide[b]).sum()), int((wide[a] < wide[b]).sum())
     return (
         f"{LEVEL_NAMES[level]} accuracy of {len(wide)} {node}s with "
-        f"{rows['n'].min():,} notes or more, {BARS}: {look(a).name} is above {look(b).name} in {up}, "
-        f"below in {down}."
+        f"{rows['n'].min():,} notes or more, {BARS}: {look(a).name} is above "
+        f"{look(b).name} in {up}, below in {down}."
     )
 
 
