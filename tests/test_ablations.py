@@ -17,7 +17,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json, write_parquet
 from deepicd.icd import load_tree
 from deepicd.study import ablations
-from deepicd.study.ablations import comparison, in_words, inputs, jobs, one_run, workers
+from deepicd.study.ablations import comparison, inputs, jobs, one_run, verdicts, workers
 from deepicd.study.ablations.kept_runs import Kept
 from deepicd.study.ablations.points import resolve
 from deepicd.traces import build_traces
@@ -329,11 +329,11 @@ def test_runs_that_a_reference_keeps_are_taken_from_it(study, tmp_path, counted)
     other = ablations.Study(elsewhere, kept=folder)
     plan = other.plan(grid)
     assert (plan["state"] == "kept").all() and plan["minutes"].sum() == 0
-    assert in_words.tell_plan(plan, 1) == (
+    assert verdicts.tell_plan(plan, 1) == (
         "3 runs: 0 new, 3 taken from the reference kept in outputs/reference; "
         "nothing to do."
     )
-    assert in_words.tell_plan(plan.assign(state="new", minutes=0.7, basis="x"), 2) == (
+    assert verdicts.tell_plan(plan.assign(state="new", minutes=0.7, basis="x"), 2) == (
         "3 runs: 3 new; about 1 minute, 2 side by side (x)."
     )
     counted.clear()
@@ -371,7 +371,7 @@ def test_the_short_answer_names_what_is_clear_of_zero():
     table = pd.DataFrame(rows, columns=["a", "b", "level", "value", "clear"]).assign(
         comparison="against", stratum="overall", metric="accuracy"
     )
-    assert in_words._short(section, table) == (
+    assert verdicts._short(section, table) == (
         "In short, accuracy against flat. Chapter: better with tree; worse with prefix."
         " Full code: no difference is shown."
     )
@@ -400,14 +400,14 @@ def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, cap
 def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     study, capsys, monkeypatch, tmp_path
 ):
-    from deepicd.study.ablations import reference
+    from deepicd.study.ablations import kept_answers
 
-    monkeypatch.setattr(reference, "FOLDER", tmp_path)
+    monkeypatch.setattr(kept_answers, "FOLDER", tmp_path)
     asked = ablations.ask(study, ablations.load_sections("quick"))["objective"]
     plan = asked.plan()
     assert plan["runs"].tolist() == [40, 5] and asked.run() is None
     asked.draw(tmp_path)
-    assert reference.NONE in capsys.readouterr().out
+    assert kept_answers.NONE in capsys.readouterr().out
 
     mine = ablations.Question(study, section_of(study, reward=["tree"]), 50)
     mine.run()
@@ -415,10 +415,10 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     assert sorted(pd.read_csv(tmp_path / "ablations.csv")["key"]) == sorted(
         job.key for job in study.all_jobs(mine.givens)
     )  # not the study's other runs
-    told = reference.answer(mine.section)
-    assert told[0] == f"{reference.MARK} (own, seeds 0, 1). {mine.answer()[0]}"
+    told = kept_answers.answer(mine.section)
+    assert told[0] == f"{kept_answers.MARK} (own, seeds 0, 1). {mine.answer()[0]}"
     assert told[1:] == mine.answer()[1:]
-    assert reference.scores("own").shape[0] == 2
+    assert kept_answers.scores("own").shape[0] == 2
 
     # What another section kept stays.
     kept = tmp_path / "ablations" / "manifest.json"
@@ -478,7 +478,7 @@ def test_the_law_against_a_line_worked_by_hand():
 def said_of(sizes, scores) -> str:
     points = pd.DataFrame({"size": sizes, "value": scores, "after": True})
     [row] = comparison.law_table(points.assign(level="full")).itertuples()
-    return in_words.tell_law(row)
+    return verdicts.tell_law(row)
 
 
 def test_the_law_says_how_little_few_runs_tell():

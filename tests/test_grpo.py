@@ -16,7 +16,7 @@ from deepicd.rewards import get_spec
 from deepicd.tasks.correct import Judge
 from deepicd.training import encoding, grpo, models, trainer
 from deepicd.training.grpo import guard, plan
-from deepicd.training.grpo.resampling import refill
+from deepicd.training.grpo.redrawing import refill
 from deepicd.training.grpo.rollout_log import RolloutLog
 
 

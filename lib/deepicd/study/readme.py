@@ -16,9 +16,9 @@ from scipy import stats
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_text
 from deepicd.evaluation.systems import OVERALL
-from deepicd.study.ablations.in_words import versus
 from deepicd.study.ablations.kept_runs import DETAILS
 from deepicd.study.ablations.questions import Section, load_sections
+from deepicd.study.ablations.verdicts import versus
 from deepicd.study.reference import DIFFERENCES, SCORES
 from deepicd.views.figures.palette import in_order, look
 from deepicd.views.in_words import per_cent, points, signed

@@ -3,7 +3,7 @@
 A section is a question with variants (`questions`, `grids.yaml`); a variant with a
 seed is a point (`points`); a point is an SFT and a GRPO run (`jobs`, `one_run`), done
 once and shared (`study`, `workers`); answers come from the runs' predictions
-(`comparison`, `in_words`). `python -m deepicd.study.ablations` runs grids alone.
+(`comparison`, `verdicts`). `python -m deepicd.study.ablations` runs grids alone.
 """
 
 from deepicd.common.faces import face
@@ -19,6 +19,6 @@ HOMES = {
     "grid": "points",
     "load_sections": "questions",
     "save_differences": "one_question",
-    "save_reference": "reference",
+    "save_reference": "kept_answers",
 }
 __getattr__, __dir__, __all__ = face(__name__, HOMES)

@@ -11,12 +11,12 @@ from pathlib import Path
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import Parameter, parse_value
 from deepicd.common.progress import Pace, clock, line
-from deepicd.study.ablations.in_words import tell_plan
+from deepicd.study.ablations.kept_answers import save_reference
 from deepicd.study.ablations.kept_runs import KEPT
 from deepicd.study.ablations.one_question import ask, save_differences
 from deepicd.study.ablations.questions import Changes, load_sections
-from deepicd.study.ablations.reference import save_reference
 from deepicd.study.ablations.study import Study
+from deepicd.study.ablations.verdicts import tell_plan
 
 
 def main(arguments: list[str] | None = None) -> int:

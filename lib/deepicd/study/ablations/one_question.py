@@ -7,7 +7,7 @@ import pandas as pd
 
 from deepicd.common.files import write_csv
 from deepicd.evaluation.systems import OVERALL
-from deepicd.study.ablations import comparison, in_words, reference
+from deepicd.study.ablations import comparison, kept_answers, verdicts
 from deepicd.study.ablations.questions import Section
 from deepicd.study.ablations.study import Study
 from deepicd.views import figures
@@ -44,7 +44,7 @@ class Question:
     def plan(self) -> pd.DataFrame:
         """Tell how many runs are new; runs of all kinds and states, counted."""
         plan = self.study.plan(self.givens)
-        said = in_words.tell_plan(plan, self.study.workers)
+        said = verdicts.tell_plan(plan, self.study.workers)
         if not self.section.runs:
             said = f"Not run here. With {self.section.scope}: {said}"
         _show(f"**{self.section.question}**\n\n{said}")
@@ -76,7 +76,7 @@ class Question:
         reference run where there is one.
         """
         if not self._here():
-            return reference.scores(self.section.name)
+            return kept_answers.scores(self.section.name)
         self.study.run(self.givens)
         self.study.save_table()
         one = comparison.compare(self.study, self.section)
@@ -96,7 +96,7 @@ class Question:
     def draw(self, folder: str | Path) -> None:
         """Save and show the figures; those of the reference run where it has none."""
         if self.differences is None:
-            reference.show_figures(self.section.name)
+            kept_answers.show_figures(self.section.name)
             return
         name, table = self.section.name, self.differences
         if self.section.curves:
@@ -105,7 +105,7 @@ class Question:
             lines = comparison.law_lines(self.points)
             both = pd.concat([self.points, lines.assign(after="line")])
             fig = figures.plot_law(self.points, lines)
-            said = " ".join(map(in_words.tell_law, self.laws.itertuples()))
+            said = " ".join(map(verdicts.tell_law, self.laws.itertuples()))
             figures.save(fig, both, folder, f"{name}_law", said)
         kind = self.section.compare
         shown = table[(table["comparison"] == kind) & (table["stratum"] == "overall")]
@@ -156,7 +156,7 @@ class Question:
         pairs = zip(rows["a"], rows["b"], strict=True)
         table = rows.assign(
             section=self.section.letter,
-            comparison=[in_words.versus(a, b) for a, b in pairs],
+            comparison=[verdicts.versus(a, b) for a, b in pairs],
             score=rows[columns].agg(" ".join, axis=1),
             points=[points(r) + " *" * r.clear for r in rows.itertuples()],
         )
@@ -172,13 +172,13 @@ class Question:
         """What the runs say, in sentences; none where nothing was run."""
         if self.differences is None:
             return []
-        return in_words.tell(self.section, self.differences, self.laws)
+        return verdicts.tell(self.section, self.differences, self.laws)
 
     def tell(self) -> None:
         """Show the answer, the reference's behind a quick one, and what changes it."""
         said = [self.answer()]
         if not said[0] or self.section.scope == "quick":
-            said.append(reference.answer(self.section))
+            said.append(kept_answers.answer(self.section))
         for short, *facts in filter(None, said):
             _show("\n".join([f"**{short}**", "", *(f"- {fact}" for fact in facts)]))
         if not any(said):

@@ -9,10 +9,10 @@ HOMES = {
     "Request": "records",
     "RuleTeacher": "rule",
     "StudentTeacher": "student",
-    "TEACHERS": "opening",
+    "TEACHERS": "choosing",
     "Teacher": "records",
     "VllmTeacher": "vllm",
-    "open_teacher": "opening",
+    "open_teacher": "choosing",
     "oracle_messages": "prompt",
     "tabular_entry": "prompt",
 }

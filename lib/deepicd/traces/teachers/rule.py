@@ -12,9 +12,9 @@ import pandas as pd
 
 from deepicd.common.parameters import choice
 from deepicd.icd import titles
-from deepicd.traces.teachers.evidence import SIBLING_Z, Evidence, EvidenceFinder
 from deepicd.traces.teachers.frames import CHAPTERS, FRAMES, as_noun
 from deepicd.traces.teachers.records import Answer, Request
+from deepicd.traces.teachers.telling_phrases import SIBLING_Z, Evidence, EvidenceFinder
 
 _CHUNK = 2000  # notes read at once
 _WEAK = 1.28  # one-sided 10 %: a weaker phrase is quoted only where there is no other

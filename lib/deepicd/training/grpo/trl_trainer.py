@@ -17,7 +17,7 @@ from trl.models.utils import _ForwardRedirection
 from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
 from deepicd.training.grpo.plan import Plan, kl_weight, uniform
-from deepicd.training.grpo.resampling import refill
+from deepicd.training.grpo.redrawing import refill
 from deepicd.training.models.sampling import logits_by_length, sample
 
 #: Methods of GRPOTrainer that `HouseTrainer` overrides or calls.

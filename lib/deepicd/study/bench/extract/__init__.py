@@ -18,7 +18,7 @@ import psutil
 
 from deepicd.common.errors import UserError
 from deepicd.data.sections.splitting import MODES, admission_note
-from deepicd.study.bench.extract import corpus, mutations
+from deepicd.study.bench.extract import made_summaries, mutations
 from deepicd.study.bench.measure import Result, best_seconds
 
 TITLE = "Extraction: notes a second, memory, linearity; or --fuzz"
@@ -51,13 +51,13 @@ for number, part in enumerate(extraction.stream(tables, "robust", folder, guard=
     notes += rows
 """
 _PUBLISHED = """
-from deepicd.study.bench.extract import published
+from deepicd.study.bench.extract import published_rule
 from pathlib import Path
-notes = published.extract(Path(sys.argv[2]), int(sys.argv[3]))
+notes = published_rule.extract(Path(sys.argv[2]), int(sys.argv[3]))
 """
 
 
-def run(notes: int = corpus.FULL_SIZE, fuzz: int = 0) -> list[Result]:
+def run(notes: int = made_summaries.FULL_SIZE, fuzz: int = 0) -> list[Result]:
     """Measure reading, our extraction and the published one on the same file.
 
     Parameters
@@ -76,7 +76,7 @@ def run(notes: int = corpus.FULL_SIZE, fuzz: int = 0) -> list[Result]:
         strange = mutations.unseen(min(fuzz, UNSEEN))
         return seen + mutations.results(strange, "unseen style, ")
     with tempfile.TemporaryDirectory(prefix="deepicd-bench-") as folder:
-        path = corpus.write_notes(Path(folder), notes)
+        path = made_summaries.write_notes(Path(folder), notes)
         before = _others(path, min(SAMPLE, notes))
         parts = Path(folder) / "parts"
         ours = _measured(_OURS, path, parts, "plain")

@@ -20,7 +20,7 @@ from deepicd.data.sections.guard import Guard
 from deepicd.data.sections.guard_learning import learn_guard
 from deepicd.data.sections.names import KEPT
 from deepicd.data.sections.splitting import admission_notes, split_sections
-from deepicd.study.bench.extract.corpus import templates
+from deepicd.study.bench.extract.made_summaries import templates
 from deepicd.study.bench.measure import Result
 
 BATCH = 1_000

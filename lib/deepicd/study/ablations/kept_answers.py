@@ -9,9 +9,9 @@ import pandas as pd
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_csv, write_json
 from deepicd.study.ablations.comparison import law_table
-from deepicd.study.ablations.in_words import tell
 from deepicd.study.ablations.kept_runs import DETAILS, REFERENCE, Kept
 from deepicd.study.ablations.study import run_table
+from deepicd.study.ablations.verdicts import tell
 from deepicd.study.reference import MANIFEST, run_facts
 from deepicd.views.in_words import wide_table
 
