@@ -26,6 +26,8 @@ FLOORS = (
 )
 BESIDE = ("__init__.py", "predict.py")  # the command stands beside the floors
 
+PINS = PACKAGE.parents[1] / "requirements.txt"
+
 
 def module_of(file: Path) -> str:
     parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
@@ -70,6 +72,18 @@ def test_no_files_import_each_other_in_a_circle():
     assert list(TopologicalSorter(graph).static_order())
 
 
+def test_modules_that_texts_name_are_there():
+    """Commands in docstrings, and programs that benchmarks run as text."""
+    named = re.compile(r"(?:from|import|-m) (deepicd[.\w]*\w)")
+    wrong = {
+        (file.name, name)
+        for file in [*FILES.values(), PINS.parent / "README.md"]
+        for name in named.findall(file.read_text(encoding="utf-8"))
+        if name not in FILES and name != "deepicd"
+    }
+    assert not wrong
+
+
 DOORS = {  # what others may call; their names stay
     "deepicd.icd": ("load_tree",),
     "deepicd.tasks": ("parse_completion",),
@@ -94,7 +108,6 @@ def test_what_a_face_hands_on_is_there_and_shadowed_by_no_file():
                 assert f"{name}.{one}" not in FILES
 
 
-PINS = PACKAGE.parents[1] / "requirements.txt"
 BROUGHT = "# What these bring along"
 COMMANDS = {"jupyterlab", "pytest-xdist", "ruff"}  # used, but imported by no file
 
