@@ -93,6 +93,7 @@ def test_the_trade_off_runs_from_all_to_none(summaries, guard):
     curve = table.dropna()
     assert curve["leaking"].is_monotonic_increasing
     assert curve["lost"].is_monotonic_decreasing
+    assert curve["lost_gone"].between(0, 0.2).all()
     used = table[table["limit"].isna()].iloc[0]
     assert used["lost"] <= 0.005 and used["leaking"] < curve["leaking"].iloc[-1]
 
@@ -134,6 +135,10 @@ def test_the_last_look(diagnosis, title, sections):
 def test_what_is_told_as_history_is_no_leak(said):
     note = f"PRESENT ILLNESS: Ill. {said}"
     assert not named(note, "Lobar pneumonia", "Pneumonia")
+
+
+def test_a_note_without_titles_is_looked_at_as_a_whole():
+    assert [n.section for n in named("Lobar pneumonia.", "", "Pneumonia")] == ["note"]
 
 
 def test_dropping_takes_the_sentence_and_nothing_else():

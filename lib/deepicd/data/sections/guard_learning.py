@@ -89,16 +89,17 @@ def trade_off(texts: Iterable[str], guard: Guard) -> pd.DataFrame:
     ----------
     texts : iterable of str
         Summaries; of the well-headed ones those are taken that were not learned from.
-        What is lost is counted in them as they are, what leaks after one to three of
-        their headers are gone.
+        What is lost is counted in them as they are, and after one to three of their
+        headers are gone; what leaks only then.
     guard : Guard
         From `learn_guard` of the same texts.
 
     Returns
     -------
     DataFrame
-        `limit` (infinite: no guard; missing: those in use), `lost` (share of the
-        admission's words), `leaking` (share of the summaries).
+        `limit` (infinite: no guard; missing: those in use), `lost` and `lost_gone`
+        (shares of the admission's words, all headers there and some gone), `leaking`
+        (share of the summaries, some headers gone).
     """
     known = _well_headed(texts)
     known = known[min(LEARNED, len(known) // 2) :][:TRIED]
@@ -110,10 +111,13 @@ def trade_off(texts: Iterable[str], guard: Guard) -> pd.DataFrame:
         if limit is not None:
             models = {n: m._replace(limit=limit) for n, m in models.items()}
         tried = Guard(models)
-        whole, lost = zip(*(_lost(sections, tried) for sections in known), strict=True)
-        leaking = np.mean([_leaks(spans, tried) for spans in broken])
-        rows.append((limit, sum(lost) / sum(whole), leaking))
-    return pd.DataFrame(rows, columns=["limit", "lost", "leaking"])
+        whole, gone = (
+            pd.DataFrame([_fate(sections, tried) for sections in those])
+            for those in (known, broken)
+        )
+        lost, lost_gone = (f["lost"].sum() / f["words"].sum() for f in (whole, gone))
+        rows.append((limit, lost, lost_gone, (gone["leaked"] > 0).mean()))
+    return pd.DataFrame(rows, columns=["limit", "lost", "lost_gone", "leaking"])
 
 
 _LIMITS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, math.inf)
@@ -125,43 +129,26 @@ def _headers_gone(sections: list[Section], draw: random.Random) -> list[Section]
     return [_bare(s) if place in gone else s for place, s in enumerate(sections)]
 
 
-def _joined(sections: list[Section]) -> str:
-    return "".join(section.text for section in sections)
+def _fate(sections: list[Section], guard: Guard) -> dict[str, int]:
+    """Count the words of the admission, those lost, and the later ones that are kept.
 
-
-def _kept(sections: list[Section], guard: Guard) -> np.ndarray:
-    """Whether each letter of joined sections is kept."""
-    text = _joined(sections)
+    What stands in the section of another part of the admission counts as kept.
+    """
+    text = "".join(section.text for section in sections)
     kept = np.zeros(len(text), bool)
     for section in split_sections(text, guard):
         kept[section.body_start : section.end] = section.kept
-    return kept
-
-
-def _lost(sections: list[Section], guard: Guard) -> tuple[int, int]:
-    """Count the words of the admission, and those of them that are not kept."""
-    kept, total, lost = _kept(sections, guard), 0, 0
+    at, fate = 0, {"words": 0, "lost": 0, "leaked": 0}
     for section in sections:
+        begin, end = at + section.body_start - section.start, at + len(section.text)
+        starts = [word.start() for word in _WORD.finditer(text, begin, end)]
         if section.kept:
-            for word in _WORD.finditer(
-                _joined(sections), section.body_start, section.end
-            ):
-                total += 1
-                lost += not kept[word.start()]
-    return total, lost
-
-
-def _leaks(sections: list[Section], guard: Guard) -> bool:
-    """Whether a word of a section that is left out is kept."""
-    kept, at, text = _kept(sections, guard), 0, _joined(sections)
-    for section in sections:
-        end = at + len(section.text)
-        if not section.kept and any(
-            kept[word.start()] for word in _WORD.finditer(text, at, end)
-        ):
-            return True
+            fate["words"] += len(starts)
+            fate["lost"] += len(starts) - int(kept[starts].sum())
+        else:
+            fate["leaked"] += int(kept[starts].sum())
         at = end
-    return False
+    return fate
 
 
 _WORD = re.compile(r"\w+")

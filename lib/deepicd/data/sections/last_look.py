@@ -41,7 +41,7 @@ def named(note: str, diagnosis: str, title: str = "") -> list[Named]:
     Parameters
     ----------
     note : str
-        An admission note, under the titles of `admission_note`.
+        An admission note; its sections are known by the titles of `admission_note`.
     diagnosis : str
         The discharge diagnosis of the same summary; what follows `Secondary` in it is
         not looked for.
@@ -93,6 +93,9 @@ def without(note: str, found: list[Named]) -> str:
 
 def _sections(note: str):
     heads = list(_SECTION.finditer(note))
+    if not heads:  # a note of another source is looked at as a whole
+        yield "note", 0, len(note)
+        return
     ends = [*(head.start() for head in heads[1:]), len(note)]
     for head, end in zip(heads, ends, strict=True):
         yield _HEADS[head[1]], head.end(), end

@@ -188,25 +188,27 @@ def plot_guard(trade_off: pd.DataFrame) -> Figure:
     Parameters
     ----------
     trade_off : DataFrame
-        `limit, lost, leaking` from `sections.trade_off`; the row without a limit is
-        the guard in use.
+        `limit, lost, lost_gone, leaking` from `sections.trade_off`; the row without
+        a limit is the guard in use.
 
     Examples
     --------
-    >>> rows = {"limit": [0.0, np.inf, np.nan], "lost": 0.0, "leaking": [0, 0.2, 0]}
-    >>> len(plot_guard(pd.DataFrame(rows)).axes)
+    >>> rows = {"limit": [0.0, np.inf, np.nan], "leaking": [0, 0.2, 0]}
+    >>> frame = pd.DataFrame(rows).assign(lost=0.0, lost_gone=0.01)
+    >>> len(plot_guard(frame).axes)
     1
     """
     curve = trade_off.dropna(subset="limit")
     used = trade_off[trade_off["limit"].isna()].iloc[0]
-    fig, axes = plt.subplots(figsize=(COLUMN, 2.2))
+    fig, axes = plt.subplots(figsize=(COLUMN, 2.6))
     where = np.arange(len(curve))
     looks = (
-        ("leaking", "summaries that leak, one to three headers gone", "-", AMBER),
-        ("lost", "words lost, intact summaries", "--", KEPT),
+        ("leaking", "leaking summaries, headers gone", "-", AMBER),
+        ("lost_gone", "words lost, headers gone", "-.", "#0072b2"),
+        ("lost", "words lost, intact", "--", KEPT),
     )
     for column, label, line, colour in looks:
-        label = f"{label} (in use: {100 * used[column]:.2f} %)"
+        label = f"{label}: {100 * used[column]:.2f} % in use"
         values = 100 * curve[column]
         axes.plot(where, values, line, marker="o", color=colour, label=label)
         axes.axhline(100 * used[column], color=colour, linestyle=":", linewidth=0.8)
