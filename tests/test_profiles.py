@@ -228,9 +228,9 @@ def test_defaults_in_the_notebooks_are_the_cpu_profile():
     ("options", "message"),
     [
         (Options(profile="gpu"), "no NVIDIA GPU.*--profile cpu"),
-        (Options(data="mimik"), "mimik.*synthetic, eicu, mimic, table"),
-        (Options(data="mimic"), "--data mimic without --data-dir"),
-        (Options(data="eicu", data_dir="/no/such/folder"), "does not exist"),
+        (Options(data="mimik"), "mimik.*synthetic, mimic, eicu, table"),
+        (Options(data="mimic"), "no data folder for the source 'mimic'"),
+        (Options(data="eicu", data_dir="/no/such/folder"), "nothing at /no/such"),
         (Options(data_dir="."), "--data-dir with --data synthetic"),
         (Options(sets={"seed": "3"}), "--seed"),
         (Options(only=("9",)), "--only 9"),
@@ -242,7 +242,7 @@ def test_bad_options_are_user_errors(options, message):
 
 
 def test_empty_data_folder(tmp_path):
-    with pytest.raises(UserError, match="is an empty folder"):
+    with pytest.raises(UserError, match="the empty folder"):
         make_plan(Options(data="eicu", data_dir=str(tmp_path)), default_sources(), CPU)
 
 

@@ -64,21 +64,6 @@ def _bins(agreement) -> np.ndarray:
     return np.minimum((np.asarray(agreement) * BINS + 1e-9).astype(int), BINS - 1)
 
 
-def expected_calibration_error(
-    agreement: Sequence[float], right: Sequence[bool]
-) -> float:
-    """Mean gap between confidence and accuracy over ten bins (Naeini et al. 2015).
-
-    Examples
-    --------
-    >>> round(expected_calibration_error([0.8] * 5 + [0.2] * 5, [1] * 5 + [0] * 5), 3)
-    0.2
-    """
-    agreement, right = np.asarray(agreement, float), np.asarray(right, float)
-    gaps = np.bincount(_bins(agreement), right - agreement, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(right))
-
-
 def sample_scores(
     samples: pd.DataFrame,
     admissions: pd.DataFrame,

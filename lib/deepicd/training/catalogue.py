@@ -259,19 +259,3 @@ KINDS: dict[str, Callable] = {
     "excludes": _excludes,
     "together": _together,
 }
-
-
-def count_kinds(questions: pd.DataFrame) -> pd.DataFrame:
-    """Questions, codes asked about and words of the answer, by kind.
-
-    Examples
-    --------
-    >>> from deepicd.icd import load_tree
-    >>> count_kinds(build_questions(load_tree(), ["I10"], kinds=["parent"]))["kind"][0]
-    'parent'
-    """
-    words = questions["completion"].str.split().str.len()
-    groups = questions.assign(words=words).groupby("kind")
-    return groups.agg(
-        questions=("about", "size"), codes=("about", "nunique"), words=("words", "mean")
-    ).reset_index()

@@ -61,7 +61,7 @@ synthetic, mimic, eicu, table; do: --data mimic
         raise unknown("data source", name, SOURCES, "--data {}")
     if name == "synthetic":
         return _synthetic(work_dir, seed, options)
-    return _reader(name)(_given(name, data_dir), options)
+    return _reader(name)(data_place(name, data_dir), options)
 
 
 def _reader(name: str) -> Callable[[Path, dict], RawTables]:
@@ -74,29 +74,39 @@ def _reader(name: str) -> Callable[[Path, dict], RawTables]:
     return read
 
 
-def _given(name: str, data_dir: str | Path) -> Path:
-    if not str(data_dir).strip():
-        raise UserError(
-            found=f"no data folder for the source {name!r}",
-            expected="the folder (or, for table, the file) with the data",
-            do=f"--data {name} --data-dir PATH",
-        )
+def data_place(name: str, data_dir: str | Path) -> Path:
+    """Path of the data of a source, checked before anything is read.
+
+    Raises
+    ------
+    UserError
+        Where nothing is given, nothing is there, or it cannot be that source's.
+
+    Examples
+    --------
+    >>> data_place("eicu", "")
+    Traceback (most recent call last):
+    deepicd.common.errors.UserError: found no data folder for the source 'eicu'; \
+expected the folder (or, for table, the file) with its data; do: --data eicu \
+--data-dir PATH
+    """
     path = Path(data_dir).expanduser()
-    if not path.exists():
-        parent = path.parent
-        hint = "" if parent.exists() else f" ({parent} does not exist either)"
-        raise UserError(
-            found=f"nothing at {path}{hint}",
-            expected=f"the data of the source {name!r}",
-            do="check the path after --data-dir",
-        )
-    if path.is_dir() and not any(path.iterdir()):
-        raise UserError(
-            found=f"the empty folder {path}",
-            expected=f"the data of the source {name!r}",
-            do="finish the download or give another folder after --data-dir",
-        )
-    return path
+    if not str(data_dir).strip():
+        found = f"no data folder for the source {name!r}"
+    elif not path.exists():
+        parent = "" if path.parent.exists() else f" ({path.parent} does not exist)"
+        found = f"nothing at {path}{parent}"
+    elif path.is_dir() and not any(path.iterdir()):
+        found = f"the empty folder {path}"
+    elif path.is_file() and name != "table":
+        found = f"the file {path}"
+    else:
+        return path.absolute()
+    raise UserError(
+        found=found,
+        expected="the folder (or, for table, the file) with its data",
+        do=f"--data {name} --data-dir PATH",
+    )
 
 
 def _synthetic(work_dir: str | Path, seed: int, options: dict) -> RawTables:

@@ -8,9 +8,9 @@ from pathlib import Path
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import nearest
 from deepicd.common.processors import VARIABLE
+from deepicd.data.sources.opening import SOURCES
 from deepicd.study.runner.display import Display, about
 from deepicd.study.runner.plan import (
-    DATA,
     ROOT,
     Options,
     Plan,
@@ -52,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("command", choices=("run", "check"), help=argparse.SUPPRESS)
     add("--profile", help="smoke, cpu, gpu or paper (default: gpu where one computes)")
-    add("--data", default="synthetic", help=f"{', '.join(DATA)} (default: synthetic)")
+    add(
+        "--data", default="synthetic", help=f"{', '.join(SOURCES)} (default: synthetic)"
+    )
     add("--data-dir", metavar="DIR", help="folder of the data, or a file for table")
     add("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     add("--from", dest="start", metavar="NN", help="begin with this stage")

@@ -1,6 +1,5 @@
 """From the command line to what will run: profile, data, folder, parameters."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.parameters import Parameter, notebook_parameters, unknown
 from deepicd.common.processors import threads_asked
 from deepicd.data.privacy import PRIVATE_FOLDER, PRIVATE_SOURCES
+from deepicd.data.sources.opening import SOURCES, data_place
 from deepicd.study.runner.device import Device, find_device
 from deepicd.study.runner.graph import STAGES, Stage, select
 from deepicd.study.runner.profiles import Profile, load_profile, resolve
@@ -17,7 +17,6 @@ from deepicd.study.runner.stamps import Sources
 
 PACKAGE = Path(deepicd.__file__).resolve().parent
 ROOT = PACKAGE.parents[1]
-DATA = ("synthetic", "eicu", "mimic", "table")
 GPU_PROFILES = ("gpu", "paper")
 DATA_NAMES = ("source", "data")  # how a notebook may call the data parameter
 
@@ -156,20 +155,10 @@ def _not_for_set(sets: Mapping[str, str]) -> None:
 
 
 def _data_folder(options: Options) -> str:
-    if options.data not in DATA:
-        raise unknown("data", options.data, DATA, "--data {}")
-    if options.data == "synthetic":
-        return _no_folder(options)
-    if not options.data_dir:
-        raise UserError(
-            found=f"--data {options.data} without --data-dir",
-            expected="the folder (or, for table, the file) that holds the data",
-            do=f"--data {options.data} --data-dir DIR",
-        )
-    return _existing_folder(options)
-
-
-def _no_folder(options: Options) -> str:
+    if options.data not in SOURCES:
+        raise unknown("data", options.data, SOURCES, "--data {}")
+    if options.data != "synthetic":
+        return str(data_place(options.data, options.data_dir or ""))
     if options.data_dir:
         raise UserError(
             found="--data-dir with --data synthetic",
@@ -177,23 +166,6 @@ def _no_folder(options: Options) -> str:
             do=f"--data mimic --data-dir {options.data_dir}",
         )
     return ""
-
-
-def _existing_folder(options: Options) -> str:
-    path = Path(os.path.abspath(Path(options.data_dir).expanduser()))
-    if not path.exists():
-        state = "does not exist"
-    elif path.is_dir() and not any(path.iterdir()):
-        state = "is an empty folder"
-    elif path.is_file() and options.data != "table":
-        state = "is a file"
-    else:
-        return str(path)
-    raise UserError(
-        found=f"--data-dir {path}, which {state}",
-        expected=f"the folder with the {options.data} files",
-        do="check the path; README.md says what the folder must hold",
-    )
 
 
 def _model(values: Mapping[str, dict]) -> str:
