@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepicd.common import progress
 from deepicd.common.errors import UserError
 from deepicd.data import splits
 from deepicd.data.cohort import COLUMNS, build_admissions, build_cohort
@@ -247,9 +248,11 @@ def test_many_batches_go_through_processes_and_give_the_same():
             yield frame.iloc[start : start + 2]
 
     parts = raw_tables(rows, note_reader=reader)
-    told = []
     one, _ = build_admissions(whole)
-    two, _ = build_admissions(parts, workers=2, progress=lambda *a: told.append(a))
+    told = []
+    progress.send_to(lambda *a: told.append(a))
+    two, _ = build_admissions(parts, workers=2)
+    progress.send_to(progress.line)
     pd.testing.assert_frame_equal(one, two)
     assert told[0] == (0, 24, "cutting notes") and told[-1][:2] == (24, 24)
 

@@ -118,25 +118,25 @@ class Count:
     total : int
     text : str
         What is being done.
-    report : callable, optional
-        Where to tell it; `report` of this module when not given.
 
     Examples
     --------
     >>> told = []
-    >>> count = Count(10, "reading", lambda *said: told.append(said))
-    >>> count.add(4), told
-    (None, [(0, 10, 'reading'), (4, 10, 'reading')])
+    >>> send_to(lambda *said: told.append(said))
+    >>> Count(10, "reading").add(4)
+    >>> told
+    [(0, 10, 'reading'), (4, 10, 'reading')]
+    >>> send_to(line)
     """
 
-    def __init__(self, total: int, text: str, report: Report | None = None):
-        self.done, self.total, self.text, self.own = 0, total, text, report
+    def __init__(self, total: int, text: str):
+        self.done, self.total, self.text = 0, total, text
         self.add(0)
 
     def add(self, size: int = 1) -> None:
         """Count some more."""
         self.done = min(self.done + size, self.total)
-        (self.own or report)(self.done, self.total, self.text)
+        report(self.done, self.total, self.text)
 
 
 def counted(items: Iterable, text: str, total: int | None = None) -> Iterator:

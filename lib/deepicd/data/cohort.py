@@ -221,7 +221,6 @@ def build_admissions(
     min_train: int = 1,
     split: pd.DataFrame | None = None,
     workers: int | None = None,
-    progress=None,
     work_dir=None,
     task: Task = PRINCIPAL_DIAGNOSIS,
     guard: Guard | None = None,
@@ -248,8 +247,6 @@ def build_admissions(
         left out and counted. Default: the split of the data, where they have one.
     workers : int, optional
         Processes for large data; default: all cores.
-    progress : callable, optional
-        Called as `progress(done, total, text)` after each batch.
     work_dir : path-like, optional
         Where finished batches are kept, so that a stopped run goes on from them.
     task : Task
@@ -284,9 +281,7 @@ def build_admissions(
         )
     flow = Flow()
     flow.rows = rows.to_dict("records")
-    notes, counts = extract(
-        raw, cohort["hadm_id"], mode, workers, progress, work_dir, guard
-    )
+    notes, counts = extract(raw, cohort["hadm_id"], mode, workers, work_dir, guard)
     merged = cohort.merge(notes, on="hadm_id", how="left")
     merged = flow.keep(merged, merged["note_id"].notna(), "no note", "no summary found")
     for name, count in counts.items():

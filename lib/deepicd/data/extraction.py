@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepicd.common.errors import UserError
-from deepicd.common.progress import Count, Report
+from deepicd.common.progress import Count
 from deepicd.data import extraction_worker as batches_of
 from deepicd.data import sections
 from deepicd.data.sections.guard import Guard
@@ -40,7 +40,6 @@ def extract(
     hadm_ids,
     mode: str = "robust",
     workers=None,
-    progress=None,
     work_dir=None,
     guard: Guard | None = None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -58,8 +57,6 @@ def extract(
         See `sections.admission_note`.
     workers : int, optional
         Processes; default: all cores. Small data are done in this process.
-    progress : callable, optional
-        Called as `progress(done, total, text)` after each batch.
     work_dir : path-like, optional
         Where finished batches are kept until all are done. Default: a temporary
         folder, so that a stopped run starts again.
@@ -84,7 +81,7 @@ def extract(
     tables = (pa.Table.from_pandas(b, preserve_index=False) for b in batches)
     with _folder(work_dir, raw, hadm_ids, f"{mode} {guard}") as folder:
         done = stream(tables, mode, folder, workers, guard)
-        parts = list(_counted(done, len(hadm_ids), progress))
+        parts = list(_counted(done, len(hadm_ids)))
         if not parts:
             return pd.DataFrame(columns=COLUMNS), {}
         whole = [p if isinstance(p, pa.Table) else pq.read_table(p) for p in parts]
@@ -221,9 +218,9 @@ def key(identity: str, hadm_ids: list[str], how: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _counted(parts: Iterable, total: int, report: Report | None) -> Iterator:
+def _counted(parts: Iterable, total: int) -> Iterator:
     """Pass finished batches on and tell how many notes are done."""
-    count = Count(total, "cutting notes", report)
+    count = Count(total, "cutting notes")
     for part in parts:
         table = isinstance(part, pa.Table)
         count.add(len(part) if table else pq.read_metadata(part).num_rows)

@@ -1,12 +1,13 @@
 """Run the baselines: settings chosen on validation alone, every one recorded."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from deepicd.common.errors import UserError
+from deepicd.common.progress import report
 from deepicd.evaluation.baselines import counting_words
 from deepicd.evaluation.baselines.embeddings import frozen_embeddings
 from deepicd.evaluation.baselines.encoder import fine_tuned_encoder
@@ -52,7 +53,6 @@ def run_baselines(
     encoder_learning_rate: float = 2e-3,
     encoder_length: int = 512,
     embedder: str = "svd",
-    report: Callable[[int, int, str], None] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fit the baselines on train, choose settings on validation, answer val and test.
 
@@ -84,8 +84,6 @@ def run_baselines(
     embedder : str
         "svd" for truncated SVD of TF-IDF, else a hub name or folder whose hidden
         states are averaged over the note.
-    report : callable, optional
-        Called with settings done, systems done and all, and what is at work.
 
     Returns
     -------
@@ -125,8 +123,7 @@ def run_baselines(
     material = Material(splits(admissions), seed, options)
     predictions, search = [], []
     for done, system in enumerate(systems):
-        if report:
-            report(done, len(systems), f"fitting {system}")
+        report(done, len(systems), f"fitting {system}")
         answers, tried = _tune(system, material, tree)
         search += tried
         predictions.append(_table(system, material, answers, tree))
