@@ -12,6 +12,7 @@ from deepicd.common.parameters import Settings
 from deepicd.data.sections.splitting import admission_note
 from deepicd.training import models, sft
 from deepicd.training import trainer as training
+from deepicd.training.models.copying import teach_to_copy
 from deepicd.training.models.generate import complete
 from deepicd.training.models.tokenizer import train_tokenizer
 from deepicd.training.pretrain import reading, texts
@@ -29,6 +30,8 @@ class PretrainSettings(Settings):
     ----------
     notes : int
         Discharge summaries of other hospitals.
+    copying : int
+        1: first weights that can copy (`models.copying`), 0: random ones.
     optimizer : str
         muon (for matrices, beside AdamW) or adamw.
     ask : int
@@ -37,7 +40,8 @@ class PretrainSettings(Settings):
 
     notes: int = 30_000
     steps: int = 2000
-    size: str = "2m"
+    size: str = "3m"
+    copying: int = 1
     optimizer: str = "muon"
     batch_size: int = 16
     learning_rate: float = 0.02
@@ -158,6 +162,8 @@ def train(
     tokenizer, rows, counts = read_documents(settings, tree)
     sft.seed_everything(settings.seed)
     model = models.make_model(tokenizer, settings.size, settings.seed)
+    if settings.copying:
+        teach_to_copy(model)
     model.to(models.device())
     asked = held_out(settings)
 
