@@ -17,6 +17,7 @@ from deepicd.data.sections import (
 from deepicd.data.sections.last_look import named, without
 from deepicd.data.sections.splitting import admission_notes
 from deepicd.data.synthetic import corpus
+from deepicd.study.bench import extract as bench
 from deepicd.study.bench.extract import mutations
 
 
@@ -153,3 +154,9 @@ def test_notes_that_name_their_diagnosis_are_flagged_counted_and_cut(raw):
     counted = flow.set_index("step")["excluded"]["notes that name the diagnosis"]
     assert flagged.any() and counted == flagged.sum()
     assert (kept["note"] != dropped["note"]).equals(flagged)
+
+
+@pytest.mark.parametrize("code", [bench._READ, bench._OURS, bench._PUBLISHED])
+def test_what_the_benchmark_runs_in_processes_finds_its_modules(code):
+    lines = [line for line in code.split("\n") if line.startswith(("from", "import"))]
+    exec("\n".join(lines), {})

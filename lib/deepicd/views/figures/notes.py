@@ -212,7 +212,7 @@ def plot_guard(trade_off: pd.DataFrame) -> Figure:
         values = 100 * curve[column]
         axes.plot(where, values, line, marker="o", color=colour, label=label)
         axes.axhline(100 * used[column], color=colour, linestyle=":", linewidth=0.8)
-    names = [f"{x:g}" if np.isfinite(x) else "no guard" for x in curve["limit"]]
+    names = [f"{x:g}" if np.isfinite(x) else "none" for x in curve["limit"]]
     axes.set_xticks(where, names)
     axes.set(xlabel="evidence from which lines are cut, in nats", ylabel="%")
     fig.legend(loc="outside upper center", ncols=1)
