@@ -400,6 +400,22 @@ def test_a_private_note_is_never_told(study):
     assert "canary" in shown
 
 
+def test_a_change_is_counted_by_how_near_each_answer_is():
+    notes = pd.DataFrame(
+        {"note_id": list("abcd"), "subject_id": range(4), "label": "I21.11"}
+    )
+    said = {
+        "sft": ["I21.11", "I21.19", "J18.9", None],
+        "sft_grpo": ["I21.11", "I10", "I21.9", "J18.9"],
+    }
+    read = {s: {0: [code is not None for code in codes]} for s, codes in said.items()}
+    cases = systems.Cases(notes, {s: {0: codes} for s, codes in said.items()}, read)
+    assert in_words.describe_change(cases, "sft_grpo", "sft", TREE) == (
+        "Of 4 notes, SFT + GRPO is nearer to the gold code than SFT on 2 and farther "
+        "on 1; 1 are equally near."
+    )
+
+
 def test_oracle_is_scored_level_by_level(study):
     notes, predictions = study
     cases = systems.gather(predictions, notes)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from deepicd.evaluation.metrics import WHOLE, outcomes
+from deepicd.evaluation.metrics import WHOLE, outcome_names, outcomes
 from deepicd.evaluation.systems import OVERALL, Cases
 from deepicd.tasks.known import shown_levels
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
@@ -272,27 +272,17 @@ def describe_change(cases: Cases, a: str, b: str, tree) -> str:
     Says how many notes b answered better than a and the reverse, by the deepest
     level that is right.
     """
-    names = ("malformed", "not in catalogue", "wrong", *tree.levels[:-1], "exact")
-    order = {name: place for place, name in enumerate(names)}
-    depth = [
-        np.array(
-            [
-                order[o]
-                for o in outcomes(
-                    cases.gold,
-                    cases.seeds(s)[0],
-                    tree,
-                    next(iter(cases.well_formed[s].values())),
-                )
-            ]
-        )
-        for s in (a, b)
-    ]
-    better, worse = int((depth[0] > depth[1]).sum()), int((depth[0] < depth[1]).sum())
+    order = outcome_names(tree)  # from the best on
+    far = []
+    for system in (a, b):
+        read = next(iter(cases.well_formed[system].values()))
+        found = outcomes(cases.gold, cases.seeds(system)[0], tree, read)
+        far.append(np.array([order.index(one) for one in found]))
+    better, worse = int((far[0] < far[1]).sum()), int((far[0] > far[1]).sum())
     return (
-        f"Of {len(depth[0]):,} notes, {look(a).name} is nearer to the gold code "
+        f"Of {len(far[0]):,} notes, {look(a).name} is nearer to the gold code "
         f"than {look(b).name} on {better:,} and farther on {worse:,}; "
-        f"{len(depth[0]) - better - worse:,} are equally near."
+        f"{len(far[0]) - better - worse:,} are equally near."
     )
 
 
