@@ -3,11 +3,11 @@ import math
 import pandas as pd
 import pytest
 import torch
-from training_kit import admissions, network, tokenizer_of
+from training_kit import admissions, network
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json
-from deepicd.training import models
+from deepicd.training import grpo, models
 from deepicd.training.models import backends, merging
 from deepicd.training.models import card as cards
 
@@ -17,11 +17,6 @@ TEXTS = [
     "   leading, trailing   \r\n",
     "",
 ]
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return tokenizer_of(admissions())
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -118,6 +113,68 @@ def test_merging_loses_nothing_that_bfloat16_cannot_hold(tokenizer, tmp_path):
     kept = models.load(str(tmp_path / "merged"))[0].get_submodule(name).weight
     assert kept.dtype == torch.float32
     torch.testing.assert_close(kept - start, delta, atol=1e-8, rtol=1e-2)
+
+
+def test_the_adapter_is_kept_answers_and_is_trained_further(tokenizer, tmp_path):
+    lora = models.Lora(rank=4)
+    models.save(network(tokenizer), tokenizer, tmp_path / "a" / "base")
+    net = adapted(models.load(str(tmp_path / "a" / "base"), lora=lora)[0], 0.2)
+    asked = [tokenizer(text)["input_ids"] for text in ("Pain and cough", "Denies")]
+    said = merging.probe(net, tokenizer, asked, 12)
+    models.save(net, tokenizer, tmp_path / "a" / "model")
+    (tmp_path / "a").rename(tmp_path / "moved")  # base and adapter together
+    kept = models.kept(tmp_path / "moved" / "model")
+    assert kept.endswith("adapter")
+    loaded, _ = models.load(kept)
+    found = merging.compare(said, merging.probe(loaded, tokenizer, asked, 12))
+    assert (found["answers_changed"], found["largest_logit_difference"]) == (0, 0)
+    further = models.add_adapter(models.load(kept, lora=lora)[0], lora, "trl", 9)
+    assert models.adapter_size(further) == models.adapter_size(loaded) > 0
+    assert (
+        models.describe(further)["trainable"] < models.describe(further)["parameters"]
+    )
+    whole = models.load(kept, lora=models.Lora())[0]
+    alone = models.load(str(tmp_path / "moved" / "model"))[0]
+    assert models.weights_hash(whole) == models.weights_hash(alone)
+    with pytest.raises(UserError, match="lora_rank 8 over an adapter of rank 4"):
+        models.load(kept, lora=models.Lora(rank=8))
+    models.save(alone, tokenizer, tmp_path / "moved" / "model")
+    assert models.kept(tmp_path / "moved" / "model").endswith("model")
+
+
+def test_grpo_at_a_rate_of_a_millionth_is_not_rounded_away(
+    taught, tokenizer, prompt_set, tmp_path
+):
+    """bfloat16 weights under a float32 adapter: what a GPU holds of a 7B model."""
+    lora = models.Lora(rank=4)
+    net = models.load(taught, lora=lora)[0].to(torch.bfloat16)
+    net = models.add_adapter(net, lora, "trl", 0)
+    said = models.describe(net)["precision"]
+    assert said.startswith("frozen bfloat16 weights, float32 adapter")
+    start = {n: p.detach().clone() for n, p in net.named_parameters()}
+    settings = grpo.GrpoSettings(
+        steps=3,
+        prompts=4,
+        group_size=4,
+        max_completion=24,
+        learning_rate=1e-6,
+        warmup_steps=0,
+        validate_every=0,
+        temperature=1.2,
+        seed=3,
+    )
+    net = grpo.train(net, tokenizer, prompt_set, "tree", settings, tmp_path / "g")[0]
+    moved = {n: (p - start[n]).abs().max() for n, p in net.named_parameters()}
+    assert all(d == 0 for n, d in moved.items() if "lora_" not in n)
+    assert 0 < models.adapter_size(net) < 1e-5
+    models.save(net, tokenizer, tmp_path / "model")
+    again = models.load(models.kept(tmp_path / "model"), lora=lora)[0]
+    assert models.adapter_size(again) == models.adapter_size(net) > 0
+    change = models.load(str(tmp_path / "model"))[0].state_dict()
+    names = [n for n in change if n.endswith("_proj.weight")]
+    old = models.load(taught)[0].to(torch.bfloat16).state_dict()
+    assert all((change[n] != old[n].float()).any() for n in names)
+    assert all(torch.equal(change[n].to(torch.bfloat16), old[n]) for n in names)
 
 
 def test_a_model_without_adapters_has_no_adapter_size(tokenizer):

@@ -19,6 +19,7 @@ from deepicd.training import trainer as training
 from deepicd.training.grpo.plan import order_of_run
 from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import Frame, frame_of
+from deepicd.training.models.troubles import explained
 from deepicd.training.own_answers import Drawn
 from deepicd.training.rft import sft_settings
 
@@ -238,6 +239,7 @@ def _dpo(model, tokenizer, pairs, settings, steps, folder, measure, report):
     )
     callbacks = training.watchers("DPO", settings.validate_every, measure, report)
     training.attach(trainer, callbacks)
-    trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
+    with explained():
+        trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
     curves = training.history(trainer.state.log_history, DPO_NAMES)
     return trainer.model, curves, training.resolved(trainer.args)

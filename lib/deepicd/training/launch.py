@@ -1,164 +1,225 @@
-"""Train on several devices: one process a device, the batch of a step unchanged.
+"""Train in several processes: one a device, the batch of a step unchanged.
 
-A job is a folder with the model, the data and the settings. `launch` starts one
-process a device through ``accelerate launch`` with a configuration of this package
-and reads the result; each process runs this module.
+`train` calls a training function here, or in as many processes as are asked for: it
+writes a job, torch's launcher (through ``srun`` over the nodes of a SLURM job) starts
+the processes, each of them runs this module, and accelerate, inside the trainers,
+joins them. `deepicd.training.trainer` says who writes and how work is shared.
 """
 
-import dataclasses
+import os
+import pickle
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
-import pandas as pd
+import psutil
+import torch
 
-from deepicd import rewards
 from deepicd.common.errors import UserError
-from deepicd.common.files import read_json, write_json, write_parquet
-from deepicd.common.parameters import choice
-from deepicd.training import grpo, models, sft, trainer
+from deepicd.common.files import atomic_path, read_json, write_json
+from deepicd.training import models, trainer
 
-DATA_FILES = ("accelerate/*.json",)
-CONFIGURATIONS = Path(__file__).parent / "accelerate"
 _ERROR = re.compile(r"^(?:\[rank\d+\]: *)?([\w.]+(?:Error|Exception)):", re.MULTILINE)
-KINDS = {"sft": sft.SftSettings, "grpo": grpo.GrpoSettings}
+POLL = 0.5  # seconds between looks at the processes
+#: Bytes of a trained float32 weight (itself, its gradient, two moments of AdamW), and
+#: of a frozen one in bfloat16.
+TRAINED, FROZEN = 16, 2
 
 
-def effective_batch(kind: str, settings) -> str:
-    """Say what one optimiser step sees, and how the processes share it.
-
-    Examples
-    --------
-    >>> effective_batch("sft", sft.SftSettings(batch_size=8, accumulation=2))
-    'effective batch 16 examples a step: 1 process x 8 a pass x 2 passes'
-    """
-    if kind == "sft":
-        rows, passes, what = (
-            sft.rows_a_pass(settings),
-            settings.accumulation,
-            "examples",
-        )
-    else:
-        rows, passes = grpo.rows_a_pass(settings), settings.micro_batches
-        what = "completions"
-    n = trainer.processes()
-    return (
-        f"effective batch {n * rows * passes} {what} a step: {n} process"
-        f"{'es' if n > 1 else ''} x {rows} a pass x {passes} pass"
-        f"{'es' if passes > 1 else ''}"
-    )
-
-
-def write_job(folder, kind: str, model, tokenizer, data, settings, spec=None) -> None:
-    """Write all that a training needs into a folder.
+def train(processes: int, function, model, tokenizer, *given, folder, **more):
+    """Call a training function, in this process or in several.
 
     Parameters
     ----------
+    processes : int
+        1 calls it here. More start a process each, on a GPU of its own, or on CPUs
+        where there is none; what they are handed is pickled below `folder`.
+    function : callable
+        Such as `sft.train`: takes model, tokenizer, `given`, and `folder` and the
+        rest by name; gives back the model first.
     folder : path-like
-    kind : {"sft", "grpo"}
-    model, tokenizer
-        The starting point, without adapters.
-    data : datasets.Dataset
-        From `encoding.encode` or `grpo.prompt_set`. It holds note text: keep the
-        folder as private as the notes.
-    settings : SftSettings or GrpoSettings
-    spec : RewardSpec, optional
-        For GRPO.
-    """
-    choice("kind", kind, tuple(KINDS))
-    folder = Path(folder)
-    models.save(model, tokenizer, folder / "start")
-    data.save_to_disk(str(folder / "data"))
-    job = {"kind": kind, "settings": dataclasses.asdict(settings)}
-    job["spec"] = None if spec is None else spec.to_dict()
-    write_json(job, folder / "job.json")
-
-
-def launch(folder, devices: int, kind: str, cpu: bool = False):
-    """Run a job in `devices` processes; an interrupted one goes on.
-
-    Parameters
-    ----------
-    folder : path-like
-        From `write_job`.
-    devices : int
-        GPUs, or CPU processes.
-    kind : {"sft", "grpo"}
-    cpu : bool
-        Without a GPU: for tests, and slower than one process.
+        Checkpoints. A killed run goes on from the last complete one, with another
+        number of processes too. Several machines have to share this folder.
+    report : callable, optional
+        Of `more`; hears what the first process says.
 
     Returns
     -------
-    (str, DataFrame, DataFrame or None, str)
-        Folder of the trained model, curves, rollouts (GRPO) and what the first
-        process printed.
+    tuple
+        What `function` gives back.
 
     Raises
     ------
     UserError
-        When a process fails.
+        When a process fails; what it says to the user is passed on.
     """
-    command = [sys.executable, "-m", *_launcher(devices, kind, cpu)]
-    command += ["-m", "deepicd.training.launch", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        # The text of an error may quote data: only its kind is told.
-        kinds = _ERROR.findall(done.stderr) or ["no error named"]
+    if processes == 1:
+        return function(model, tokenizer, *given, folder=folder, **more)
+    job, report = Path(folder) / "job", more.pop("report", None)
+    shutil.rmtree(job, ignore_errors=True)
+    job.mkdir(parents=True)
+    _keep(model, tokenizer, job / "start")
+    start = (str(job / "start"), _lora(model), getattr(model, "name_or_path", ""))
+    call = (function, given, {"folder": folder, **more}, report is not None)
+    with atomic_path(job / "call.pickle") as temporary:
+        temporary.write_bytes(pickle.dumps((start, call, os.getpid())))
+    _fits(model)
+    _run(_launcher(processes), job, report or _quiet)
+    net, _ = _load(str(job / "out"), *start[1:])
+    rest = pickle.loads((job / "rest.pickle").read_bytes())
+    shutil.rmtree(job)  # it holds notes
+    return (net, *rest)
+
+
+def _quiet(done: int, total: int, text: str = "") -> None:
+    """Nobody asked to hear of it."""
+
+
+def _lora(model) -> models.Lora:
+    rank = model.peft_config["default"].r if hasattr(model, "peft_config") else 0
+    return models.Lora(rank=rank)
+
+
+def _keep(model, tokenizer, folder: Path) -> None:
+    """An adapter over its base, or the whole model."""
+    if hasattr(model, "peft_config"):
+        models.save_adapter(model, tokenizer, folder)
+    else:
+        models.save(model, tokenizer, folder)
+
+
+def _load(folder: str, lora: models.Lora, name: str):
+    net, tokenizer = models.load(folder, lora=lora)
+    if not lora.rank:  # the KL penalty finds its reference by the name
+        net.name_or_path = net.config.name_or_path = name
+    return net, tokenizer
+
+
+def _fits(model) -> None:
+    """Every process holds the whole model; this one hands its GPU over.
+
+    Raises
+    ------
+    UserError
+        Where the weights alone fill a GPU.
+    """
+    if not torch.cuda.is_available():
+        return
+    model.to("cpu")
+    torch.cuda.empty_cache()
+    check_fit(model, torch.cuda.get_device_properties(0).total_memory)
+
+
+def check_fit(model, memory: int) -> None:
+    """Stop before weights, gradients and moments would fill a GPU of `memory` bytes.
+
+    Raises
+    ------
+    UserError
+    """
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in model.parameters()) - trained
+    need = trained * TRAINED + frozen * FROZEN
+    if need > 0.9 * memory:
         raise UserError(
-            found=f"a training process that ended with {done.returncode} ({kinds[0]})",
-            expected=f"{devices} processes that finish",
-            do="run it in a terminal: python -m deepicd.training.launch "
-            + Path(folder).name,
+            found=f"{need / 2**30:.0f} GiB of weights, gradients and moments for a GPU "
+            f"of {memory / 2**30:.0f} GiB",
+            expected="room for them on each GPU: several share a batch, not a model",
+            do="set lora_rank=32 to train an adapter, or a smaller model",
         )
-    out = Path(folder) / "out"
-    log = out / "rollouts.parquet"
-    rollouts = pd.read_parquet(log) if log.exists() else None
-    curves = pd.read_parquet(out / "curves.parquet")
-    return str(out / "model"), curves, rollouts, done.stdout
 
 
-def _launcher(devices: int, kind: str, cpu: bool) -> list[str]:
-    if cpu:  # accelerate would want MPI; torch's own launcher takes gloo
-        shared = ["--standalone", "--nproc_per_node", str(devices)]
-        return ["torch.distributed.run", *shared]
-    file = CONFIGURATIONS / f"{kind}_gpus.json"
-    shared = ["--config_file", str(file), "--num_processes", str(devices)]
-    return ["accelerate.commands.launch", *shared, "--main_process_port", "0"]
+def _launcher(processes: int) -> list[str]:
+    """Command that starts the processes here, or over the nodes of a SLURM job."""
+    command = [sys.executable, "-m", "torch.distributed.run"]
+    nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    if nodes == 1:
+        return [*command, "--standalone", "--nproc_per_node", str(processes)]
+    each, rest = divmod(processes, nodes)
+    if rest:
+        raise UserError(
+            found=f"processes={processes} on {nodes} nodes",
+            expected="as many on each node",
+            do=f"set processes={nodes * max(each, 1)}",
+        )
+    shared = ["srun", "--nodes", str(nodes), "--ntasks-per-node", "1", *command]
+    shared += ["--nnodes", str(nodes), "--nproc_per_node", str(each)]
+    shared += ["--rdzv_backend", "c10d", "--rdzv_id", os.environ["SLURM_JOB_ID"]]
+    return [*shared, "--rdzv_endpoint", f"{os.environ['SLURMD_NODENAME']}:29500"]
+
+
+def _run(launcher: list[str], job: Path, report) -> None:
+    """Start the processes, pass on their progress, and say how they failed."""
+    log, told = job / "log.txt", job / "progress.json"
+    command = [*launcher, "-m", "deepicd.training.launch", str(job)]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+        try:
+            while process.poll() is None:
+                time.sleep(POLL)
+                if told.exists():
+                    report(*read_json(told))
+        finally:
+            process.terminate()  # it ends its processes
+            process.wait()
+    if process.returncode == 0:
+        return
+    if (job / "user-error.json").exists():
+        raise UserError(**read_json(job / "user-error.json"))
+    # The text of an error may quote data: only its kind is told.
+    kinds = _ERROR.findall(log.read_text(errors="replace")) or ["no error named"]
+    raise UserError(
+        found=f"a training process that ended with {process.returncode} ({kinds[0]})",
+        expected="processes that finish",
+        do=f"look into {job.name}/log.txt beside the checkpoints, then run again: it "
+        "goes on from the last checkpoint",
+    )
 
 
 def run_job(folder) -> None:
     """Train in this process, as one of all; the first one writes the result."""
-    from datasets import load_from_disk
-
-    folder = Path(folder)
-    job = read_json(folder / "job.json")
-    settings = KINDS[job["kind"]](**job["settings"])
-    net, tokenizer = models.load(str(folder / "start"))
-    data, checkpoints = load_from_disk(str(folder / "data")), folder / "checkpoints"
+    job = Path(folder)
+    start, call, parent = pickle.loads((job / "call.pickle").read_bytes())
+    if "SLURM_JOB_NUM_NODES" not in os.environ:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    function, given, more, reported = call
+    net, tokenizer = _load(*start)
+    if reported:
+        more["report"] = _Reporter(job / "progress.json")
+    try:
+        net, *rest = function(net, tokenizer, *given, **more)
+    except UserError as error:
+        if trainer.rank() == 0:
+            write_json(vars(error), job / "user-error.json")
+        raise
     if trainer.rank() == 0:
-        print(effective_batch(job["kind"], settings), flush=True)
-    log = None
-    if job["kind"] == "sft":
-        net, curves, resolved = sft.train(
-            net, tokenizer, data, None, settings, checkpoints, report=_quiet
-        )
-    else:
-        spec = rewards.spec_of(job["spec"])
-        net, curves, log, resolved = grpo.train(
-            net, tokenizer, data, spec, settings, checkpoints, report=_quiet
-        )
-    if trainer.rank() == 0:
-        out = folder / "out"
-        models.save(net, tokenizer, out / "model")
-        write_parquet(curves, out / "curves.parquet")
-        write_json(resolved, out / "arguments.json")
-        if log is not None:
-            write_parquet(log, out / "rollouts.parquet")
+        _keep(net, tokenizer, job / "out")
+        (job / "rest.pickle").write_bytes(pickle.dumps(rest))
 
 
-def _quiet(step: int, steps: int, text: str) -> None:
-    """Progress bars of several processes would overwrite each other."""
+def _end_with(parent: int) -> None:
+    """End this process when the one that asked for it has ended, however."""
+    while psutil.pid_exists(parent):
+        time.sleep(POLL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _Reporter:
+    """Writes progress of the first process where the parent looks for it."""
+
+    def __init__(self, path: Path):
+        self.path, self.last = path, 0.0
+
+    def __call__(self, done: int, total: int, text: str = "") -> None:
+        now = time.monotonic()
+        if trainer.rank() == 0 and (done >= total or now - self.last >= POLL):
+            self.last = now
+            write_json([done, total, text], self.path)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Answers of the policy to training notes, for RFT and DPO."""
 
+import time
 from collections.abc import Callable
 
 import pandas as pd
@@ -14,6 +15,7 @@ from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import frame_of
 from deepicd.training.models.sampling import sample
+from deepicd.training.trainer import everyone, processes, rank
 
 
 def draw_answers(
@@ -51,9 +53,11 @@ def draw_answers(
     model.eval()
     found, size = [], settings.prompts
     chat = frame_of(tokenizer, judge.style)
+    begin, written = time.perf_counter(), 0
     if report:
         report(0, len(rows), "drawing answers")
-    for start in range(0, len(rows), size):
+    # Each drawing has numbers of its own: who draws it makes no difference.
+    for start in range(0, len(rows), size)[rank() :: processes()]:
         part = rows.select(range(start, min(start + size, len(rows)))).to_pandas()
         part = part.loc[part.index.repeat(samples)].reset_index(drop=True)
         asked = tokenizer(part["prompt"].tolist(), add_special_tokens=False)
@@ -73,11 +77,15 @@ def draw_answers(
             for text in tokenizer.batch_decode(ids, skip_special_tokens=True)
         ]
         right = judge.right(texts, part["label"].tolist())
-        found.append(part.assign(completion=texts, right=right))
+        found.append((start, part.assign(completion=texts, right=right)))
+        written += sum(map(len, ids))
         if report:
-            report(min(start + size, len(rows)), len(rows), "drawing answers")
+            rate = written / (time.perf_counter() - begin)
+            text = f"drawing answers, {rate:,.0f} tokens/s"
+            report(min(start + size, len(rows)), len(rows), text)
     model.train(training)
-    return pd.concat(found, ignore_index=True)
+    parts = dict(everyone(found))
+    return pd.concat([parts[start] for start in sorted(parts)], ignore_index=True)
 
 
 class Drawn:
@@ -123,7 +131,9 @@ class Drawn:
                 number,
                 report,
             )
-            write_parquet(answers, path)
+            if rank() == 0:
+                write_parquet(answers, path)
+            everyone([])
         answers = pd.read_parquet(path)
         texts = answers["completion"].tolist()
         paid = self._pay(answers)
@@ -131,14 +141,9 @@ class Drawn:
         for name, (_, weight) in self.parts.items():
             answers["reward"] += weight * answers[f"reward_{name}"]
         shown = answers[["reward", *paid]].to_dict("records")
-        self.log.write(
-            step,
-            answers["note_id"],
-            answers["label"],
-            texts,
-            answers["right"].tolist(),
-            shown,
-        )
+        ids, right = answers["note_id"], answers["right"].tolist()
+        if rank() == 0:
+            self.log.write(step, ids, answers["label"], texts, right, shown)
         return answers
 
     def _pay(self, answers) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ import torch
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import Settings
 from deepicd.training import trainer as training
+from deepicd.training.models.troubles import explained
 
 NAMES = {
     "loss": "train_loss",
@@ -216,6 +217,7 @@ def train(
     )
     callbacks = training.watchers("SFT", settings.validate_every, measure, report)
     training.attach(trainer, callbacks)
-    trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
+    with explained():
+        trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
     curves = training.history(trainer.state.log_history, NAMES)
     return trainer.model, curves, training.resolved(trainer.args)

@@ -13,6 +13,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import nearest
+from deepicd.training.models.loading import mixes
 
 COMPLETE = "COMPLETE"
 
@@ -31,6 +32,24 @@ def processes() -> int:
 def rank() -> int:
     """Number of this process among `processes`; 0 writes what is kept."""
     return int(os.environ.get("RANK", "0"))
+
+
+def everyone(mine: list) -> list:
+    """Items of all processes together, the same list in each of them.
+
+    Examples
+    --------
+    >>> everyone([1, 2])
+    [1, 2]
+    """
+    if processes() == 1:
+        return mine
+    from accelerate import PartialState
+
+    PartialState(cpu=not torch.cuda.is_available())  # joins them, once
+    found: list[list] = [[]] * processes()
+    torch.distributed.all_gather_object(found, mine)
+    return [item for part in found for item in part]
 
 
 def make_config(config_class: type, arguments: dict):
@@ -87,7 +106,7 @@ def shared_arguments(settings, folder: str | Path, headless: bool) -> dict:
         "adam_beta1": 0.9,
         "adam_beta2": 0.999,
         "adam_epsilon": 1e-8,
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
+        "bf16": mixes(),
         "fp16": False,
         "use_cpu": not gpu,  # nothing but a CPU or an NVIDIA GPU is tested
         "seed": settings.seed,
@@ -156,7 +175,7 @@ def last_checkpoint(folder: str | Path) -> str | None:
     for path in Path(folder).glob("checkpoint-*"):
         if (path / COMPLETE).exists():
             found[int(path.name.rpartition("-")[2])] = path
-        else:
+        elif rank() == 0:
             shutil.rmtree(path)
     return str(found[max(found)]) if found else None
 
@@ -165,7 +184,10 @@ class CheckpointMarker(TrainerCallback):
     """Marks a checkpoint once every file of it is on disk."""
 
     def on_save(self, args, state, control, **kwargs):
-        """Write the mark into the checkpoint of this step."""
+        """Write the mark into the checkpoint of this step, once all have written."""
+        everyone([])
+        if rank() > 0:
+            return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         (folder / COMPLETE).write_text("")
 
@@ -192,6 +214,8 @@ class ProgressReporter(TrainerCallback):
 class Validator(TrainerCallback):
     """Calls a measure every few steps and keeps its numbers in the history.
 
+    The first of several processes does; the others wait for it at the next step.
+
     They go into ``state.log_history``, which a checkpoint stores, so a resumed
     run has the whole curve.
     """
@@ -202,7 +226,7 @@ class Validator(TrainerCallback):
     def on_step_end(self, args, state, control, model=None, **kwargs):
         """Measure at multiples of `every` and at the last step."""
         due = self.every > 0 and state.global_step % self.every == 0
-        if not (due or state.global_step == state.max_steps):
+        if not (due or state.global_step == state.max_steps) or rank() > 0:
             return
         training = model.training
         values = self.measure(model)

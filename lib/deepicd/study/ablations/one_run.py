@@ -107,20 +107,23 @@ def _train_sft(job: Job, material: Material, report):
         net, tokenizer, data, None, point.sft, folder, None, report
     )
     models.save(net, tokenizer, job.folder / "model")
-    net, tokenizer = models.load(str(job.folder / "model"))
+    net, tokenizer = models.load(models.kept(job.folder / "model"))
     curves = pd.concat([first, curves], ignore_index=True)
     return net, tokenizer, curves, {"n_traces": counts["kept"]}, resolved
 
 
 def _adapted(net, point):
-    lora = models.Lora(rank=point.plain["lora_rank"])
-    return models.add_adapter(net, lora, "trl", point.seed)
+    return models.add_adapter(net, _lora(point), "trl", point.seed)
+
+
+def _lora(point) -> models.Lora:
+    return models.Lora(rank=point.plain["lora_rank"])
 
 
 def _first_weights(point, material: Material):
     """Random weights in the shape of the study's model, or those of `base`."""
     if point.plain["base"]:
-        return models.load(point.plain["base"])
+        return models.load(point.plain["base"], lora=_lora(point))
     like, tokenizer = models.load(material.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(point.seed)
@@ -144,7 +147,7 @@ def _examples(point, material: Material) -> pd.DataFrame:
 
 def _train_grpo(job: Job, material: Material, report):
     point, style = job.point, job.point.plain["style"]
-    net, tokenizer = models.load(job.model)
+    net, tokenizer = models.load(models.kept(job.model), lora=_lora(point))
     net = _adapted(net, point)
     notes, instruction = material.new_notes(), material.taught["instruction"]
     data, counts = grpo.prompt_set(

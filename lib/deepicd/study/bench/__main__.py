@@ -83,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--notes", type=int, help="extract: summaries in the file")
     parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
+    parser.add_argument("--size", help="paper: 1b or 7b")
+    parser.add_argument("--device", help="paper: cuda or cpu")
     given = parser.parse_args(arguments)
     if given.name is None:
         parser.print_help()

@@ -53,6 +53,7 @@ BASELINES, DISTILL = "02_run_baselines", "03_distill_traces"
 SFT, GRPO = "04_train_sft", "05_train_grpo"
 EVALUATE, ABLATIONS = "06_evaluate_hierarchy", "07_run_ablations"
 TRAINED = ("model", "metrics.csv", "arguments.json")
+ADAPTER = ("adapter",)
 
 STAGES = (
     Stage("00_tour_icd_and_rewards"),
@@ -68,6 +69,7 @@ STAGES = (
         SFT,
         (EXTRACT, DISTILL),
         (*TRAINED, "predictions.parquet", "samples.parquet", FIGURES),
+        ADAPTER,
         trains=True,
     ),
     Stage(
@@ -80,6 +82,7 @@ STAGES = (
             "samples.parquet",
             FIGURES,
         ),
+        ADAPTER,
         trains=True,
     ),
     Stage(

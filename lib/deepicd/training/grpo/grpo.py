@@ -25,6 +25,7 @@ from deepicd.training.grpo.plan import Plan, order_of_run
 from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings, arguments, rows_a_pass
 from deepicd.training.models.chat import frame_of
+from deepicd.training.models.troubles import explained
 from deepicd.training.sft import seed_everything
 
 __all__ = [
@@ -196,7 +197,8 @@ def train(
     training.attach(trainer, callbacks)
     checkpoint = training.last_checkpoint(folder)
     log.rewind(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
-    trainer.train(resume_from_checkpoint=checkpoint)
+    with explained():
+        trainer.train(resume_from_checkpoint=checkpoint)
     trainer.accelerator.wait_for_everyone()
     curves = training.history(trainer.state.log_history, NAMES)
     return trainer.model, curves, log.frame(), training.resolved(trainer.args)

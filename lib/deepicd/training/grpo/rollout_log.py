@@ -9,7 +9,7 @@ import pandas as pd
 from deepicd.tasks import coherence
 from deepicd.tasks.correct import Judge, useless
 from deepicd.training.models.chat import Frame
-from deepicd.training.trainer import processes, rank
+from deepicd.training.trainer import rank
 
 
 class RolloutLog:
@@ -39,15 +39,23 @@ class RolloutLog:
         self.parts: dict[str, list[float]] = {}
 
     def rewind(self, step: int) -> None:
-        """Drop lines of `step` and later ones, and a torn last line."""
-        kept = []
-        if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                row = _parse_line(line)
-                if row and row["step"] < step:
-                    kept.append(line + "\n")
+        """Drop lines of `step` and later ones, and a torn last line.
+
+        The first process does it for all, also those that a killed run had more of.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(kept), encoding="utf-8")
+        if rank() > 0:
+            return
+        for path in {self.path, *self._files()}:
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            rows = [(line, _parse_line(line)) for line in text.splitlines()]
+            kept = [line + "\n" for line, row in rows if row and row["step"] < step]
+            path.write_text("".join(kept), encoding="utf-8")
+
+    def _files(self) -> list[Path]:
+        first = _first_name(self.path.name)
+        found = self.path.parent.glob(f"*{first}")
+        return sorted(p for p in found if _first_name(p.name) == first)
 
     def watch(self, name: str, function: Callable) -> Callable:
         """Wrap one reward function: whole completions go in, values are recorded."""
@@ -108,12 +116,9 @@ class RolloutLog:
     def frame(self) -> pd.DataFrame:
         """All lines of all processes as a table, in the order of the steps."""
         rows = []
-        first = self.path.parent / _first_name(self.path.name)
-        for number in range(processes()):
-            path = _own_path(first, number)
-            if path.exists():
-                text = path.read_text(encoding="utf-8")
-                rows += [json.loads(line) for line in text.splitlines()]
+        for path in self._files():
+            text = path.read_text(encoding="utf-8")
+            rows += [json.loads(line) for line in text.splitlines()]
         rows.sort(key=lambda row: row["step"])
         table = pd.DataFrame(rows)
         parts = [f"reward_{name}" for name in self.weights]

@@ -241,9 +241,9 @@ class HouseTrainer(GRPOTrainer):
                 with torch.set_grad_enabled(gradient):
                     found += self._parts(model, ids, mask, width, rows, entropy)
         for rows, said, spread in found:
-            logps[rows, : said.shape[1]] = said
+            logps[rows, : said.shape[1]] = said.float()
             if entropy:
-                entropies[rows, : said.shape[1]] = spread
+                entropies[rows, : said.shape[1]] = spread.float()
         return logps, entropies if entropy else None, None
 
     def _parts(self, model, ids, mask, width, rows, entropy) -> list:

@@ -8,11 +8,12 @@ import importlib
 import importlib.util
 
 from deepicd.common.errors import UserError
+from deepicd.training.models.troubles import of_this_gpu
 
 BACKENDS = ("auto", "trl", "unsloth")
 
 
-def choose(wanted: str = "auto") -> tuple[str, str]:
+def choose(wanted: str = "auto", processes: int = 1) -> tuple[str, str]:
     """Choose the training backend and import Unsloth where it is the one.
 
     Parameters
@@ -20,6 +21,8 @@ def choose(wanted: str = "auto") -> tuple[str, str]:
     wanted : str
         ``auto``, ``trl`` (transformers and PEFT, CPU or GPU) or ``unsloth``
         (one NVIDIA GPU).
+    processes : int
+        That train together; Unsloth trains in one.
 
     Returns
     -------
@@ -43,8 +46,10 @@ def choose(wanted: str = "auto") -> tuple[str, str]:
             do="set backend to one of these",
         )
     if wanted == "trl":
-        return "trl", "asked for"
+        return "trl", "; ".join(["asked for", *of_this_gpu()])
     obstacle = unsloth_obstacle()
+    if processes > 1:
+        obstacle = obstacle or "several processes train together"
     if obstacle and wanted == "unsloth":
         raise UserError(
             found=f"backend unsloth, but {obstacle}",
@@ -52,9 +57,9 @@ def choose(wanted: str = "auto") -> tuple[str, str]:
             do="set backend=trl, or install them",
         )
     if obstacle:
-        return "trl", obstacle
+        return "trl", "; ".join([obstacle, *of_this_gpu()])
     importlib.import_module("unsloth")
-    return "unsloth", "a usable GPU and unsloth are here"
+    return "unsloth", "; ".join(["a usable GPU and unsloth are here", *of_this_gpu()])
 
 
 def unsloth_obstacle() -> str:

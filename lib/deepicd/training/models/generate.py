@@ -1,5 +1,7 @@
 """Answers of a model to notes: greedy first, then samples."""
 
+import functools
+import time
 from collections.abc import Callable
 
 import pandas as pd
@@ -15,6 +17,7 @@ from deepicd.training import models
 from deepicd.training.encoding import prompt_ids
 from deepicd.training.models.chat import frame_of
 from deepicd.training.models.sampling import sample
+from deepicd.training.models.troubles import explained
 
 COLUMNS = [
     "system",
@@ -158,8 +161,9 @@ def complete(
     said: list[list[str]] = [[] for _ in asked]
     tell = report or progress.report
     tell(0, len(order), "answering notes")
-    with torch.random.fork_rng():
+    with explained(), torch.random.fork_rng():
         torch.manual_seed(seed)
+        begin, written = time.perf_counter(), 0
         for start in range(0, len(order), at_once):
             chosen = order[start : start + at_once]
             rows = [i for i in chosen for _ in heats]
@@ -173,12 +177,15 @@ def complete(
             texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
             for i, text in zip(rows, texts, strict=True):
                 said[i].append(text)
-            tell(start + len(chosen), len(order), "answering notes")
+            written += sum(map(len, ids))
+            rate = written / (time.perf_counter() - begin)
+            text = f"answering notes, {rate:,.0f} tokens/s"
+            tell(start + len(chosen), len(order), text)
     return said
 
 
 def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
-    """Make a function model → validation accuracy at every level.
+    """Make a function model → validation accuracy, which other processes can have.
 
     Parameters
     ----------
@@ -194,21 +201,19 @@ def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
         val_<share> for the shares of `deepicd.tasks.coherence` where there is
         reasoning.
     """
+    return functools.partial(_measured, frame=frame, settings=settings)
+
+
+def _measured(model, frame, settings) -> dict:
     tree, style = settings["tree"], settings.get("style", "reasoning")
-
-    def measure(model) -> dict:
-        found = predict(model, frame, **settings)
-        values = {
-            f"val_accuracy_{level}": _accuracy(
-                frame["label"], found["code"], level, tree
-            )
-            for level in tree.shown
-        }
-        values["val_well_formed"] = float(found["well_formed"].mean())
-        read = coherence.shares(found["completion"], frame["note"], style, tree)
-        return values | {f"val_{name}": value for name, value in read.items()}
-
-    return measure
+    found = predict(model, frame, **settings)
+    values = {
+        f"val_accuracy_{level}": _accuracy(frame["label"], found["code"], level, tree)
+        for level in tree.shown
+    }
+    values["val_well_formed"] = float(found["well_formed"].mean())
+    read = coherence.shares(found["completion"], frame["note"], style, tree)
+    return values | {f"val_{name}": value for name, value in read.items()}
 
 
 def _accuracy(gold, codes, level, tree) -> float:

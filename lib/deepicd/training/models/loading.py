@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import (
@@ -72,7 +73,8 @@ def load(
     max_length : int
         Longest prompt and completion together, tokens; Unsloth needs it.
     lora : Lora, optional
-        Adapter that will be trained; says whether weights are kept in 4 bits.
+        How it will be trained: rank 0 all weights, else an adapter over frozen ones.
+        Without it the model only answers.
     rollouts : str
         Engine that will draw: Unsloth shares its weights with vLLM only when it is
         told so here.
@@ -80,21 +82,25 @@ def load(
     Returns
     -------
     (PreTrainedModel, PreTrainedTokenizerBase)
-        In float32 on a CPU, in bfloat16 on a GPU that has it.
+        Weights that will be trained are in float32, for bfloat16 keeps no update
+        below a 256th of a weight; frozen ones in bfloat16 on a GPU that has it.
 
     Raises
     ------
     UserError
-        When there is no such folder and no hub answers.
+        When there is no such folder and no hub answers, and for an adapter over
+        another one of another rank.
     """
-    lora = lora or Lora()
-    quantization = _quantization(lora)
+    if is_adapter(source):
+        return _load_adapter(Path(source), backend, max_length, lora, rollouts)
+    own = lora or Lora()
+    quantization = _quantization(own)
     try:
         if backend == "unsloth":
-            return _load_unsloth(source, max_length, lora, rollouts)
+            return _load_unsloth(source, max_length, own, rollouts)
         tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=_dtype(), quantization_config=quantization
+            source, dtype=_dtype(lora), quantization_config=quantization
         )
     except OSError as error:
         raise UserError(
@@ -104,7 +110,41 @@ def load(
             do="check the spelling, download the model first, or leave model=scratch",
         ) from error
     _finish_tokenizer(tokenizer)
-    return (model if lora.four_bit else model.to(device())), tokenizer
+    return (model if own.four_bit else model.to(device())), tokenizer
+
+
+def is_adapter(source: str | Path) -> bool:
+    """Whether a folder holds an adapter and not a whole model."""
+    return (Path(source) / "adapter_config.json").is_file()
+
+
+def _load_adapter(folder: Path, backend, max_length, lora: Lora | None, rollouts):
+    """A base with the adapter of a folder: to answer, or to be trained further."""
+    from peft import PeftConfig, set_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    kept = PeftConfig.from_pretrained(str(folder))
+    near = folder / kept.base_model_name_or_path
+    base = str(near.resolve() if near.is_dir() else kept.base_model_name_or_path)
+    own = Lora(
+        rank=kept.r,
+        alpha=kept.lora_alpha,
+        dropout=kept.lora_dropout,
+        four_bit=bool(lora and lora.four_bit),
+        targets=tuple(sorted(kept.target_modules)),
+    )
+    if lora and lora.rank not in (0, own.rank):
+        raise UserError(
+            found=f"lora_rank {lora.rank} over an adapter of rank {own.rank}",
+            expected="the rank of the adapter that is trained further",
+            do=f"set lora_rank={own.rank}, or 0 to train all weights",
+        )
+    whole = bool(lora) and lora.rank == 0
+    model, tokenizer = load(base, backend, max_length, lora if whole else own, rollouts)
+    model = add_adapter(model, own, "trl" if whole else backend, 0)
+    place = str(next(model.parameters()).device)
+    set_peft_model_state_dict(model, load_peft_weights(str(folder), device=place))
+    return (model.merge_and_unload() if whole else model), tokenizer
 
 
 def _quantization(lora: Lora) -> BitsAndBytesConfig | None:
@@ -120,7 +160,7 @@ def _quantization(lora: Lora) -> BitsAndBytesConfig | None:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=_dtype(),
+        bnb_4bit_compute_dtype=_dtype(lora),
     )
 
 
@@ -145,6 +185,8 @@ def unsloth_arguments(source: str, max_length: int, lora: Lora, rollouts: str) -
         "dtype": None,
         "load_in_4bit": lora.four_bit,
         "full_finetuning": lora.rank == 0,
+        # Or it would train weights in bfloat16.
+        "float32_mixed_precision": True if lora.rank == 0 else None,
         "use_gradient_checkpointing": "unsloth",
         "fast_inference": fast,
         "gpu_memory_utilization": 0.5,
@@ -178,14 +220,27 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _dtype() -> torch.dtype:
-    good = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if good else torch.float32
+def mixes() -> bool:
+    """Whether bfloat16 is used at all: on a GPU that computes in it.
+
+    Emulated bfloat16 (before Ampere) is slower than float32.
+    """
+    if not torch.cuda.is_available():
+        return False
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _dtype(lora: Lora | None) -> torch.dtype:
+    frozen = lora is None or lora.rank > 0
+    return torch.bfloat16 if mixes() and frozen else torch.float32
 
 
 def add_adapter(model, lora: Lora, backend: str, seed: int):
-    """Wrap a model with a trainable adapter, or give it back where rank is 0."""
-    if lora.rank == 0:
+    """Wrap a model with a trainable adapter.
+
+    It is given back where rank is 0, and where it has one to be trained further.
+    """
+    if lora.rank == 0 or hasattr(model, "peft_config"):
         return model
     torch.manual_seed(seed)  # A is random: seed before it is made
     if backend == "unsloth":
@@ -253,5 +308,31 @@ def describe(model) -> dict:
         "parameters": sum(p.numel() for p in parameters),
         "trainable": sum(p.numel() for p in parameters if p.requires_grad),
         "device": str(parameters[0].device),
-        "dtype": str(parameters[0].dtype).removeprefix("torch."),
+        "precision": precision(model, mixes()),
     }
+
+
+def precision(model, mixed: bool) -> str:
+    """Say in which numbers weights are kept and products are computed.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Adapters are named ``lora_``.
+    mixed : bool
+        Whether training computes in bfloat16; see `mixes`.
+
+    Examples
+    --------
+    >>> precision(torch.nn.Linear(2, 2), True)
+    'float32 weights, computed in bfloat16 (autocast)'
+    """
+    kinds: dict[bool, set] = {False: set(), True: set()}
+    for name, weight in model.named_parameters():
+        kinds["lora_" in name].add(str(weight.dtype).removeprefix("torch."))
+    if getattr(model, "is_loaded_in_4bit", False):
+        kinds[False] = {"4-bit"}
+    said = [" and ".join(sorted(kinds[False])) + " weights"]
+    if kinds[True]:
+        said = [f"frozen {said[0]}", " and ".join(sorted(kinds[True])) + " adapter"]
+    return ", ".join([*said, *(["computed in bfloat16 (autocast)"] * mixed)])

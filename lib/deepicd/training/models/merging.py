@@ -1,13 +1,17 @@
-"""Adapters merged into the weights, and what that changes: answers and logits."""
+"""What is kept of a model: its adapter, and a merged model, with what that changes."""
 
+import os
+import shutil
 from pathlib import Path
 
 import torch
 
-from deepicd.common.files import atomic_path, write_json
+from deepicd.common.files import atomic_path, read_json, write_json
+from deepicd.common.progress import counted
 from deepicd.training.models.loading import load
 from deepicd.training.models.sampling import sample
 
+AT_ONCE = 32  # prompts
 LAST = 16  # positions at the end of a prompt whose logits are compared
 
 
@@ -40,13 +44,15 @@ def probe(model, tokenizer, asked: list[list[int]], length: int):
         Token ids; float32 logits (at most 16, vocabulary) on the CPU.
     """
     model.eval()
-    said = sample(model, asked, tokenizer, length, [0.0] * len(asked))
-    with torch.no_grad():
-        logits = [
-            model(torch.tensor([ids], device=model.device)).logits[0, -LAST:]
-            for ids in asked
-        ]
-    return said, [found.float().cpu() for found in logits]
+    said, logits = [], []
+    parts = [asked[i : i + AT_ONCE] for i in range(0, len(asked), AT_ONCE)]
+    for part in counted(parts, "answering notes with adapter and merged model"):
+        said += sample(model, part, tokenizer, length, 0.0)
+        with torch.no_grad():
+            for ids in part:
+                found = model(torch.tensor([ids], device=model.device)).logits
+                logits.append(found[0, -LAST:].float().cpu())
+    return said, logits
 
 
 def compare(before, after) -> dict:
@@ -69,13 +75,51 @@ def compare(before, after) -> dict:
     }
 
 
+def in_words(found: dict) -> str:
+    """What a merge changed, as a sentence.
+
+    Examples
+    --------
+    >>> in_words({"notes": 200, "answers_changed": 3, "largest_logit_difference": 0.25})
+    'merging the adapter changed 3 of 200 greedy answers (logits by up to 0.25)'
+    >>> in_words({})
+    'no adapter to merge'
+    """
+    if not found:
+        return "no adapter to merge"
+    return (
+        f"merging the adapter changed {found['answers_changed']} of {found['notes']} "
+        f"greedy answers (logits by up to {found['largest_logit_difference']:.2g})"
+    )
+
+
+def kept(folder: str | Path) -> str:
+    """What stands for a saved model: the adapter beside it where there is one."""
+    adapter = Path(folder).parent / "adapter"
+    return str(adapter if adapter.is_dir() else folder)
+
+
+def save_adapter(model, tokenizer, folder: str | Path) -> None:
+    """Write the adapter of a model whose base was loaded from a folder or a name."""
+    folder, base = Path(folder), model.name_or_path
+    with atomic_path(folder) as temporary:
+        model.save_pretrained(temporary, selected_adapters=["default"])
+        tokenizer.save_pretrained(temporary)
+        config = read_json(Path(temporary) / "adapter_config.json")
+        if Path(base).is_dir():  # found again where both are moved together
+            base = os.path.relpath(base, folder)
+        config["base_model_name_or_path"] = base
+        write_json(config, Path(temporary) / "adapter_config.json")
+
+
 def save(
     model, tokenizer, folder: str | Path, asked: list | None = None, length: int = 96
 ) -> dict:
     """Write a plain model folder, atomically, adapters merged into the weights.
 
     transformers, vLLM and Unsloth all load it. Merged weights are written in
-    float32; a GPU with bfloat16 loads them rounded.
+    float32; a GPU with bfloat16 loads them rounded. So the adapter itself is kept in
+    ``adapter/`` beside the folder (PEFT's format): that is what `kept` names.
 
     Parameters
     ----------
@@ -94,13 +138,19 @@ def save(
         Of `compare`, also in ``merging.json`` of the folder; empty without an
         adapter or without prompts.
     """
+    folder = Path(folder)
     measured = bool(asked) and hasattr(model, "merge_and_unload")
     before = probe(model, tokenizer, asked, length) if measured else None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    adapter = folder.parent / "adapter"
+    shutil.rmtree(adapter, ignore_errors=True)
+    if hasattr(model, "peft_config") and model.name_or_path:
+        save_adapter(model, tokenizer, adapter)
     with atomic_path(folder) as temporary:
         merge(model).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     if not measured:
         return {}
     found = compare(before, probe(load(str(folder))[0], tokenizer, asked, length))
-    write_json(found, Path(folder) / "merging.json")
+    write_json(found, folder / "merging.json")
     return found

@@ -45,7 +45,9 @@ SIZES = {
 }
 
 
-def make_model(tokenizer, size: str | Size, seed: int) -> Qwen2ForCausalLM:
+def make_model(
+    tokenizer, size: str | Size, seed: int, vocab: int | None = None
+) -> Qwen2ForCausalLM:
     """Make a randomly initialised Qwen2 network for a tokenizer.
 
     Parameters
@@ -56,6 +58,8 @@ def make_model(tokenizer, size: str | Size, seed: int) -> Qwen2ForCausalLM:
         A name of `SIZES` or the shape itself.
     seed : int
         Of the initial weights.
+    vocab : int, optional
+        Tokens of the network, where they are more than the tokenizer has.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def make_model(tokenizer, size: str | Size, seed: int) -> Qwen2ForCausalLM:
     """
     shape = get_size(size)
     config = Qwen2Config(
-        vocab_size=len(tokenizer),
+        vocab_size=vocab or len(tokenizer),
         hidden_size=shape.hidden,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,

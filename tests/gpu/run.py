@@ -1,0 +1,115 @@
+"""Run every check in a process of its own and write one JSON: see run.sh."""
+
+import argparse
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PACKAGES = ("torch", "transformers", "trl", "peft", "unsloth", "vllm", "bitsandbytes")
+BACKENDS, ENGINES = ("trl", "unsloth"), ("transformers", "vllm")
+#: Name -> arguments; `taught` comes first, the others start from its model.
+CHECKS = {
+    "taught": ("taught", "trl", "transformers"),
+    **{f"sft-{b}": ("sft", b, "transformers") for b in BACKENDS},
+    **{f"grpo-{b}-{e}": ("grpo", b, e) for b in BACKENDS for e in ENGINES},
+    "sync-trl-vllm": ("sync", "trl", "vllm"),
+    "resume-trl": ("resume", "trl", "transformers"),
+}
+LIMIT = {"cuda": 60, "cpu": 240}  # seconds of one check
+
+
+def obstacle(backend: str, engine: str, device: str) -> str:
+    """Why a check cannot run here; empty where it can."""
+    if device == "cpu" and backend == "unsloth":
+        return "unsloth trains on an NVIDIA GPU only"
+    for name, wanted in (("unsloth", backend == "unsloth"), ("vllm", engine == "vllm")):
+        if wanted and not version(name):
+            return f"{name} is not installed"
+    return ""
+
+
+def version(package: str) -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    return ""
+
+
+def run(name: str, device: str, folder: Path) -> dict:
+    kind, backend, engine = CHECKS[name]
+    told = folder / f"{name}.json"
+    command = [sys.executable, str(HERE / "checks.py"), kind, backend, engine]
+    command += [device, str(folder), str(told)]
+    begin, log = time.perf_counter(), folder / f"{name}.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, stdout=file, stderr=file, start_new_session=True
+        )
+        try:
+            code = process.wait(LIMIT[device])
+        except subprocess.TimeoutExpired:
+            code = "limit"
+        finally:  # a vLLM engine is a process below it
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    found = json.loads(told.read_text()) if told.exists() else {}
+    found |= {"passed": code == 0, "seconds": round(time.perf_counter() - begin, 1)}
+    if code:
+        found["exit"] = code
+        found["last_lines"] = log.read_text(errors="replace").splitlines()[-12:]
+    return found
+
+
+def line(name: str, found: dict) -> str:
+    if "skipped" in found:
+        return f"{name:24} skipped: {found['skipped']}"
+    phases = ", ".join(f"{k} {v:.1f}" for k, v in found.get("phases", {}).items())
+    numbers = ", ".join(f"{k} {v:,.4g}" for k, v in found.get("numbers", {}).items())
+    word = "passed" if found["passed"] else f"FAILED ({found['exit']})"
+    return f"{name:24} {word} in {found['seconds']} s  [{phases}]  {numbers}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests/gpu/run.sh", description=__doc__)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--out", default="gpu-checks.json")
+    parser.add_argument("--only", action="append", choices=tuple(CHECKS))
+    given = parser.parse_args()
+    if given.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    names = [n for n in CHECKS if not given.only or n in (*given.only, "taught")]
+    report = {"device": device_name(given.device), "python": platform.python_version()}
+    report["versions"] = {name: version(name) for name in PACKAGES}
+    report["checks"] = checks = {}
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            why = obstacle(*CHECKS[name][1:], given.device)
+            checks[name] = (
+                {"skipped": why} if why else run(name, given.device, Path(folder))
+            )
+            print(line(name, checks[name]), flush=True)
+            report["seconds"] = round(time.perf_counter() - begin, 1)
+            Path(given.out).write_text(json.dumps(report, indent=1) + "\n")
+    print(f"{report['seconds']} s in all; {given.out}")
+    return int(any(not c.get("passed", True) for c in checks.values()))
+
+
+def device_name(device: str) -> str:
+    if device == "cpu":
+        return f"CPU ({platform.machine()})"
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
