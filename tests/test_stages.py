@@ -503,7 +503,13 @@ def test_a_log_holds_whole_lines_and_few_of_them():
 def test_a_figure_is_drawn_captioned_and_saved_in_one_call(tmp_path):
     run = open_run(tmp_path, "06_evaluate_hierarchy")
     answers = pd.DataFrame(
-        {"gold": ["9"], "predicted": ["9"], "n": [4], "share": [1.0]},
+        {
+            "gold": ["9"],
+            "predicted": ["9"],
+            "n": [4],
+            "share": [1.0],
+            "level": "chapter",
+        },
     )
     run.figure(plot_confusion, answers, names={"9": "circulation"}, system="sft")
     image = run.figures / "confusion.png"

@@ -304,9 +304,12 @@ def outcome_table(cases: Cases, tree) -> pd.DataFrame:
 def confusion_table(
     cases: Cases, system: str, tree, level: str | None = None
 ) -> pd.DataFrame:
-    """Gold against answered labels: columns gold, predicted, n, share of the gold.
+    """Gold against answered labels, by default at the coarsest level.
 
-    By default at the coarsest level.
+    Returns
+    -------
+    pandas.DataFrame
+        Columns gold, predicted, n, share of the gold, level.
     """
     level = level or tree.levels[0]
     gold = np.tile(roll_up(cases.gold, level, tree), len(cases.seeds(system)))
@@ -318,7 +321,7 @@ def confusion_table(
     counts = pairs.value_counts(sort=False)
     table = counts.rename("n").reset_index()
     table["share"] = table["n"] / table.groupby("gold")["n"].transform("sum")
-    return table
+    return table.assign(level=level)
 
 
 def icicle_table(

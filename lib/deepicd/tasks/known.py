@@ -39,6 +39,19 @@ def coarse_and_finest(present: Iterable[str]) -> tuple[str, str]:
     return levels[-2:][0], levels[-1]
 
 
+def node_name(table) -> str:
+    """What the nodes of a table are called: its level, or "node" where it tells none.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> node_name(pd.DataFrame({"level": ["chapter"]})), node_name(pd.DataFrame())
+    ('chapter', 'node')
+    """
+    told = "level" in table and len(table)
+    return str(table["level"].iloc[0]) if told else "node"
+
+
 def top_levels() -> tuple[str, ...]:
     """Coarsest level of each task: nodes there are strata, named "chapter: 9".
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from deepicd.tasks.known import coarse_and_finest, top_levels
+from deepicd.tasks.known import coarse_and_finest, node_name, top_levels
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
 from deepicd.views.in_words import per_cent, points
 
@@ -171,15 +171,16 @@ def _note_length(frame) -> str:
 
 def _confusion(frame, system: str) -> str:
     off = frame[(frame["gold"] != frame["predicted"]) & (frame["predicted"] != "none")]
+    node = node_name(frame)
     text = (
-        f"Chapters answered by {look(system).name} against gold chapters, per cent "
-        f"of the gold chapter, {frame['n'].sum():,} answers."
+        f"{node.capitalize()}s answered by {look(system).name} against gold {node}s, "
+        f"per cent of the gold {node}, {frame['n'].sum():,} answers."
     )
     if not len(off):
-        return f"{text} No answer is in another chapter."
+        return f"{text} No answer is in another {node}."
     top = off.loc[off["n"].idxmax()]
     return (
-        f"{text} Commonest confusion: chapter {top['gold']} answered as "
+        f"{text} Commonest confusion: {node} {top['gold']} answered as "
         f"{top['predicted']}, {top['n']:,} times ({_cent(top['share'])} %)."
     )
 

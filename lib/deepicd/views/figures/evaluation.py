@@ -5,10 +5,11 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from deepicd.tasks.known import shown_levels
+from deepicd.tasks.known import node_name, shown_levels
 from deepicd.views.figures.palette import (
     LEVEL_NAMES,
     METRIC_NAMES,
@@ -163,7 +164,7 @@ def plot_outcomes(frame: pd.DataFrame) -> Figure:
             left,
             width,
             colour,
-            dark=outcome in ("exact", "category", "malformed"),
+            dark=sum(to_rgb(colour)) < 1.6,
         )
         left += width
     axes.set_yticks(range(len(systems)), [look(s, systems).name for s in systems])
@@ -189,13 +190,13 @@ def _bar_texts(axes, left, width, colour, dark) -> None:
 
 
 def plot_confusion(frame: pd.DataFrame, names: dict | None = None) -> Figure:
-    """Gold chapters against answered chapters, as shares of the gold chapter.
+    """Gold against answered nodes of a level, as shares of the gold node.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Columns gold, predicted, n, share; `predicted` is "none" where there was no
-        answer.
+        Columns gold, predicted, n, share and perhaps level; `predicted` is "none"
+        where there was no answer.
     names : dict of label to str, optional
         Titles of the gold labels; shortened to 42 letters.
 
@@ -216,6 +217,7 @@ def plot_confusion(frame: pd.DataFrame, names: dict | None = None) -> Figure:
     fig, axes = plt.subplots(
         figsize=(min(PAGE, side + 2.4), max(1.8, 0.23 * len(gold) + 0.7))
     )
+    node = node_name(frame)
     counts = frame.groupby("gold")["n"].sum()
     texts = [f"{_short(names, label)} ({counts[label]:,})" for label in gold]
     heat_map(
@@ -225,10 +227,10 @@ def plot_confusion(frame: pd.DataFrame, names: dict | None = None) -> Figure:
         columns=["–" if label == "none" else label for label in order],
         rows=texts,
         annot_kws={"size": 6},
-        cbar_kws={"label": "share of the gold chapter", "pad": 0.02},
+        cbar_kws={"label": f"share of the gold {node}", "pad": 0.02},
     )
     axes.set(
-        xlabel="answered chapter (–: no readable code)", ylabel="gold chapter (notes)"
+        xlabel=f"answered {node} (–: no readable code)", ylabel=f"gold {node} (notes)"
     )
     return fig
 

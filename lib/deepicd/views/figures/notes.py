@@ -1,18 +1,17 @@
 """Figures of notebook 01: cohort flow, note lengths, code frequencies, modes."""
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepicd.views.figures.palette import LEVEL_NAMES
 from deepicd.views.figures.saving import COLUMN, PAGE
 
 KEPT, OUT, AMBER = "#009e73", "#999999", "#e69f00"
-_LEVELS = {
-    "chapter": ("Chapter", ":", "#d55e00"),
-    "category": ("Category", "--", "#009e73"),
-    "full": ("Full code", "-", "#0072b2"),
-}
+_LOOKS = (("-", "#0072b2"), ("--", "#009e73"), (":", "#d55e00"), ("-.", "#cc79a7"))
 _SPLITS = {"train": "#0072b2", "val": "#e69f00", "test": "#d55e00"}
 
 
@@ -114,17 +113,18 @@ def plot_codes(curve: pd.DataFrame) -> Figure:
     1
     """
     fig, axes = plt.subplots(figsize=(COLUMN, 2.2))
-    for level, (name, line, colour) in _LEVELS.items():
-        part = curve[curve["level"] == level]
-        if len(part):
-            axes.plot(
-                part["rank"],
-                part["admissions"],
-                line,
-                color=colour,
-                marker="." if len(part) < 30 else "",
-                label=f"{name} ({len(part):,})",
-            )
+    levels = list(dict.fromkeys(curve["level"]))  # from coarse to fine
+    looks = dict(zip(levels[::-1], cycle(_LOOKS), strict=False))
+    for level in levels:
+        part, (line, colour) = curve[curve["level"] == level], looks[level]
+        axes.plot(
+            part["rank"],
+            part["admissions"],
+            line,
+            color=colour,
+            marker="." if len(part) < 30 else "",
+            label=f"{LEVEL_NAMES[level]} ({len(part):,})",
+        )
     axes.set(
         xscale="log", yscale="log", xlabel="rank of the class", ylabel="admissions"
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepicd.tasks.known import node_name
 from deepicd.traces.judging import LABEL_ONLY
 from deepicd.views.figures.evaluation import heat_map
 from deepicd.views.figures.saving import PAGE
@@ -166,41 +167,44 @@ def plot_shapes(frame: pd.DataFrame) -> Figure:
 
 
 def coverage(traces: pd.DataFrame, tree) -> pd.DataFrame:
-    """Notes with an accepted trace, at the first try or later, by chapter.
+    """Notes with an accepted trace, at the first try or later, by coarsest node.
 
     Returns
     -------
     pandas.DataFrame
-        Columns chapter, title, notes, first_try, later, label_only.
+        Columns level, node, title, notes, first_try, later, label_only.
 
     Examples
     --------
     >>> from deepicd.icd import load_tree
     >>> frame = pd.DataFrame({"note_id": ["a"], "label": ["I10"], "attempt": [0],
     ...                       "accepted": [True], "reasons": [""]})
-    >>> coverage(frame, load_tree())[["chapter", "first_try"]].values.tolist()
+    >>> coverage(frame, load_tree())[["node", "first_try"]].values.tolist()
     [['9', 1]]
     """
     top = tree.levels[0]
-    chapter = traces["label"].map(lambda code: tree.at(code, top))
+    nodes = traces["label"].map(lambda code: tree.at(code, top))
     first = traces["accepted"] & (traces["attempt"] == 0)
     frame = pd.DataFrame(
         {
-            "chapter": chapter,
+            "node": nodes,
             "first_try": first,
             "later": traces["accepted"] & ~first,
             "label_only": traces["reasons"] == LABEL_ONLY,
         }
     )
-    table = frame.groupby("chapter").sum().reset_index()
-    table.insert(1, "title", table["chapter"].map(tree.title))
+    table = frame.groupby("node").sum().reset_index()
+    table.insert(1, "title", table["node"].map(tree.title))
     notes = table[["first_try", "later", "label_only"]].sum(axis=1)
     table.insert(2, "notes", notes)
-    return table.sort_values("chapter", key=lambda c: c.astype(int), ignore_index=True)
+    table.insert(0, "level", top)
+    return table.sort_values(
+        "node", key=lambda nodes: nodes.str.zfill(3), ignore_index=True
+    )
 
 
 def plot_coverage(frame: pd.DataFrame) -> Figure:
-    """Notes by chapter and how each got its trace.
+    """Notes by node of the coarsest level and how each got its trace.
 
     Parameters
     ----------
@@ -209,7 +213,7 @@ def plot_coverage(frame: pd.DataFrame) -> Figure:
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"chapter": ["9"], "title": ["Circulatory (I00-I99)"],
+    >>> frame = pd.DataFrame({"node": ["9"], "title": ["Circulatory (I00-I99)"],
     ...                       "first_try": [5], "later": [1], "label_only": [0]})
     >>> len(plot_coverage(frame).axes)
     1
@@ -237,8 +241,10 @@ def plot_coverage(frame: pd.DataFrame) -> Figure:
         left = left + rows[name].to_numpy()
     names = rows["title"].str.split(" (", regex=False).str[0]
     names = names.map(lambda title: textwrap.shorten(title, 48, placeholder=" …"))
-    axes.set_yticks(places, rows["chapter"] + "  " + names)
-    axes.set(xlabel="training notes", title="Traces by chapter of the gold code")
+    axes.set_yticks(places, rows["node"] + "  " + names)
+    axes.set(
+        xlabel="training notes", title=f"Traces by {node_name(frame)} of the label"
+    )
     axes.grid(axis="y", visible=False)
     axes.legend(loc="best")
     return fig
