@@ -1,12 +1,15 @@
-"""The tasks that ``./run_all.sh --task NAME`` knows. Another one: add it here."""
+"""The tasks that have a name. Another one: add it here."""
 
 from collections.abc import Iterable
 
 from deepicd.common.parameters import unknown
+from deepicd.tasks.length_of_stay import LENGTH_OF_STAY
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (PRINCIPAL_DIAGNOSIS,)}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (PRINCIPAL_DIAGNOSIS, LENGTH_OF_STAY)
+}
 
 
 def get_task(name: str) -> Task:

@@ -77,6 +77,7 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
         catalogue=_catalogue(hosp),
         description=f"MIMIC-IV hospital module {where}.",
         identity=_identity(path) if path else "",
+        stays=_stays(hosp),
     )
 
 
@@ -163,6 +164,18 @@ def _admissions(hosp: Path) -> pd.DataFrame:
     ]
     frame["language"] = frame["language"].replace("?", "other")
     return frame[ADMISSION_COLUMNS]
+
+
+def _stays(hosp: Path) -> pd.DataFrame | None:
+    """Read how many days each stay lasts; None without times of discharge."""
+    path = need_table(hosp, "admissions")
+    if not spelled(path, column_names(path), ["dischtime"]):
+        return None
+    frame = read_table(path, ["hadm_id", "admittime", "dischtime"]).to_pandas()
+    times = frame[["admittime", "dischtime"]].apply(pd.to_datetime, errors="coerce")
+    days = (times["dischtime"] - times["admittime"]) / pd.Timedelta(days=1)
+    known = times["admittime"].notna()
+    return frame[["hadm_id"]].assign(admitted=known, days=days)
 
 
 def _era(group, shift) -> str | None:

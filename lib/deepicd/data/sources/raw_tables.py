@@ -59,6 +59,10 @@ class RawTables:
     version_given : bool
         False where nothing says which edition of ICD the codes are of; they are
         then taken for ICD-10-CM, and those that ICD-9 spells as well are flagged.
+    stays : DataFrame or None
+        `hadm_id`, `admitted` (whether its time is known) and `days` from admission
+        to discharge, parts of a day counted, missing while the stay is open. None
+        where the source has no times.
     """
 
     admissions: pd.DataFrame
@@ -73,6 +77,7 @@ class RawTables:
     oracle: Path | None = None
     identity: str = ""
     version_given: bool = True
+    stays: pd.DataFrame | None = None
 
     def iter_notes(self, hadm_ids: Iterable[str] | None = None):
         """Yield frames of notes, of the given admissions only where given."""
