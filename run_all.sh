@@ -45,9 +45,9 @@ fail() {  # found, expected, what to do
     exit 1
 }
 
-fits() {  # whether a command is Python 3.11 or 3.12 with venv
+fits() {  # whether a command is Python 3.11 (from 3.11.5 on) or 3.12 with venv
     "$1" -c 'import sys, venv, ensurepip
-sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' >/dev/null 2>&1
+sys.exit(not (3, 11, 5) <= sys.version_info[:3] < (3, 13))' >/dev/null 2>&1
 }
 
 find_python() {
@@ -134,7 +134,7 @@ make_venv() {
     if [ -e "$HALF" ]; then
         echo "install: the last install was interrupted, starting it afresh"
     fi
-    base="$(find_python)" || fail "no Python 3.11 or 3.12 with its venv module" \
+    base="$(find_python)" || fail "no Python 3.11 (3.11.5 or later) or 3.12 with its venv module" \
         "one of python3.12, python3.11, python3 on the PATH" \
         "install Python 3.12 (on Debian and Ubuntu also python3.12-venv)"
     enough_space

@@ -160,7 +160,10 @@ def test_without_a_fitting_python_there_is_one_message(tmp_path):
         fresh.command(name, old)
     done = fresh.call()
     assert done.returncode == 1 and not (fresh.root / ".venv").exists()
-    assert "no Python 3.11 or 3.12" in done.stderr and "install Python" in done.stderr
+    assert (
+        "no Python 3.11 (3.11.5 or later) or 3.12" in done.stderr
+        and "install Python" in done.stderr
+    )
 
 
 def test_no_room_on_the_disk(tmp_path):
