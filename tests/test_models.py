@@ -190,7 +190,7 @@ def test_a_missing_model_is_a_clear_error(tmp_path):
 
 def test_an_unknown_size_names_the_known_ones(tokenizer):
     with pytest.raises(UserError, match="2m"):
-        models.make_model(tokenizer, "3m", 0)
+        models.make_model(tokenizer, "9m", 0)
 
 
 def test_the_card_says_what_it_is_for_what_it_saw_and_how_good_it_is(tmp_path):
