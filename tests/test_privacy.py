@@ -90,7 +90,7 @@ def test_private_run_shows_examples_and_keeps_its_folder_closed(study, capfd):
 
 def test_a_notebook_that_quotes_a_note_is_refused(study):
     show(study, "print(frame['note'].iloc[0])")
-    with pytest.raises(StageFailed, match="02 stopped: the output of code cell 4"):
+    with pytest.raises(StageFailed, match="02 stopped: the output of code cell 5"):
         run(study)
     found = {f.name for f in files_with(CANARY, study.root)}
     assert found <= {"notes.csv", "admissions.parquet"}

@@ -1,5 +1,6 @@
 """Steps that take long are counted: what, how many of how many, to the end."""
 
+import re
 from collections import defaultdict
 
 import pandas as pd
@@ -18,14 +19,19 @@ from deepicd.training import grpo, models
 from deepicd.training.own_answers import Drawn
 
 TREE = load_tree()
+_SPEED = re.compile(r", [\d,]+ tokens/s$")
 FEW_STEPS = grpo.GrpoSettings(prompts=4, max_completion=24, seed=3)
 
 
 @pytest.fixture
 def told():
-    """What is told while a test runs: text to the counts, in their order."""
+    """What is told while a test runs: text, without its speed, to the counts."""
     found = defaultdict(list)
-    progress.send_to(lambda done, total, text: found[text].append((done, total)))
+
+    def tell(done, total, text):
+        found[_SPEED.sub("", text)].append((done, total))
+
+    progress.send_to(tell)
     yield found
     progress.send_to(progress.line)
 
