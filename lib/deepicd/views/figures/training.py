@@ -79,16 +79,17 @@ def plot_training(frame: pd.DataFrame) -> Figure:
         panels[0, 1].legend(loc="best")  # the axis is fixed: where no curve runs
     if read:
         _curves(panels[0, -1], table, read)
-        panels[0, -1].set(title="Its reasoning", ylim=(0, 1), ylabel="share")
-        panels[0, -1].legend(loc="best")
+        panels[0, -1].set(title="Its reasoning", ylabel="share", ylim=(0, 1.5))
+        panels[0, -1].set_yticks(np.linspace(0, 1, 6))
+        panels[0, -1].legend(loc="upper left")
     return fig
 
 
 #: Shares of `deepicd.tasks.coherence`, as legends.
 COHERENCE = {
-    "quotes_found": "quotes in the note",
-    "quoted_words": "words that are such quotes",
-    "codes_on_path": "codes on the answer's path",
+    "quotes_found": "quotes found",
+    "quoted_words": "words quoted",
+    "codes_on_path": "codes on path",
 }
 
 
@@ -98,7 +99,7 @@ def reasoned(names, prefix: str) -> dict[str, str]:
     Examples
     --------
     >>> reasoned(["val_quotes_found", "val_loss"], "val_")
-    {'val_quotes_found': 'quotes in the note'}
+    {'val_quotes_found': 'quotes found'}
     """
     there = set(names)
     found = {f"{prefix}{name}": text for name, text in COHERENCE.items()}
