@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# A program of `tests/gpu/run.sh`, not a module with examples.
+collect_ignore = ["gpu/checks.py"]
+
 # Child processes of tests find the package too.
 LIB = str(Path(__file__).resolve().parents[1] / "lib")
 os.environ["PYTHONPATH"] = os.pathsep.join(
