@@ -138,7 +138,7 @@ def test_packing_cuts_nothing_and_gives_the_same_loss(table, tokenizer, tmp_path
             validate_every=0,
             log_every=1,
         )
-        rows = sft._whole_run(data, settings)
+        rows = sft.whole_run(data, settings)
         assert sum(map(len, rows["input_ids"])) == sum(map(len, data["input_ids"]))
         net, curves, _ = sft.train(
             kit.network(tokenizer),

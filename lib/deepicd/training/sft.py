@@ -69,7 +69,7 @@ class SftSettings(Settings):
     seed: int = 0
 
 
-def _whole_run(examples, settings: SftSettings):
+def whole_run(examples, settings: SftSettings):
     """Rows of all steps, put in order here so that a resumed run sees the same."""
     if settings.packing:
         from trl import pack_dataset
@@ -95,7 +95,7 @@ def arguments(settings: SftSettings, folder: str, headless: bool) -> dict:
         "eval_steps": settings.validate_every or None,
         "train_sampling_strategy": "sequential",  # `order` has shuffled already
         "max_length": None,  # long examples are dropped before, never cut
-        "packing": False,  # `_whole_run` has packed already
+        "packing": False,  # `whole_run` has packed already
         "padding_free": settings.packing,
         "completion_only_loss": True,
         "assistant_only_loss": False,
@@ -211,7 +211,7 @@ def train(
     trainer = SFTTrainer(
         model=model,
         args=config,
-        train_dataset=_whole_run(examples, settings),
+        train_dataset=whole_run(examples, settings),
         eval_dataset=validation,
         processing_class=tokenizer,
     )

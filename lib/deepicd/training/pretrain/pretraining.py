@@ -174,12 +174,13 @@ def train(
             "val_copied": float(found["copied"].mean()),
         }
 
-    lengths = [len(ids) for ids in rows["input_ids"]]
-    wanted = sft.order(lengths, settings.steps, settings.batch_size, settings.seed)
+    own = _sft_settings(settings)
+    given = sft.arguments(own, str(folder), report is not None)
+    given["gradient_checkpointing"] = False
     trainer = SFTTrainer(
         model=model,
-        args=training.make_config(SFTConfig, _arguments(settings, folder, report)),
-        train_dataset=rows.select(wanted),
+        args=training.make_config(SFTConfig, given),
+        train_dataset=sft.whole_run(rows, own),
         processing_class=tokenizer,
         optimizers=(_optimizer(model, settings), None),
     )
@@ -203,19 +204,11 @@ def _optimizer(model, settings: PretrainSettings):
     )
 
 
-def _arguments(settings: PretrainSettings, folder, report) -> dict:
-    same = sft.SftSettings(
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_steps,
-        schedule=settings.schedule,
-        weight_decay=settings.weight_decay,
-        save_every=settings.save_every,
-        validate_every=0,
-        log_every=settings.log_every,
-        seed=settings.seed,
+def _sft_settings(settings: PretrainSettings) -> sft.SftSettings:
+    """What pretraining shares with fine-tuning: rows and arguments are made of it."""
+    shared = ("steps", "batch_size", "learning_rate", "warmup_steps", "schedule")
+    shared += ("weight_decay", "max_length", "save_every", "log_every", "seed")
+    # Held-out notes are asked by `measure`; there is no validation loss.
+    return sft.SftSettings(
+        validate_every=0, **{name: getattr(settings, name) for name in shared}
     )
-    return sft.arguments(same, str(folder), report is not None) | {
-        "gradient_checkpointing": False,
-    }
