@@ -43,9 +43,6 @@ class Units(LabelSpace):
     def path(self, label):
         return (UNITS[label], label) if label in UNITS else ()
 
-    def at(self, label, level):
-        return dict(zip(self.levels, self.path(label), strict=False)).get(level)
-
     def title(self, node):
         return f"{node} unit"
 

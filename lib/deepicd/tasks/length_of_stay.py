@@ -66,10 +66,6 @@ class Stays(LabelSpace):
         """Up to a week or longer, and the bin."""
         return (_WEEKS[label], label) if label in _WEEKS else ()
 
-    def at(self, label: str, level: str) -> str | None:
-        """Node of a bin at a level; None where it has none."""
-        return dict(zip(self.levels, self.path(label), strict=False)).get(level)
-
     def title(self, node: str) -> str:
         """The bin in words: its name."""
         return node

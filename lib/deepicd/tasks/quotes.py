@@ -134,6 +134,18 @@ def quotes(trace: str) -> list[Span]:
     return sorted(found, key=lambda span: span.start)
 
 
+def share_found(trace: str, note: str) -> float | None:
+    """Share of the quotes of a trace that stand in a note; None where there is none.
+
+    Examples
+    --------
+    >>> share_found('"Chest pain" and "fever".', "Sudden chest pain")
+    0.5
+    """
+    said = [stands_in(quote.text, note) for quote in quotes(trace)]
+    return sum(said) / len(said) if said else None
+
+
 def codes(trace: str, tree) -> list[Span]:
     """Codes named in a trace, in order; text is the normalised code.
 

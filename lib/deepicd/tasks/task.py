@@ -12,7 +12,7 @@ class LabelSpace(Protocol):
     """Where the labels of a task hang; `deepicd.icd.tree.IcdTree` is one.
 
     What reads answers, pays or scores them is given the space and needs nothing else
-    of the task. A space of its own inherits this class for `lca_depth`.
+    of the task. A space of its own inherits this class for what follows from paths.
 
     Attributes
     ----------
@@ -40,6 +40,7 @@ class LabelSpace(Protocol):
 
     def at(self, label: str, level: str) -> str | None:
         """Node of a label at a level; None where it has none."""
+        return dict(zip(self.levels, self.path(label), strict=False)).get(level)
 
     def title(self, node: str) -> str:
         """A node in words."""

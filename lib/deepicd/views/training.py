@@ -9,6 +9,7 @@ from deepicd.rewards.advantages import group_advantages
 from deepicd.tasks import prompts
 from deepicd.tasks.answers import read_code
 from deepicd.tasks.correct import same
+from deepicd.tasks.quotes import share_found
 from deepicd.views.marked import marks_in_trace
 
 PRIVATE = "Private data: completions quote the note, so none is shown."
@@ -116,23 +117,11 @@ def most_telling(table: pd.DataFrame) -> str:
     told = notes.last() * (notes.size() - notes.sum())
     pairs = table[table["system"].isin(systems[-2:])]
     better = {
-        note: quoted_rightly(rows["completion"].iloc[-1], rows["note"].iloc[0])
-        - quoted_rightly(rows["completion"].iloc[0], rows["note"].iloc[0])
+        note: (share_found(rows["completion"].iloc[-1], rows["note"].iloc[0]) or 0.0)
+        - (share_found(rows["completion"].iloc[0], rows["note"].iloc[0]) or 0.0)
         for note, rows in pairs.groupby("note_id", sort=False)
     }
     return max(told.index, key=lambda note: (told[note], better.get(note, 0.0)))
-
-
-def quoted_rightly(said: str, note: str) -> float:
-    """Share of the quotes that stand in the note; 0 where nothing is quoted.
-
-    Examples
-    --------
-    >>> quoted_rightly('"Chest pain" and "fever".', "Sudden chest pain")
-    0.5
-    """
-    marks = marks_in_trace(said, note)
-    return sum(style == "found" for *_, style in marks) / max(len(marks), 1)
 
 
 def quotes_changed(predictions: pd.DataFrame, notes: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +147,7 @@ def quotes_changed(predictions: pd.DataFrame, notes: pd.DataFrame) -> pd.DataFra
     order = list(dict.fromkeys(greedy["system"]))
     shares = said.apply(
         lambda column: [
-            quoted_rightly(text, texts[note]) for note, text in column.items()
+            share_found(text, texts[note]) or 0.0 for note, text in column.items()
         ]
     )
     rows = {}

@@ -10,6 +10,7 @@ import torch
 
 from deepicd.common.parameters import Settings
 from deepicd.data.sections.splitting import admission_note
+from deepicd.tasks.quotes import share_found
 from deepicd.training import models, sft
 from deepicd.training import trainer as training
 from deepicd.training.models.copying import teach_to_copy
@@ -107,8 +108,6 @@ def read_right(model, tokenizer, asked: pd.DataFrame) -> pd.DataFrame:
         `asked` with the columns said, right (to the letter) and copied (share of the
         quotes said that stand in the note; missing where none was said).
     """
-    from deepicd.tasks.quotes import quotes, stands_in
-
     prompts = [
         opening(texts.note_turns(row.note, [(row.kind, row.question, "")]), tokenizer)
         for row in asked.itertuples()
@@ -125,12 +124,7 @@ def read_right(model, tokenizer, asked: pd.DataFrame) -> pd.DataFrame:
     )
     found = asked.assign(said=[texts_[0] for texts_ in said])
     right = found["said"] == found["answer"]
-    copied = []
-    for row in found.itertuples():
-        spans = [q.text for q in quotes(row.said)]
-        copied.append(
-            sum(stands_in(q, row.note) for q in spans) / len(spans) if spans else None
-        )
+    copied = [share_found(row.said, row.note) for row in found.itertuples()]
     return found.assign(right=right, copied=pd.Series(copied, dtype=float))
 
 

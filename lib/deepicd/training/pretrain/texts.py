@@ -24,7 +24,6 @@ WHOLE = 0.1  # share of the summaries that are read as they are
 REST = 0.6  # share of the others whose rest is to be written
 _INSTRUCTION = "Read the note, then answer."
 _REST = "Complete the discharge summary."
-_AFTER = ("brief_hospital_course", "discharge_diagnosis")
 _TITLES = {
     "brief_hospital_course": "HOSPITAL COURSE",
     "discharge_diagnosis": "DISCHARGE DIAGNOSIS",
@@ -104,10 +103,10 @@ def _rest(text: str) -> str:
     """What a summary says of course and diagnosis, under plain headers."""
     found: dict[str, str] = {}
     for part in split_sections(text):
-        if part.name in _AFTER:
+        if part.name in _TITLES:
             body = text[part.body_start : part.end].strip()
             found[part.name] = f"{_TITLES[part.name]}: {body}"
-    return "\n\n".join(found[name] for name in _AFTER if name in found)
+    return "\n\n".join(found[name] for name in _TITLES if name in found)
 
 
 def _catalogue(tree, seed: int) -> list[tuple[str, str]]:
