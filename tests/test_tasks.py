@@ -9,7 +9,7 @@ from deepicd.common.errors import UserError
 from deepicd.data.cohort import build_cohort
 from deepicd.data.sources import RawTables
 from deepicd.evaluation import strata, systems
-from deepicd.rewards import score
+from deepicd.rewards import get_spec, score
 from deepicd.tasks import (
     PRINCIPAL_DIAGNOSIS,
     TASKS,
@@ -20,7 +20,7 @@ from deepicd.tasks import (
     prompts,
 )
 from deepicd.tasks.correct import Judge
-from deepicd.tasks.known import shown_levels
+from deepicd.tasks.known import FURTHER, shown_levels
 from deepicd.training import encoding
 from deepicd.training.models import generate
 from deepicd.training.models.tokenizer import train_tokenizer
@@ -219,11 +219,12 @@ def test_an_unknown_task_tells_the_nearest():
 
 
 def test_every_task_says_the_same_as_its_space():
-    for task in TASKS.values():
+    for task in (*TASKS.values(), *FURTHER):
         space = task.space(None)
         own = (task.levels, task.shown, task.tag)
         assert own == (space.levels, space.shown, space.tag)
-        assert set(task.shown) <= set(task.levels)
+        assert set(task.shown) <= {*task.levels, *space.aspects}
+        assert get_task(task.name) is task and get_spec(task.reward)
         for words in task.instructions.values():
             assert {"reasoning", "code_only", "answer_first"} == set(words)
-        assert shown_levels([*task.levels, "all"]) == task.shown
+        assert shown_levels([*task.levels, *space.aspects, "all"]) == task.shown

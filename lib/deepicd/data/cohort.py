@@ -115,7 +115,7 @@ def build_cohort(
     >>> build_cohort(raw)[0]["label"].tolist()
     ['I21.11']
     """
-    tree = tree or task.space(raw.catalogue)
+    tree = tree or task.open(raw)[0]
     flow = Flow()
     rows = len(raw.admissions) + sum((raw.skipped or {}).values())
     for reason, count in (raw.skipped or {}).items():
@@ -270,7 +270,7 @@ def build_admissions(
         If the data have no notes, if nothing remains, or if a given split puts a
         patient into two parts.
     """
-    tree = tree or task.space(raw.catalogue)
+    tree = tree or task.open(raw)[0]
     cohort, rows = build_cohort(raw, tree, task)
     if raw.note_reader is None:
         raise UserError(

@@ -22,6 +22,7 @@ from deepicd.evaluation.counts import (
     tally,
 )
 from deepicd.evaluation.intervals import score_interval
+from deepicd.evaluation.ordered import KAPPA, OFF, confusion
 from deepicd.evaluation.resampling import bootstrap, group_numbers, mean_over_seeds
 from deepicd.icd.load import load_tree
 
@@ -52,7 +53,7 @@ def evaluate(
         Codes in any spelling; None where the answer could not be read. With several
         seeds the value is their mean and the interval covers seeds and cases.
     levels : sequence of str, optional
-        By default all of the space: chapter, block, category, full.
+        By default all of the space: chapter, block, category, full; then its aspects.
     tree : LabelSpace, optional
         By default the ICD-10-CM tree.
     groups : sequence, length n, optional
@@ -72,7 +73,8 @@ def evaluate(
     pandas.DataFrame
         Columns level, metric, value, low, high, n, label_set. Level "all" holds
         what belongs to no level: hierarchical precision, recall and F1 over
-        ancestors (Kiritchenko et al. 2006), tree distance, share in the catalogue.
+        ancestors (Kiritchenko et al. 2006), tree distance, share in the catalogue;
+        for labels with an order `bins_off` and `quadratic_kappa`.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def evaluate(
     30      full    0.0  gold-present (2)
     """
     tree = tree or load_tree()
-    levels = tree.levels if levels is None else levels
+    levels = (*tree.levels, *tree.aspects) if levels is None else levels
     seeds = as_seeds(predicted)
     check_lengths(gold, *seeds)
     _check_levels(levels, tree)
@@ -116,17 +118,23 @@ def evaluate(
         ]
         names = _chosen(whole[0].names, metrics)
         rows += _rows(whole, names, WHOLE, "", len(gold), n_boot, seed)
+    if tree.order:
+        whole = [confusion(gold, codes, tree, numbers) for codes in seeds]
+        names = _chosen(whole[0].names, metrics)
+        most = len(tree.order) - 1
+        rows += _rows(whole, names, WHOLE, "", len(gold), n_boot, seed, most)
     return pd.DataFrame(
         rows, columns=["level", "metric", "value", "low", "high", "n", "label_set"]
     )
 
 
 def _check_levels(levels, tree) -> None:
-    unknown = [level for level in levels if level not in tree.levels]
+    known = (*tree.levels, *tree.aspects)
+    unknown = [level for level in levels if level not in known]
     if isinstance(levels, str) or unknown:
         raise UserError(
             f"levels {levels!r}",
-            f"a list of {', '.join(tree.levels)}",
+            f"a list of {', '.join(known)}",
             "correct the spelling",
         )
 
@@ -141,9 +149,10 @@ def _labels(gold, level, tree, label_set) -> tuple[list[str], str]:
     return labels, f"{named} ({len(labels)})"
 
 
-def _rows(tallies, names, level, label_set, n, n_boot, seed) -> list[tuple]:
+def _rows(tallies, names, level, label_set, n, n_boot, seed, off=1) -> list[tuple]:
     if not names:
         return []
+    most = {"tree_distance": FARTHEST, OFF: off, KAPPA: np.inf}
     points, draws, shifts = bootstrap(tallies, names, n_boot, seed)
     rows = []
     for j, name in enumerate(names):
@@ -153,7 +162,7 @@ def _rows(tallies, names, level, label_set, n, n_boot, seed) -> list[tuple]:
             mean_over_seeds(shifts[:, j], seed),
             n,
             tallies[0].weights(name),
-            FARTHEST if name == "tree_distance" else 1.0,
+            most.get(name, 1.0),
         )
         rows.append((level, name, found.value, found.low, found.high, n, label_set))
     return rows

@@ -57,6 +57,7 @@ class IcdTree(Instructions, Relatives):
     levels = LEVELS
     shown = ("chapter", "category", "full")
     written = _WRITTEN
+    order = aspects = ()
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ HOMES = {
     "Part": "registry",
     "RewardBreakdown": "scoring",
     "RewardSpec": "spec",
+    "SPECIAL": "spec",
     "SPECS": "spec",
     "Scorer": "scoring",
     "Seen": "registry",

@@ -1,5 +1,8 @@
 """The outcome part: what an answer earns against the gold code."""
 
+from functools import partial
+
+from deepicd.common.errors import UserError
 from deepicd.icd.names import as_written
 from deepicd.rewards.spec import RewardSpec
 from deepicd.tasks.prompts import read_code
@@ -72,5 +75,74 @@ def prefix_value(said: str, gold: str, spec: RewardSpec) -> float:
     return spec.prefix_scale * (shared / len(gold) + bonus)
 
 
+def ordered_credit(answer: str, gold: str, spec: RewardSpec, tree, power: int = 1):
+    """Credit by how many steps the answer is off in the order of the labels.
+
+    The right label earns `full`, the one that is as far off as can be `none`; between
+    them every step costs alike, or with `power` 2 its square.
+
+    Examples
+    --------
+    >>> from deepicd.rewards import get_spec
+    >>> from deepicd.tasks.length_of_stay import Stays
+    >>> spec, space = get_spec("ordered"), Stays()
+    >>> [round(ordered_credit(said, "up to 3 days", spec, space)[1], 2)
+    ...  for said in space.order]
+    [1.0, 0.67, 0.33, 0.0]
+    """
+    if not tree.order:
+        raise UserError(
+            f"the reward {spec.name!r} for labels without an order",
+            "a task whose labels have one, such as length_of_stay",
+            "take the reward tree",
+        )
+    code = read_code(answer, tree)
+    if code is None:
+        return None, spec.weight_invalid
+    off = abs(tree.order.index(code) - tree.order.index(gold))
+    lost = (off / (len(tree.order) - 1)) ** power
+    return code, spec.credit["full"] - lost * (
+        spec.credit["full"] - spec.credit["none"]
+    )
+
+
+def severity_credit(answer: str, gold: str, spec: RewardSpec, tree):
+    """DRG-Sapphire's dense reward: the principal part and the severity of a DRG apart.
+
+    Exact 2.0; the right base DRG 1.5 (the credit of a `category`); the right severity
+    0.5 (that of a `chapter`); neither -0.5. (hanyin88/DRG-Sapphire.)
+
+    Examples
+    --------
+    >>> from deepicd.rewards import get_spec
+    >>> from deepicd.tasks.drg import Drgs
+    >>> space = Drgs({"291": "HEART FAILURE W MCC", "292": "HEART FAILURE W CC",
+    ...               "377": "G.I. HEMORRHAGE W MCC", "312": "SYNCOPE"})
+    >>> [severity_credit(said, "291", get_spec("drg_dense"), space)[1]
+    ...  for said in ("291", "292", "377", "312", "999")]
+    [2.0, 1.5, 0.5, -0.5, -1.5]
+    """
+    if "severity" not in tree.aspects:
+        raise UserError(
+            f"the reward {spec.name!r} for labels without a severity",
+            "the task drg",
+            "take the reward tree",
+        )
+    code = read_code(answer, tree)
+    if code is None:
+        return None, spec.weight_invalid
+    levels = {"full": tree.levels[-1], "category": "base", "chapter": "severity"}
+    for name, level in levels.items():
+        if tree.at(code, level) == tree.at(gold, level):
+            return code, spec.credit[name]
+    return code, spec.credit["none"]
+
+
 #: Reader of each kind of outcome.
-CREDITS = {"ladder": ladder_credit, "prefix": prefix_credit}
+CREDITS = {
+    "ladder": ladder_credit,
+    "prefix": prefix_credit,
+    "ordered": ordered_credit,
+    "ordered_quadratic": partial(ordered_credit, power=2),
+    "severity": severity_credit,
+}

@@ -1,7 +1,7 @@
 """`RewardSpec`: every credit, weight and switch of a reward, by name, in one place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import deepicd.rewards.parts  # noqa: F401  registers them
@@ -9,9 +9,11 @@ from deepicd.common.errors import UserError
 from deepicd.common.parameters import Parameter, checked, choice, unknown
 from deepicd.rewards.registry import PARTS
 
-__all__ = ["CREDIT", "OUTCOME", "SPECS", "RewardSpec", "get_spec"]
+__all__ = ["CREDIT", "OUTCOME", "SPECIAL", "SPECS", "RewardSpec", "get_spec"]
 
 OUTCOME = "outcome"  # always there, the first column
+#: Ways to pay an answer: `rewards.outcome.CREDITS`.
+OUTCOMES = ("ladder", "prefix", "ordered", "ordered_quadratic", "severity")
 STYLES = ("reasoning", "code_only", "answer_first")
 #: Credit of a wrong code by the deepest level that it shares with the gold code;
 #: `near` is what deeper levels approach, `full` that of the exact code.
@@ -41,8 +43,10 @@ class RewardSpec:
     ----------
     name : str
         Shown in tables.
-    outcome : {"ladder", "prefix"}
-        `prefix` pays by shared leading characters, as DeepICD-R1 was run.
+    outcome : {"ladder", "prefix", "ordered", "ordered_quadratic", "severity"}
+        `prefix` pays by shared leading characters, as DeepICD-R1 was run; `ordered`
+        by how far the answer is off, for labels that have an order; `severity` pays
+        the principal part and the severity of a DRG apart.
     style : {"reasoning", "code_only", "answer_first"}
         Structure that counts as well-formed.
     credit : mapping of str to float
@@ -105,7 +109,7 @@ class RewardSpec:
             default = getattr(type(self), name, 0.0)
             setting = Parameter(name, kinds.get(name, float), default)
             checked(setting, value, "the reward")
-        choice("outcome", self.outcome, ("ladder", "prefix"))
+        choice("outcome", self.outcome, OUTCOMES)
         choice("style", self.style, STYLES)
         _check_values(self)
 
@@ -186,7 +190,9 @@ def _check_values(spec: RewardSpec) -> None:
             )
     full = spec.credit["full"]
     best_wrong = max(spec.ladder[-1], spec.credit["near"], spec.weight_invalid)
-    if spec.outcome == "ladder" and full <= best_wrong:
+    if spec.outcome.startswith("ordered"):
+        best_wrong = max(spec.credit["none"], spec.weight_invalid)
+    if spec.outcome != "prefix" and full <= best_wrong:
         raise UserError(
             found=f"weight_full = {full}, a wrong code earns {best_wrong}",
             expected="the exact code to earn more than any other",
@@ -242,6 +248,13 @@ SPECS: dict[str, RewardSpec] = {
     "sapphire_strict": _sapphire("sapphire_strict", 0.0, 0.0, 0.0),
 }
 SPECS["sapphire"] = SPECS["sapphire_dense"]
+#: Named specs for labels that have an order, or a severity.
+SPECIAL: dict[str, RewardSpec] = {
+    "ordered": RewardSpec("ordered", "ordered"),
+    "ordered_quadratic": RewardSpec("ordered_quadratic", "ordered_quadratic"),
+    "drg_dense": replace(SPECS["sapphire_dense"], name="drg_dense", outcome="severity"),
+    "drg_strict": replace(SPECS["sapphire_strict"], name="drg_strict"),
+}
 
 
 def get_spec(name: str = "tree", **overrides) -> RewardSpec:
@@ -250,7 +263,7 @@ def get_spec(name: str = "tree", **overrides) -> RewardSpec:
     Parameters
     ----------
     name : str
-        One of `SPECS`.
+        One of `SPECS`, which every task can use, or of `SPECIAL`.
     **overrides
         Scalar fields of `RewardSpec`; ``weight_<level>`` for a credit;
         ``weight_<part>`` for a part.
@@ -265,9 +278,10 @@ def get_spec(name: str = "tree", **overrides) -> RewardSpec:
     >>> get_spec("flat").ladder[:4], get_spec("sapphire_dense").credit["full"]
     ((0.0, 0.0, 0.0, 0.0), 2.0)
     """
-    if name not in SPECS:
-        raise unknown("reward spec", name, SPECS)
-    settings = SPECS[name].to_dict()
+    known = SPECS | SPECIAL
+    if name not in known:
+        raise unknown("reward spec", name, known)
+    settings = known[name].to_dict()
     for key in overrides:
         if key not in settings:
             raise unknown("reward setting", key, settings)

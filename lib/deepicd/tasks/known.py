@@ -1,19 +1,26 @@
 """The tasks that have a name. Another one: add it here."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 
 from deepicd.common.parameters import unknown
-from deepicd.tasks.length_of_stay import LENGTH_OF_STAY
+from deepicd.tasks.drg import DRG, DRG_APR
+from deepicd.tasks.length_of_stay import LENGTH_OF_STAY, of_bounds
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 
 TASKS: dict[str, Task] = {
-    task.name: task for task in (PRINCIPAL_DIAGNOSIS, LENGTH_OF_STAY)
+    task.name: task for task in (PRINCIPAL_DIAGNOSIS, DRG, LENGTH_OF_STAY)
 }
+#: Other readings of the same tables.
+FURTHER: tuple[Task, ...] = (DRG_APR,)
+#: What may stand behind the name of a task and a hyphen, and makes another of it.
+VARIANTS: dict[str, Callable[[str], Task]] = {LENGTH_OF_STAY.name: of_bounds}
 
 
+@cache
 def get_task(name: str) -> Task:
-    """Give a task by its name.
+    """Give a task by its name; behind a hyphen may stand what makes it another.
 
     Raises
     ------
@@ -24,10 +31,16 @@ def get_task(name: str) -> Task:
     --------
     >>> get_task("principal_diagnosis").tag
     'diagnosis'
+    >>> get_task("length_of_stay-1-2").space(None).order
+    ('up to 1 days', 'up to 2 days', 'over 2 days')
     """
-    if name not in TASKS:
-        raise unknown("task", name, TASKS, "--task {}")
-    return TASKS[name]
+    known = TASKS | {task.name: task for task in FURTHER}
+    first, hyphen, rest = name.partition("-")
+    if hyphen and first in VARIANTS:
+        return VARIANTS[first](rest)
+    if name not in known:
+        raise unknown("task", name, known, "--task {}")
+    return known[name]
 
 
 def coarse_and_finest(present: Iterable[str]) -> tuple[str, str]:
@@ -63,7 +76,8 @@ def top_levels() -> tuple[str, ...]:
     >>> "chapter" in top_levels()
     True
     """
-    return tuple(dict.fromkeys(task.levels[0] for task in TASKS.values()))
+    tasks = (*TASKS.values(), *FURTHER)
+    return tuple(dict.fromkeys(task.levels[0] for task in tasks))
 
 
 def shown_levels(present: Iterable[str]) -> tuple[str, ...]:
@@ -77,7 +91,7 @@ def shown_levels(present: Iterable[str]) -> tuple[str, ...]:
     (('chapter', 'full'), ('unit',))
     """
     present = tuple(level for level in dict.fromkeys(present) if level != "all")
-    for task in TASKS.values():
-        if set(present) <= set(task.levels):
+    for task in (*TASKS.values(), *FURTHER):
+        if set(present) <= {*task.levels, *task.shown}:
             return tuple(level for level in task.shown if level in present)
     return present

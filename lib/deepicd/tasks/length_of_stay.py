@@ -1,17 +1,16 @@
 """How long the stay lasts, in bins that have an order."""
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.tasks.task import Labels, LabelSpace, Task
+from deepicd.tasks.task import Labels, LabelSpace, Task, outcome_words
 
 #: Upper bounds of the bins in days, as in Clinical Outcome Prediction (COP).
 BOUNDS = (3, 7, 14)
-BINS = (*(f"up to {days} days" for days in BOUNDS), f"over {BOUNDS[-1]} days")
-_WEEKS = {
-    name: "up to a week" if i < 2 else "over a week" for i, name in enumerate(BINS)
-}
 _NONE, _OPEN, _BACK = (
     "no times of the stay",
     "stay still open",
@@ -22,56 +21,63 @@ _STEPS = {
     _OPEN: "no time of discharge",
     _BACK: "the stay would last less than no time",
 }
-_BINS = ", ".join(BINS[:-1]) + f" or {BINS[-1]}"
-_ASKED = (
-    "You are an experienced physician. Read the admission note and predict how long "
-    "the hospital stay will last. "
-)
-_FULL = {
-    "reasoning": _ASKED + "First reason step by step between <think> and </think>: "
-    "quote the findings that matter. Then give exactly one of these answers between "
-    f"<stay> and </stay>, and nothing after it: {_BINS}.",
-    "code_only": _ASKED + "Give exactly one of these answers between <stay> and "
-    f"</stay>, and nothing else: {_BINS}.",
-    "answer_first": _ASKED + "First give exactly one of these answers between <stay> "
-    f"and </stay>: {_BINS}. Then justify it between <think> and </think>, quoting "
-    "the findings that matter.",
-}
-_BRIEF = {
-    "reasoning": "Think, then give the length of stay.",
-    "code_only": "Give the length of stay.",
-    "answer_first": "Give the length of stay, then explain.",
-}
+
+
+def bins_of(bounds: Sequence[float] = BOUNDS) -> tuple[str, ...]:
+    """Names of the bins, from short to long.
+
+    Examples
+    --------
+    >>> bins_of((2, 5))
+    ('up to 2 days', 'up to 5 days', 'over 5 days')
+    """
+    return (*(f"up to {days:g} days" for days in bounds), f"over {bounds[-1]:g} days")
+
+
+BINS = bins_of()
 
 
 class Stays(LabelSpace):
-    """Bins of the length of stay: up to a week or longer, then the bin.
+    """Bins of the length of stay: below or above the middle bound, then the bin.
+
+    Parameters
+    ----------
+    bounds : sequence of float
+        Upper bounds of the bins in days, rising; each belongs to the bin below.
 
     Examples
     --------
     >>> space = Stays()
     >>> space.path(space.normalise(" Up to 3  days."))
-    ('up to a week', 'up to 3 days')
+    ('at most 7 days', 'up to 3 days')
+    >>> Stays((2, 5)).order
+    ('up to 2 days', 'up to 5 days', 'over 5 days')
     """
 
     tag = "stay"
-    levels = shown = ("week", "bin")
+    levels = shown = ("half", "bin")
+
+    def __init__(self, bounds: Sequence[float] = BOUNDS):
+        self.order, middle = bins_of(bounds), len(bounds) // 2
+        sides = [f"{word} {bounds[middle]:g} days" for word in ("at most", "more than")]
+        self._half = {name: sides[i > middle] for i, name in enumerate(self.order)}
+        self.named = re.compile("|".join(map(re.escape, self.order)), re.IGNORECASE)
 
     def normalise(self, text: str) -> str | None:
         """The bin that a text names; case, space and a last full stop aside."""
         name = " ".join(text.lower().rstrip(". ").split())
-        return name if name in BINS else None
+        return name if name in self._half else None
 
     def path(self, label: str) -> tuple[str, ...]:
-        """Up to a week or longer, and the bin."""
-        return (_WEEKS[label], label) if label in _WEEKS else ()
+        """The side of the middle bound, and the bin."""
+        return (self._half[label], label) if label in self._half else ()
 
     def title(self, node: str) -> str:
         """The bin in words: its name."""
         return node
 
 
-def bin_of(days: float) -> str:
+def bin_of(days: float, bounds: Sequence[float] = BOUNDS) -> str:
     """The bin of a length in days, parts of a day counted; bounds belong below.
 
     Examples
@@ -79,16 +85,17 @@ def bin_of(days: float) -> str:
     >>> bin_of(3.0), bin_of(3.01), bin_of(14.5)
     ('up to 3 days', 'up to 7 days', 'over 14 days')
     """
-    return BINS[int(np.searchsorted(BOUNDS, days, side="left"))]
+    return bins_of(bounds)[int(np.searchsorted(bounds, days, side="left"))]
 
 
-def labels(raw, space) -> Labels:
+def labels(raw, space, bounds: Sequence[float] = BOUNDS) -> Labels:
     """Give the bin of each stay from its times of admission and discharge.
 
     Parameters
     ----------
     raw : deepicd.data.sources.RawTables
     space : Stays
+    bounds : sequence of float
 
     Raises
     ------
@@ -99,24 +106,74 @@ def labels(raw, space) -> Labels:
         raise UserError(
             "a data set without times of admission and discharge",
             "admittime and dischtime of each admission",
-            "take MIMIC-IV or the synthetic corpus, or ask another task",
+            "take MIMIC-IV, eICU or the synthetic corpus, or ask another task",
         )
     days = raw.stays["days"]
     wrong = {_NONE: ~raw.stays["admitted"], _OPEN: days.isna(), _BACK: days < 0}
     missing = np.select(list(wrong.values()), list(wrong), default="")
-    label = [None if m else bin_of(d) for m, d in zip(missing, days, strict=True)]
+    pairs = zip(missing, days, strict=True)
+    label = [None if m else bin_of(d, bounds) for m, d in pairs]
     found = {"label": pd.Series(label, index=days.index, dtype=object)}
     found = raw.stays[["hadm_id"]].assign(**found, missing=missing, doubts="")
     return Labels(found.drop_duplicates(), _STEPS, {})
 
 
-LENGTH_OF_STAY = Task(
-    name="length_of_stay",
-    about="time from admission to discharge, in bins of days",
-    space=lambda extra: Stays(),
-    labels=labels,
-    levels=Stays.levels,
-    shown=Stays.shown,
-    tag=Stays.tag,
-    instructions={"full": _FULL, "brief": _BRIEF},
-)
+def length_of_stay(bounds: Sequence[float] = BOUNDS, name: str = "") -> Task:
+    """Make the task for bins with these upper bounds, in days.
+
+    Raises
+    ------
+    UserError
+        Unless the bounds rise from above 0.
+
+    Examples
+    --------
+    >>> length_of_stay((2, 5)).name
+    'length_of_stay-2-5'
+    """
+    bounds = tuple(bounds)
+    if not bounds or bounds[0] <= 0 or list(bounds) != sorted(set(bounds)):
+        raise UserError(
+            f"the bounds {', '.join(map(str, bounds)) or 'none'}",
+            "numbers of days that rise from above 0",
+            "--task length_of_stay-3-7-14",
+        )
+    bins = bins_of(bounds)
+    return Task(
+        name=name or "-".join(["length_of_stay", *(f"{days:g}" for days in bounds)]),
+        about="time from admission to discharge, in bins of days",
+        space=lambda extra: Stays(bounds),
+        labels=lambda raw, space: labels(raw, space, bounds),
+        levels=Stays.levels,
+        shown=Stays.shown,
+        tag=Stays.tag,
+        instructions=outcome_words(
+            "predict how long the hospital stay will last",
+            "the length of stay",
+            f"one of these answers ({', '.join(bins[:-1])} or {bins[-1]})",
+            Stays.tag,
+        ),
+        reward="ordered",
+    )
+
+
+def of_bounds(text: str) -> Task:
+    """The task for bounds as they are written behind its name: "2-5-10".
+
+    Examples
+    --------
+    >>> of_bounds("2-5-10").space(None).order[0]
+    'up to 2 days'
+    """
+    parts = text.split("-")
+    wrong = [part for part in parts if not re.fullmatch(r"\d+(?:\.\d+)?", part)]
+    if wrong:
+        raise UserError(
+            f"{wrong[0]!r} as a bound of the length of stay",
+            "numbers of days with a hyphen between them",
+            "--task length_of_stay-3-7-14",
+        )
+    return length_of_stay([float(part) for part in parts])
+
+
+LENGTH_OF_STAY = length_of_stay(name="length_of_stay")

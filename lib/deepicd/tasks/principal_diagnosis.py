@@ -103,6 +103,21 @@ def labels(raw, tree) -> Labels:
     return Labels(found, steps, _DOUBTS)
 
 
+def own_codes(raw) -> dict[str, str]:
+    """Codes that the data bring and the catalogue does not know, with their titles.
+
+    MIMIC-IV holds codes that were retired since.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> own_codes(SimpleNamespace(catalogue={"I10": "Hypertension", "I10.7": "Old"}))
+    {'I10.7': 'Old'}
+    """
+    known = load_tree().normalise
+    return {c: t for c, t in (raw.catalogue or {}).items() if known(c) is None}
+
+
 @cache
 def _doubts(code: str, version_given: bool) -> str:
     """Flag a code that may be ICD-9, and one that is no diagnosis."""
@@ -119,4 +134,5 @@ PRINCIPAL_DIAGNOSIS = Task(
     shown=IcdTree.shown,
     tag=IcdTree.tag,
     instructions={"full": _FULL, "brief": _BRIEF},
+    own=own_codes,
 )

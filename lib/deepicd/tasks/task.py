@@ -25,12 +25,20 @@ class LabelSpace(Protocol):
     written : re.Pattern or None
         How a label looks among other words, in capitals; None: an answer is a label
         and nothing else.
+    order : tuple of str
+        All labels from least to most, where they have an order: how far an answer is
+        off counts.
+    aspects : tuple of str
+        What of a label is judged beside its place in the tree, such as its severity;
+        `at` gives it like a level.
     """
 
     tag: str
     levels: tuple[str, ...]
     shown: tuple[str, ...]
     written: re.Pattern | None = None
+    order: tuple[str, ...] = ()
+    aspects: tuple[str, ...] = ()
 
     def normalise(self, text: str) -> str | None:
         """The label that a text names as the space writes it; None for none."""
@@ -57,6 +65,45 @@ class LabelSpace(Protocol):
                 break
             shared += 1
         return shared
+
+
+def outcome_words(
+    asked: str, short: str, answer: str, tag: str
+) -> Mapping[str, Mapping[str, str]]:
+    """Words that ask for an outcome of the stay, by length and style.
+
+    Parameters
+    ----------
+    asked : str
+        What is to be done with the note, such as "predict the unit".
+    short : str
+        What is to be given, in three words.
+    answer : str
+        What an answer is.
+    tag : str
+
+    Examples
+    --------
+    >>> outcome_words("predict the unit", "the unit", "its name", "unit")["brief"]
+    {'reasoning': 'Think, then give the unit.', 'code_only': 'Give the unit.', \
+'answer_first': 'Give the unit, then explain.'}
+    """
+    lead = f"You are an experienced physician. Read the admission note and {asked}. "
+    between = f"between <{tag}> and </{tag}>"
+    full = {
+        "reasoning": f"{lead}First reason step by step between <think> and </think>: "
+        f"quote the findings that matter. Then give exactly {answer} {between}, and "
+        "nothing after it.",
+        "code_only": f"{lead}Give exactly {answer} {between}, and nothing else.",
+        "answer_first": f"{lead}First give exactly {answer} {between}. Then justify it "
+        "between <think> and </think>, quoting the findings that matter.",
+    }
+    brief = {
+        "reasoning": f"Think, then give {short}.",
+        "code_only": f"Give {short}.",
+        "answer_first": f"Give {short}, then explain.",
+    }
+    return {"full": full, "brief": brief}
 
 
 class Labels(NamedTuple):
@@ -101,6 +148,9 @@ class Task:
         Words of the question by length ("full", "brief") and style of the answer.
     reward : str
         Named reward to learn with.
+    own : callable
+        From the raw tables to the labels that only these data know, label to title,
+        for `space`.
 
     Examples
     --------
@@ -119,6 +169,17 @@ class Task:
     tag: str
     instructions: Mapping[str, Mapping[str, str]]
     reward: str = "tree"
+    own: Callable[[object], dict[str, str]] = lambda raw: {}
+
+    def open(self, raw) -> tuple[LabelSpace, dict[str, str]]:
+        """The space for the data of a source, and the labels that only they know.
+
+        Parameters
+        ----------
+        raw : deepicd.data.sources.RawTables
+        """
+        own = self.own(raw)
+        return self.space(own or None), own
 
     @property
     def finest(self) -> str:

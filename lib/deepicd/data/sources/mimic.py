@@ -78,6 +78,7 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
         description=f"MIMIC-IV hospital module {where}.",
         identity=_identity(path) if path else "",
         stays=_stays(hosp),
+        open_table=lambda name, columns: _further(hosp, name, columns),
     )
 
 
@@ -176,6 +177,12 @@ def _stays(hosp: Path) -> pd.DataFrame | None:
     days = (times["dischtime"] - times["admittime"]) / pd.Timedelta(days=1)
     known = times["admittime"].notna()
     return frame[["hadm_id"]].assign(admitted=known, days=days)
+
+
+def _further(hosp: Path, name: str, columns) -> pd.DataFrame | None:
+    """Read a table that only some tasks need; None where it is not there."""
+    path = find_table(hosp, name)
+    return None if path is None else read_table(path, list(columns)).to_pandas()
 
 
 def _era(group, shift) -> str | None:

@@ -1,11 +1,13 @@
 """What every source gives: the same raw tables."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
+
+from deepicd.common.errors import UserError
 
 ADMISSION_COLUMNS = [
     "subject_id",
@@ -78,6 +80,24 @@ class RawTables:
     identity: str = ""
     version_given: bool = True
     stays: pd.DataFrame | None = None
+    open_table: Callable[[str, Sequence[str]], pd.DataFrame | None] | None = None
+
+    def table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """Read columns of a further table, as text.
+
+        Raises
+        ------
+        UserError
+            If the source has no such table.
+        """
+        found = self.open_table(name, columns) if self.open_table else None
+        if found is None:
+            raise UserError(
+                f"a data set without the table {name}",
+                f"{name} with {', '.join(columns)}",
+                "take MIMIC-IV or the synthetic corpus, or ask another task",
+            )
+        return found
 
     def iter_notes(self, hadm_ids: Iterable[str] | None = None):
         """Yield frames of notes, of the given admissions only where given."""
