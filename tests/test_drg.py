@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from mimic_kit import mimic
 
 from deepicd.common.errors import UserError
 from deepicd.data.cohort import build_cohort
@@ -14,6 +14,7 @@ from deepicd.tasks import get_task, prompts
 from deepicd.tasks.correct import Judge
 from deepicd.tasks.drg import SEVERITIES, Drgs, split_title
 
+COLUMNS = "hadm_id drg_type drg_code description drg_severity"
 DEMO = Path(__file__).parents[2] / "shared" / "data" / "mimic_iv_demo"
 needs_demo = pytest.mark.skipif(
     not DEMO.is_dir(), reason="needs ../shared/data/mimic_iv_demo"
@@ -32,31 +33,6 @@ SPACE, TASK, APR = Drgs(TITLES), get_task("drg"), get_task("drg-apr")
 
 def said(label):
     return prompts.format_completion("because", label, tag="drg")
-
-
-def mimic(folder, rows):
-    hosp = folder / "hosp"
-    hosp.mkdir()
-    ids = [str(i) for i in range(1, 9)]
-    pd.DataFrame(
-        {
-            "subject_id": ids,
-            "hadm_id": ids,
-            "admittime": "2150-01-01 10:00:00",
-            "admission_type": "URGENT",
-        }
-    ).to_csv(hosp / "admissions.csv", index=False)
-    pd.DataFrame(
-        {"subject_id": ids, "gender": "F", "anchor_age": 60, "anchor_year": 2150}
-    ).to_csv(hosp / "patients.csv", index=False)
-    pd.DataFrame(
-        {"hadm_id": ids, "seq_num": 1, "icd_code": "I10", "icd_version": 10}
-    ).to_csv(hosp / "diagnoses_icd.csv", index=False)
-    if rows:
-        names = "hadm_id,drg_type,drg_code,description,drg_severity".split(",")
-        frame = pd.DataFrame(rows, columns=names)
-        frame.to_csv(hosp / "drgcodes.csv", index=False)
-    return open_source("mimic", folder)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +126,7 @@ def test_labels_and_every_admission_that_has_none_is_counted(tmp_path):
         ("7", "HCFA", "054", "NEOPLASMS W CC", ""),
         ("8", "HCFA", "054", "NEOPLASMS W MCC", ""),
     ]
-    raw = mimic(tmp_path, rows)
+    raw = mimic(tmp_path, drgcodes=(COLUMNS, rows))
     cohort, flow = build_cohort(raw, task=TASK)
     assert cohort["label"].tolist() == ["291", "054", "054", "054"]
     assert cohort["doubts"].tolist() == ["", "", "drg_renamed", ""]
@@ -167,11 +143,12 @@ def test_labels_and_every_admission_that_has_none_is_counted(tmp_path):
 
 def test_a_type_that_does_not_occur_and_a_source_without_drgs_say_so(tmp_path):
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    raw = mimic(tmp_path / "a", [("1", "APR", "194", "HEART FAILURE", "3")])
+    rows = [("1", "APR", "194", "HEART FAILURE", "3")]
+    raw = mimic(tmp_path / "a", drgcodes=(COLUMNS, rows))
     with pytest.raises(UserError, match=r"no HCFA DRG .* types: APR.*drg-apr"):
         build_cohort(raw, task=TASK)
     with pytest.raises(UserError, match="without the table drgcodes"):
-        build_cohort(mimic(tmp_path / "b", []), task=TASK)
+        build_cohort(mimic(tmp_path / "b"), task=TASK)
 
 
 @needs_demo

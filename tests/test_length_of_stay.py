@@ -106,9 +106,12 @@ def test_bounds_by_parameter_make_bins_space_and_words(tmp_path):
     assert space.order == ("up to 2 days", "up to 5.5 days", "over 5.5 days")
     assert space.path("over 5.5 days") == ("more than 5.5 days", "over 5.5 days")
     assert "up to 5.5 days or over 5.5 days" in task.instructions["full"]["reasoning"]
-    rows = "7,1,2150-01-01 10:00:00,2150-01-06 10:00:00,URGENT\n"
+    rows = (
+        "7,1,2150-01-01 10:00:00,2150-01-06 10:00:00,URGENT\n"
+        "7,2,2150-02-01 10:00:00,2150-02-06 23:00:00,URGENT\n"
+    )
     cohort, _ = build_cohort(mimic(tmp_path, rows), task=task)
-    assert cohort["label"].tolist() == ["up to 5.5 days"]
+    assert cohort["label"].tolist() == ["up to 5.5 days", "over 5.5 days"]
     assert get_task("length_of_stay-2-5.5") is task
 
 

@@ -4,6 +4,7 @@ Every exclusion is counted in the flow, so that the numbers of a paper's first f
 come out of the run itself.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from deepicd.data import splits
 from deepicd.data.extraction import extract
 from deepicd.data.sections.guard import Guard
 from deepicd.data.sections.last_look import FLAG as NAMED
-from deepicd.data.sections.last_look import named, without
+from deepicd.data.sections.last_look import named, told, without
 from deepicd.data.sources.raw_tables import RawTables
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS, first_listed
 from deepicd.tasks.task import Task
@@ -36,6 +37,7 @@ COLUMNS = [
     "era",
     "flags",
 ]
+TELLS = "tells_the_answer"
 METADATA = [
     "sex",
     "age",
@@ -135,6 +137,7 @@ def build_cohort(
         here = missing.reindex(merged.index) != step
         merged = flow.keep(merged, here, step, reason)
     _someone_left(merged, flow)
+    _two_labels(merged["label"], task)
     _count_doubts(merged["doubts"], about, flow)
     strata = {c: tree.at(c, task.coarse) for c in merged["label"].unique()}
     cohort = merged.assign(stratum=merged["label"].map(strata))
@@ -212,6 +215,19 @@ def _someone_left(frame: pd.DataFrame, flow: Flow) -> None:
     )
 
 
+def _two_labels(labels: pd.Series, task: Task) -> None:
+    """Refuse an outcome that is the same for everybody: there is nothing to tell.
+
+    A diagnosis is told from all codes of the catalogue, whichever the data hold.
+    """
+    if task is not PRINCIPAL_DIAGNOSIS and labels.nunique() < 2:
+        raise UserError(
+            f"{len(labels):,} admissions with one label only: {labels.iloc[0]}",
+            f"two labels or more of the task {task.name}",
+            "take more data, or ask another task",
+        )
+
+
 def build_admissions(
     raw: RawTables,
     tree=None,
@@ -279,6 +295,8 @@ def build_admissions(
             do="download MIMIC-IV-Note and put note/ beside hosp/; notebook 01 has "
             "written the cohort as flow.csv into the folder of its run",
         )
+    if raw.hide and task.hides:
+        raw = replace(raw, note_reader=raw.hide(task.hides))
     flow = Flow()
     flow.rows = rows.to_dict("records")
     notes, counts = extract(raw, cohort["hadm_id"], mode, workers, work_dir, guard)
@@ -301,6 +319,8 @@ def build_admissions(
         merged, raw.split if split is None else split, flow, seed, fractions, min_train
     )
     merged = _last_look(merged, tree, drop_named, flow)
+    if task.tells:
+        merged = _look_for(task.tells, merged, drop_named, flow)
     merged["flags"] = _flags(merged, tree)
     flow.add("admissions used", 0, len(merged))
     return merged[COLUMNS], flow.frame()
@@ -317,6 +337,21 @@ def _last_look(frame: pd.DataFrame, tree, drop: bool, flow: Flow) -> pd.DataFram
     if drop:
         why = "their sentences that name the diagnosis, beyond history, are taken out"
         flow.add("notes that name the diagnosis", there.sum(), len(frame), why, "notes")
+        pairs = zip(frame["note"], found, strict=True)
+        frame = frame.assign(note=[without(note, those) for note, those in pairs])
+    return frame
+
+
+def _look_for(tells, frame: pd.DataFrame, drop: bool, flow: Flow) -> pd.DataFrame:
+    """Flag the notes that tell the answer in other words, and count them."""
+    found = [told(note, tells) for note in frame["note"]]
+    there = pd.Series(list(map(bool, found)), index=frame.index)
+    kept = "those sentences are taken out" if drop else "kept as they are"
+    why = f"{there.sum():,} notes tell the answer beyond history: {kept}"
+    flow.add(f"flagged {TELLS}", 0, len(frame), why, "notes")
+    marked = [f"{flags};{TELLS}".lstrip(";") for flags in frame["flags"].fillna("")]
+    frame = frame.assign(flags=frame["flags"].mask(there, marked))
+    if drop:
         pairs = zip(frame["note"], found, strict=True)
         frame = frame.assign(note=[without(note, those) for note, those in pairs])
     return frame

@@ -6,14 +6,25 @@ from functools import cache
 from deepicd.common.parameters import unknown
 from deepicd.tasks.drg import DRG, DRG_APR
 from deepicd.tasks.length_of_stay import LENGTH_OF_STAY, of_bounds
+from deepicd.tasks.mortality import MORTALITY
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.procedure import PROCEDURE
+from deepicd.tasks.routing import ROUTING, SERVICE
 from deepicd.tasks.task import Task
 
 TASKS: dict[str, Task] = {
-    task.name: task for task in (PRINCIPAL_DIAGNOSIS, DRG, LENGTH_OF_STAY)
+    task.name: task
+    for task in (
+        PRINCIPAL_DIAGNOSIS,
+        DRG,
+        PROCEDURE,
+        LENGTH_OF_STAY,
+        ROUTING,
+        MORTALITY,
+    )
 }
 #: Other readings of the same tables.
-FURTHER: tuple[Task, ...] = (DRG_APR,)
+FURTHER: tuple[Task, ...] = (DRG_APR, SERVICE)
 #: What may stand behind the name of a task and a hyphen, and makes another of it.
 VARIANTS: dict[str, Callable[[str], Task]] = {LENGTH_OF_STAY.name: of_bounds}
 

@@ -28,6 +28,8 @@ class LabelSpace(Protocol):
     order : tuple of str
         All labels from least to most, where they have an order: how far an answer is
         off counts.
+    labels : tuple of str
+        All labels, where they are few enough to list.
     aspects : tuple of str
         What of a label is judged beside its place in the tree, such as its severity;
         `at` gives it like a level.
@@ -38,6 +40,7 @@ class LabelSpace(Protocol):
     shown: tuple[str, ...]
     written: re.Pattern | None = None
     order: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     aspects: tuple[str, ...] = ()
 
     def normalise(self, text: str) -> str | None:
@@ -151,6 +154,11 @@ class Task:
     own : callable
         From the raw tables to the labels that only these data know, label to title,
         for `space`.
+    tells : re.Pattern or None
+        What a sentence says that tells the answer, such as "admitted to the ICU".
+        Notes with one are flagged, and it is taken out where asked.
+    hides : str
+        Fact that notes leave out which a source writes from its tables: "unit".
 
     Examples
     --------
@@ -170,6 +178,8 @@ class Task:
     instructions: Mapping[str, Mapping[str, str]]
     reward: str = "tree"
     own: Callable[[object], dict[str, str]] = lambda raw: {}
+    tells: re.Pattern | None = None
+    hides: str = ""
 
     def open(self, raw) -> tuple[LabelSpace, dict[str, str]]:
         """The space for the data of a source, and the labels that only they know.

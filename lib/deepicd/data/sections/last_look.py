@@ -78,6 +78,24 @@ def named(note: str, diagnosis: str, title: str = "") -> list[Named]:
     ]
 
 
+def told(note: str, tells: re.Pattern) -> list[Named]:
+    """Find the sentences that match a pattern, beyond what history allows.
+
+    Examples
+    --------
+    >>> note = "PRESENT ILLNESS: Fever. Admitted to the ICU.\\n\\nMEDICAL HISTORY: ICU"
+    >>> [note[n.start : n.end] for n in told(note, re.compile("ICU"))]
+    [' Admitted to the ICU.']
+    """
+    return [
+        Named(name, start + sentence.start(), start + sentence.end())
+        for name, start, end in _sections(note)
+        if "past" not in name
+        for sentence in _SENTENCE.finditer(note[start:end])
+        if tells.search(sentence[0]) and not _KNOWN.search(sentence[0])
+    ]
+
+
 def without(note: str, found: list[Named]) -> str:
     """Take sentences out of a note.
 

@@ -32,7 +32,7 @@ PATIENT = [
     "hospitaldischargeyear",
     "apacheadmissiondx",
 ]
-OPTIONAL = ["admissionheight", "admissionweight"]
+OPTIONAL = ["admissionheight", "admissionweight", "hospitaldischargeoffset"]
 
 
 def read(data_dir: Path, options: dict | None = None) -> RawTables:
@@ -63,7 +63,8 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
     folder = _tables(data_dir)
     options = options or {}
     patient = _patient(folder)
-    notes = _notes(folder, patient, bool(options.get("include_admission_dx", False)))
+    with_dx = bool(options.get("include_admission_dx", False))
+    notes = _notes(folder, patient, with_dx)
     return RawTables(
         admissions=_admissions(patient),
         diagnoses=_diagnoses(folder),
@@ -71,7 +72,34 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
         note_kind="admission",
         private=False,
         description="eICU unit stays: structured charting of the first 24 hours.",
+        stays=_stays(patient),
+        open_table=lambda name, columns: _further(folder, name, columns),
+        hide=lambda fact: _reader_without(fact, folder, patient, with_dx),
     )
+
+
+def _stays(patient: pd.DataFrame) -> pd.DataFrame | None:
+    """Days from the admission to the unit to the discharge from hospital."""
+    days = patient["hospitaldischargeoffset"] / FIRST_DAY
+    if days.isna().all():
+        return None
+    return pd.DataFrame({"hadm_id": patient[STAY], "admitted": True, "days": days})
+
+
+def _further(tables, name: str, columns) -> pd.DataFrame | None:
+    """Read the table of unit stays, once a stay; others say nothing of the stay."""
+    if name != "patient":
+        return None
+    return _read(tables, name, list(columns)).drop_duplicates(STAY)
+
+
+def _reader_without(fact: str, tables, patient: pd.DataFrame, with_dx: bool):
+    """Give the reader of notes that do not say which unit they were written in."""
+    if fact == "unit":
+        origin = patient["unitadmitsource"].replace("ICU to SDU", "ICU")
+        patient = patient.assign(unittype=None, unitadmitsource=origin)
+    notes = _notes(tables, patient, with_dx)
+    return lambda ids=None: iter([_only(notes, ids)])
 
 
 def _only(notes: pd.DataFrame, hadm_ids) -> pd.DataFrame:

@@ -81,17 +81,20 @@ class RawTables:
     version_given: bool = True
     stays: pd.DataFrame | None = None
     open_table: Callable[[str, Sequence[str]], pd.DataFrame | None] | None = None
+    hide: Callable[[str], Callable] | None = None
 
-    def table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    def table(
+        self, name: str, columns: Sequence[str], needed: bool = True
+    ) -> pd.DataFrame | None:
         """Read columns of a further table, as text.
 
         Raises
         ------
         UserError
-            If the source has no such table.
+            If the source has no such table; None where it is not `needed`.
         """
         found = self.open_table(name, columns) if self.open_table else None
-        if found is None:
+        if found is None and needed:
             raise UserError(
                 f"a data set without the table {name}",
                 f"{name} with {', '.join(columns)}",

@@ -1,0 +1,57 @@
+"""Whether the patient dies in hospital."""
+
+import numpy as np
+
+from deepicd.tasks.names import Names
+from deepicd.tasks.task import Labels, Task, outcome_words
+
+SURVIVES, DIES = "survives", "dies"
+_NONE = "no word on survival"
+_STEPS = {_NONE: "neither alive nor dead at discharge"}
+_SAID = {"0": SURVIVES, "1": DIES, "Alive": SURVIVES, "Expired": DIES}
+_EICU = ["patientunitstayid", "hospitaldischargestatus"]
+
+
+class Survival(Names):
+    """Survives or dies, in this order.
+
+    Examples
+    --------
+    >>> Survival().path("dies")
+    ('dies',)
+    """
+
+    order = (SURVIVES, DIES)
+
+    def __init__(self):
+        super().__init__(self.order, "outcome", "outcome")
+
+
+def labels(raw, space) -> Labels:
+    """Give the state at discharge from hospital of each stay."""
+    found = raw.table("patient", _EICU, needed=False)
+    if found is None:
+        found = raw.table("admissions", ["hadm_id", "hospital_expire_flag"])
+    found = found.drop_duplicates().set_axis(["hadm_id", "label"], axis=1)
+    label = found["label"].map(_SAID).astype(object)
+    missing = np.where(label.isna(), _NONE, "")
+    label = label.where(label.notna(), None)
+    return Labels(found.assign(label=label, missing=missing, doubts=""), _STEPS, {})
+
+
+MORTALITY = Task(
+    name="mortality",
+    about="death in hospital",
+    space=lambda own: Survival(),
+    labels=labels,
+    levels=("outcome",),
+    shown=("outcome",),
+    tag="outcome",
+    instructions=outcome_words(
+        "predict whether the patient survives the hospital stay",
+        "the outcome",
+        f"{SURVIVES} or {DIES}",
+        "outcome",
+    ),
+    reward="ordered",
+)

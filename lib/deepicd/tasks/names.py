@@ -1,0 +1,46 @@
+"""A space whose labels are a few names: of units, of services, of outcomes."""
+
+from collections.abc import Iterable
+
+from deepicd.tasks.task import LabelSpace
+
+
+class Names(LabelSpace):
+    """Names as labels, at one level; a subclass may set levels above them.
+
+    Parameters
+    ----------
+    names : iterable of str
+        In any order.
+    tag, level : str
+
+    Examples
+    --------
+    >>> space = Names(["Died", "Alive at discharge"], "outcome", "outcome")
+    >>> space.normalise(" alive at  discharge. "), space.normalise("alive")
+    ('Alive at discharge', None)
+    >>> space.path("Died"), space.labels
+    (('Died',), ('Alive at discharge', 'Died'))
+    """
+
+    def __init__(self, names: Iterable[str], tag: str = "", level: str = ""):
+        self.labels = tuple(sorted(set(names)))
+        self._known = {_plain(name): name for name in self.labels}
+        if tag:
+            self.tag, self.levels, self.shown = tag, (level,), (level,)
+
+    def normalise(self, text: str) -> str | None:
+        """The name that a text gives; case, space and a last full stop aside."""
+        return self._known.get(_plain(str(text)))
+
+    def path(self, label: str) -> tuple[str, ...]:
+        """The name itself."""
+        return (label,) if label in self._known.values() else ()
+
+    def title(self, node: str) -> str:
+        """A node in words: its name."""
+        return node
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().rstrip(". ").split())
