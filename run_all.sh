@@ -15,7 +15,7 @@ NEED_MB=4000                   # what the CPU set takes on the disk, rounded up
 usage() {
     cat <<'TEXT'
 usage: ./run_all.sh [--profile smoke|cpu|gpu|paper] [--data synthetic|eicu|mimic|table]
-                    [--data-dir DIR] [--seed N] [--from NN] [--only NN]
+                    [--data-dir DIR] [--task NAME] [--seed N] [--from NN] [--only NN]
                     [--set NAME=VALUE] [--force] [--dry-run] [--list]
        ./run_all.sh test [pytest arguments]
        ./run_all.sh check
@@ -27,6 +27,7 @@ again only where its code, parameters or inputs changed.
   --profile NAME     smoke (tests), cpu, gpu or paper; default gpu where one computes
   --data NAME        synthetic (default), eicu, mimic or table
   --data-dir DIR     folder of the data (for table: a CSV, Parquet or JSONL file)
+  --task NAME        what is asked: principal_diagnosis (default), length_of_stay, …
   --seed N           random seed; default 0
   --from NN          begin with this stage
   --only NN          only this stage; repeat for more

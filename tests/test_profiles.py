@@ -16,7 +16,7 @@ from deepicd.common.parameters import (
     parse_parameters,
     parse_value,
 )
-from deepicd.study.runner.__main__ import main
+from deepicd.study.runner.__main__ import main, options_of, parser
 from deepicd.study.runner.device import Device
 from deepicd.study.runner.plan import Options, default_sources, make_plan
 from deepicd.study.runner.profiles import Profile, load_profile, resolve
@@ -288,3 +288,25 @@ def test_list_names_every_stage_and_parameter(capsys):
         assert stage.name in text
         book = json.loads((NOTEBOOKS / f"{stage.name}.ipynb").read_text())
         assert book["cells"]
+
+
+def test_task_is_a_parameter_that_names_the_folder_of_the_run(tmp_path):
+    options = Options(profile="cpu", outputs=tmp_path)
+    usual = make_plan(options, default_sources(), CPU)
+    assert usual.run_dir.name == "cpu-synthetic-seed0"
+    assert usual.task.name == "principal_diagnosis"
+    named = options_of(parser().parse_args(["run", "--task", "length_of_stay"]))
+    set_ = options_of(parser().parse_args(["run", "--set", "task=length_of_stay"]))
+    for other in (named, set_):
+        plan = make_plan(
+            dataclasses.replace(other, profile="cpu"), default_sources(), CPU
+        )
+        assert plan.run_dir.name == "cpu-synthetic-length_of_stay-seed0"
+        asked = plan.parameters["01_extract_admission_notes"]["task"]
+        assert asked == plan.task.name == "length_of_stay"
+
+
+def test_an_unknown_task_tells_the_nearest():
+    options = Options(profile="cpu", sets={"task": "length_of_stays"})
+    with pytest.raises(UserError, match="--task length_of_stay"):
+        make_plan(options, default_sources(), CPU)

@@ -5,8 +5,9 @@ import re
 import pandas as pd
 import pytest
 
+from deepicd import icd
 from deepicd.common.errors import UserError
-from deepicd.data.cohort import build_cohort
+from deepicd.data.cohort import Flow, _last_look, build_cohort
 from deepicd.data.sources import RawTables
 from deepicd.evaluation import strata, systems
 from deepicd.rewards import get_spec, score
@@ -18,9 +19,11 @@ from deepicd.tasks import (
     Task,
     get_task,
     prompts,
+    quotes,
 )
 from deepicd.tasks.correct import Judge
 from deepicd.tasks.known import FURTHER, shown_levels
+from deepicd.traces import build_traces, catch_rates, check_table, teachers
 from deepicd.training import encoding
 from deepicd.training.models import generate
 from deepicd.training.models.tokenizer import train_tokenizer
@@ -228,3 +231,73 @@ def test_every_task_says_the_same_as_its_space():
         for words in task.instructions.values():
             assert {"reasoning", "code_only", "answer_first"} == set(words)
         assert shown_levels([*task.levels, *space.aspects, "all"]) == task.shown
+
+
+def notes_of_units(n=40):
+    words = {"MICU": "Septic shock", "SICU": "Stab wound", "MED": "Cough for a week"}
+    rows = [
+        {"note_id": f"n{i}", "note": f"{words[unit]} and case {i}.", "label": unit}
+        for i in range(n)
+        for unit in [list(words)[i % 3]]
+    ]
+    return pd.DataFrame(rows).assign(split="train", sft_rank=range(n))
+
+
+def test_rule_teacher_quotes_names_the_levels_and_answers_last():
+    notes = notes_of_units()
+    teacher = teachers.open_teacher("rule", SPACE, notes, task=ROUTING)
+    table = build_traces(notes, SPACE, teacher, task=ROUTING)
+    assert table.groupby("note_id")["accepted"].any().mean() > 0.8
+    for row in table[table["accepted"]].itertuples():
+        assert '"' in row.trace and f"{UNITS[row.label]} unit" in row.trace
+        assert row.trace.rstrip(".").endswith(row.label)
+
+
+def test_checks_of_a_task_leave_out_what_its_labels_do_not_have():
+    notes = notes_of_units()
+    teacher = teachers.rule_teacher(ROUTING)(SPACE).fit(notes)
+    table = build_traces(notes, SPACE, teacher, task=ROUTING)
+    made = set(check_table(table, task=ROUTING)["check"])
+    assert not {"sequencing", "conflicts"} & made
+    assert {"sequencing", "conflicts"} <= set(check_table(table)["check"])
+
+
+def test_faults_in_traces_of_a_task_are_caught():
+    notes = notes_of_units(60)
+    teacher = teachers.rule_teacher(ROUTING)(SPACE).fit(notes)
+    table = build_traces(notes, SPACE, teacher, task=ROUTING)
+    rates = catch_rates(table, notes, SPACE, 3, task=ROUTING).set_index("fault")
+    for kind in ("wrong_code", "early_answer", "as_given", "copied_note"):
+        assert rates.loc[kind, "share"] == 1, kind
+
+
+def test_a_teacher_is_told_the_way_to_a_label_in_words():
+    system, user = teachers.oracle_messages("Cough.", "MED", SPACE, task=ROUTING)
+    assert "<unit>the answer</unit>" in system["content"]
+    assert "Above it (care): ward" in user["content"]
+    for text in (system["content"], user["content"]):
+        assert "ICD" not in text and "diagnosis" not in text
+    system, _ = teachers.oracle_messages("Cough.", "J44.1", icd.load_tree())
+    assert "the principal diagnosis of the stay, one ICD-10-CM" in system["content"]
+
+
+def test_a_note_is_flagged_only_for_what_would_tell_the_label_of_the_task():
+    note = "PRESENT ILLNESS: Taken to the MICU unit with lobar pneumonia."
+    row = {"note": note, "diagnosis": "Lobar pneumonia", "label": "MED", "flags": ""}
+    frame = pd.DataFrame([row])
+
+    def flags(told_by):
+        found = _last_look(frame, SPACE, told_by, False, Flow())
+        return found["flags"].item()
+
+    assert flags(()) == "" and flags(("title",)) == ""
+    assert flags(("diagnosis",)) == "names_the_diagnosis"
+    frame["label"] = "MICU"
+    assert flags(("title",)) == "names_the_diagnosis"
+
+
+@pytest.mark.parametrize("label", ["MED", "MICU"])
+def test_labels_named_in_reasoning_are_found_in_any_case(label):
+    thought = f"Comes for {label.lower()}. So {label}."
+    assert [span.text for span in quotes.codes(thought, SPACE)] == [label, label]
+    assert label not in quotes.without_conclusion(thought, SPACE)

@@ -17,7 +17,7 @@ from deepicd.data.sections.guard import Guard
 from deepicd.data.sections.last_look import FLAG as NAMED
 from deepicd.data.sections.last_look import named, told, without
 from deepicd.data.sources.raw_tables import RawTables
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS, first_listed
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 
 COLUMNS = [
@@ -194,13 +194,18 @@ def _count_doubts(doubts: pd.Series, about: dict[str, str], flow: Flow) -> None:
 
 def _newborn(frame: pd.DataFrame, raw: RawTables) -> pd.Series:
     newborn = frame["admission_type"].fillna("").str.upper().eq("NEWBORN")
-    first = first_listed(raw.diagnoses)
-    liveborn = first["icd_code"].fillna("").str.upper().str.startswith("Z38")
-    liveborn &= first["icd_version"].eq(10).fillna(False)
-    newborn |= frame["hadm_id"].isin(first.loc[liveborn, "hadm_id"])
+    newborn |= frame["hadm_id"].isin(_liveborn(raw.diagnoses))
     if raw.note_kind == "discharge":
         newborn |= pd.to_numeric(frame["age"], errors="coerce").eq(0)
     return newborn
+
+
+def _liveborn(diagnoses: pd.DataFrame) -> pd.Series:
+    """Admissions whose first-listed diagnosis says so, whatever is asked of them."""
+    first = pd.to_numeric(diagnoses["seq_num"]) == 1
+    code = diagnoses["icd_code"].fillna("").astype(str).str.upper()
+    ten = diagnoses["icd_version"].eq(10).fillna(False).astype(bool)
+    return diagnoses.loc[first & ten & code.str.startswith("Z38"), "hadm_id"]
 
 
 def _someone_left(frame: pd.DataFrame, flow: Flow) -> None:
@@ -270,7 +275,7 @@ def build_admissions(
     guard : Guard, optional
         What cuts by content where headers fail, from `sections.learn_guard`.
     drop_named : bool
-        Take sentences out that name the discharge diagnosis or the label's title,
+        Take sentences out that name what would tell the label (`Task.told_by`),
         beyond what history allows. Notes with such a sentence are flagged either way.
 
     Returns
@@ -318,7 +323,8 @@ def build_admissions(
     merged = _split(
         merged, raw.split if split is None else split, flow, seed, fractions, min_train
     )
-    merged = _last_look(merged, tree, drop_named, flow)
+    if task.told_by:
+        merged = _last_look(merged, tree, task.told_by, drop_named, flow)
     if task.tells:
         merged = _look_for(task.tells, merged, drop_named, flow)
     merged["flags"] = _flags(merged, tree)
@@ -326,10 +332,15 @@ def build_admissions(
     return merged[COLUMNS], flow.frame()
 
 
-def _last_look(frame: pd.DataFrame, tree, drop: bool, flow: Flow) -> pd.DataFrame:
-    """Flag the notes that name their diagnosis; drop those sentences where asked."""
-    titles = {c: tree.title(c) for c in frame["label"].unique()}
-    columns = zip(frame["note"], frame["diagnosis"], frame["label"], strict=True)
+def _last_look(
+    frame: pd.DataFrame, tree, told_by: tuple[str, ...], drop: bool, flow: Flow
+) -> pd.DataFrame:
+    """Flag the notes that name their answer; drop those sentences where asked."""
+    titles = {
+        c: tree.title(c) if "title" in told_by else "" for c in frame["label"].unique()
+    }
+    final = frame["diagnosis"] if "diagnosis" in told_by else [""] * len(frame)
+    columns = zip(frame["note"], final, frame["label"], strict=True)
     found = [named(note, said, titles[label]) for note, said, label in columns]
     marked = [f"{f};{NAMED}".lstrip(";") for f in frame["flags"]]
     there = pd.Series(list(map(bool, found)), index=frame.index)
@@ -390,21 +401,16 @@ def note_ids(raw: RawTables, cohort: pd.DataFrame) -> pd.Series:
     return pd.concat([batch["note_id"] for batch in batches], ignore_index=True)
 
 
-def hand_on(raw: RawTables, extra: dict[str, str], folder: Path) -> None:
-    """Write what only some sources bring: further codes, the oracle's answers."""
+def hand_on(
+    raw: RawTables,
+    extra: dict[str, str],
+    folder: Path,
+    task: Task = PRINCIPAL_DIAGNOSIS,
+) -> None:
+    """Write what only some sources bring: further labels, the oracle's answers."""
     if extra:
         write_json(extra, folder / "catalogue.json")
     if raw.oracle is not None:
-        write_parquet(pd.read_parquet(raw.oracle), folder / "oracle.parquet")
-
-
-def own_codes(catalogue: dict[str, str] | None, tree) -> dict[str, str]:
-    """Give the codes that the data bring and the catalogue does not know.
-
-    Examples
-    --------
-    >>> from deepicd.icd import load_tree
-    >>> own_codes({"I10": "Hypertension"}, load_tree())
-    {}
-    """
-    return {c: t for c, t in (catalogue or {}).items() if tree.normalise(c) is None}
+        answers = pd.read_parquet(raw.oracle)
+        if set(task.levels) <= set(answers.columns):  # else it answers another question
+            write_parquet(answers, folder / "oracle.parquet")

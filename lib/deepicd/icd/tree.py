@@ -18,6 +18,11 @@ _WRITTEN = re.compile(
     r"[A-Z][0-9A-Z]{2}(?:\.[0-9A-Z]{1,4}|[0-9A-Z]{1,4})?"
     r"(?![0-9A-Z~?]|\.[0-9A-Z])"
 )
+# A code inside reasoning; the ends of a range such as I20-I25 are none.
+_NAMED = re.compile(
+    r"(?<![\w.-])([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?|[A-Z]\d[0-9A-Z]{3,5})"
+    r"(?!\w|-[A-Z]\d)"
+)
 _DEPTH = {"chapter": 1, "block": 2, "category": 3}
 
 
@@ -58,6 +63,7 @@ class IcdTree(Instructions, Relatives):
     shown = ("chapter", "category", "full")
     written = _WRITTEN
     order = aspects = ()
+    named = _NAMED
 
     def __init__(
         self,

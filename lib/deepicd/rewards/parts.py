@@ -3,6 +3,7 @@
 from deepicd.rewards.registry import Seen, part
 from deepicd.tasks.evidence import evidence
 from deepicd.tasks.quotes import words
+from deepicd.tasks.task import above
 
 
 @part("format")
@@ -20,8 +21,9 @@ def valid(seen: Seen) -> float:
 @part("evidence", needs=("note", "think"), revision=2)
 def quoted_evidence(seen: Seen) -> float:
     """What the quotes tell for the answer (`tasks.evidence`), where the answer's
-    category is right: a policy cannot earn it without reading the note."""
-    thought, level = seen.parsed.think, "category"
+    category is right (of another space: the level shown above its labels): a policy
+    cannot earn it without reading the note."""
+    thought, level = seen.parsed.think, above(seen.tree)
     if not thought or seen.code is None:
         return 0.0
     if seen.tree.at(seen.code, level) != seen.tree.at(seen.gold, level):

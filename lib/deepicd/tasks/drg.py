@@ -322,6 +322,7 @@ def _task(name: str, kind: str, space: type, what: str, answer: str) -> Task:
             space.tag,
         ),
         reward="drg_dense",
+        told_by=("title",),
     )
 
 

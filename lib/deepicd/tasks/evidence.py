@@ -20,12 +20,13 @@ from typing import NamedTuple
 from deepicd.common.progress import counted
 from deepicd.tasks.clauses import NEGATIONS, STOP_WORDS, tokenise
 from deepicd.tasks.quotes import locate, quotes, word_spans
+from deepicd.tasks.task import above as above_labels
 
 DATA_FILES = ("background.json",)
 LONGEST = 8  # words of a quote; a whole section is no evidence
 MOST_QUOTED = 0.3  # share of the note's words; who quotes more points at nothing
 ENOUGH = 2.0  # findings of full worth that make the case
-LEVEL, ABOVE, ABOVE_WORTH = "category", "chapter", 0.5
+ABOVE_WORTH = 0.5  # of what tells for the coarsest level
 _CONTENT = re.compile(r"[a-z]{2}")
 # A lift of e^0.7 = 2 is worth nothing yet, one of e^2.3 = 10 everything. A common class
 # cannot lift a word so far; there what it can, and a bit more, is everything.
@@ -219,7 +220,7 @@ class Background:
             told = {w.feature for w in read_note(note) if has_content(w.text)}
             everywhere.update(told)
             total += 1
-            for level in (LEVEL, ABOVE):
+            for level in dict.fromkeys((above_labels(space), space.levels[0])):
                 node = _node(label, level, space)
                 size[node] += 1
                 inside[node].update(told)
@@ -239,8 +240,8 @@ class Background:
 
         For a class that the training notes do not hold, the section decides alone.
         """
-        own = self.worth.get(_node(label, LEVEL, space))
-        above = self.worth.get(_node(label, ABOVE, space))
+        own = self.worth.get(_node(label, above_labels(space), space))
+        above = self.worth.get(_node(label, space.levels[0], space))
         if own is None and above is None:
             return 0.0 if word.muted else word.weight
         near = (own or {}).get(word.feature, 0.0)

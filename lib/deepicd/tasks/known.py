@@ -1,5 +1,6 @@
 """The tasks that have a name. Another one: add it here."""
 
+import copyreg
 from collections.abc import Callable, Iterable
 from functools import cache
 
@@ -28,6 +29,9 @@ FURTHER: tuple[Task, ...] = (DRG_APR, SERVICE)
 #: What may stand behind the name of a task and a hyphen, and makes another of it.
 VARIANTS: dict[str, Callable[[str], Task]] = {LENGTH_OF_STAY.name: of_bounds}
 
+#: Asked where nothing else is said; folders of its runs do not name it.
+DEFAULT = PRINCIPAL_DIAGNOSIS
+
 
 @cache
 def get_task(name: str) -> Task:
@@ -52,6 +56,10 @@ def get_task(name: str) -> Task:
     if name not in known:
         raise unknown("task", name, known, "--task {}")
     return known[name]
+
+
+# Another process is handed the name: the functions of a task cannot be.
+copyreg.pickle(Task, lambda task: (get_task, (task.name,)))
 
 
 def coarse_and_finest(present: Iterable[str]) -> tuple[str, str]:

@@ -58,7 +58,8 @@ class Stays(LabelSpace):
     levels = shown = ("half", "bin")
 
     def __init__(self, bounds: Sequence[float] = BOUNDS):
-        self.order, middle = bins_of(bounds), len(bounds) // 2
+        self.order = self.labels = bins_of(bounds)
+        middle = len(bounds) // 2
         sides = [f"{word} {bounds[middle]:g} days" for word in ("at most", "more than")]
         self._half = {name: sides[i > middle] for i, name in enumerate(self.order)}
         self.named = re.compile("|".join(map(re.escape, self.order)), re.IGNORECASE)

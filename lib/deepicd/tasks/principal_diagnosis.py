@@ -135,4 +135,7 @@ PRINCIPAL_DIAGNOSIS = Task(
     tag=IcdTree.tag,
     instructions={"full": _FULL, "brief": _BRIEF},
     own=own_codes,
+    tabular=True,
+    unfit=(),
+    told_by=("diagnosis", "title"),
 )

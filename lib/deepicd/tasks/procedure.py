@@ -171,4 +171,5 @@ PROCEDURE = Task(
         "one ICD-10-PCS code of seven characters",
         Procedures.tag,
     ),
+    told_by=("title",),
 )

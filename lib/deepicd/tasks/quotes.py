@@ -15,10 +15,6 @@ _SINGLE = re.compile(
     r"(?<![\w'])'([^'\n]{1,200} [^'\n]{1,200})'(?![\w'])"
     r"|\u2018([^\u2018\u2019\n]{1,400})\u2019(?!\w)"
 )
-_CODE = re.compile(
-    r"(?<![\w.-])([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?|[A-Z]\d[0-9A-Z]{3,5})"
-    r"(?!\w|-[A-Z]\d)"
-)
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\u201d]*\s+(?=[\"'(\u201cA-Z0-9])|\n+")
 _PASSAGE = re.compile(r"[\"\u201c\u201d\n]+|(?<=[.;:?!])\s+")
 _ELLIPSIS = re.compile(r"\s*(?:\.{3}|\u2026|\[\.\.\.\])\s*")
@@ -147,7 +143,7 @@ def share_found(trace: str, note: str) -> float | None:
 
 
 def codes(trace: str, tree) -> list[Span]:
-    """Codes named in a trace, in order; text is the normalised code.
+    """Labels named in a trace, in order; text is the label as the space writes it.
 
     The ends of a range such as I20-I25 do not count.
 
@@ -157,12 +153,17 @@ def codes(trace: str, tree) -> list[Span]:
     >>> [c.text for c in codes("Acute MI (I21), so I2111.", load_tree())]
     ['I21', 'I21.11']
     """
+    pattern = tree.named or _in_any_case(tree.written)
     found = []
-    for match in _CODE.finditer(trace):
+    for match in pattern.finditer(trace) if pattern else ():
         code = tree.normalise(match.group())
         if code is not None:
             found.append(Span(code, match.start(), match.end()))
     return found
+
+
+def _in_any_case(pattern: re.Pattern | None) -> re.Pattern | None:
+    return pattern and re.compile(pattern.pattern, pattern.flags | re.IGNORECASE)
 
 
 @lru_cache(maxsize=64)

@@ -28,11 +28,14 @@ class LabelSpace(Protocol):
     order : tuple of str
         All labels from least to most, where they have an order: how far an answer is
         off counts.
-    labels : tuple of str
-        All labels, where they are few enough to list.
     aspects : tuple of str
         What of a label is judged beside its place in the tree, such as its severity;
         `at` gives it like a level.
+    named : re.Pattern or None
+        How a label looks inside reasoning; None: as `written`, in any case.
+    labels : tuple of str
+        All labels, where they are few enough to list; what is near another is then
+        known from them.
     """
 
     tag: str
@@ -40,8 +43,9 @@ class LabelSpace(Protocol):
     shown: tuple[str, ...]
     written: re.Pattern | None = None
     order: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
     aspects: tuple[str, ...] = ()
+    named: re.Pattern | None = None
+    labels: tuple[str, ...] = ()
 
     def normalise(self, text: str) -> str | None:
         """The label that a text names as the space writes it; None for none."""
@@ -59,6 +63,16 @@ class LabelSpace(Protocol):
     def is_billable(self, label: str) -> bool:
         """Whether a label may be an answer as it stands."""
         return self.normalise(label) is not None
+
+    def leaves(self, node: str) -> list[str]:
+        """Labels below a node; none where the labels are not listed."""
+        return [label for label in self.labels if node in self.path(label)]
+
+    def siblings(self, label: str) -> list[str]:
+        """Other labels below the node above a label; none where they are not listed."""
+        above = self.path(label)[:-1]
+        near = self.leaves(above[-1]) if above else self.labels
+        return [other for other in near if other != label]
 
     def lca_depth(self, a: str, b: str) -> int:
         """Number of nodes that the paths of two labels share from the coarsest."""
@@ -107,6 +121,18 @@ def outcome_words(
         "answer_first": f"Give {short}, then explain.",
     }
     return {"full": full, "brief": brief}
+
+
+def above(space: LabelSpace) -> str:
+    """The level that is shown above the labels; theirs where there is none.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> above(load_tree())
+    'category'
+    """
+    return [level for level in space.levels if level in space.shown][-2:][0]
 
 
 class Labels(NamedTuple):
@@ -159,6 +185,16 @@ class Task:
         Notes with one are flagged, and it is taken out where asked.
     hides : str
         Fact that notes leave out which a source writes from its tables: "unit".
+    tabular : bool
+        Whether the space is the ICD-10-CM list with its entries: they are toured, go
+        into prompts of teachers and are asked about. Else a teacher is told the way to
+        a label in words.
+    unfit : tuple of str
+        Checks of traces that say nothing of these labels; left out.
+    told_by : tuple of str
+        What would tell the label if a note said it: the "diagnosis" at discharge, the
+        official "title" of the label. Looked for in notes; see
+        `deepicd.data.sections.last_look`.
 
     Examples
     --------
@@ -180,6 +216,9 @@ class Task:
     own: Callable[[object], dict[str, str]] = lambda raw: {}
     tells: re.Pattern | None = None
     hides: str = ""
+    tabular: bool = False
+    unfit: tuple[str, ...] = ("sequencing", "conflicts")
+    told_by: tuple[str, ...] = ()
 
     def open(self, raw) -> tuple[LabelSpace, dict[str, str]]:
         """The space for the data of a source, and the labels that only they know.

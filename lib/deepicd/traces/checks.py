@@ -6,14 +6,15 @@ words on what is wrong; never text of the note. `CHECKS` lists them by name.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from deepicd.tasks import quotes
 from deepicd.tasks.prompts import read_code, readable
+from deepicd.tasks.task import Task, above
 from deepicd.traces.case import Case
 from deepicd.traces.claims import claims
 from deepicd.traces.coding_rules import check_principal, conflicts
 
-_TAG = re.compile(r"<\s*/?\s*(think|diagnosis)|&lt;\s*/?\s*(think|diagnosis)", re.I)
 _ENDS = re.compile(r"[.!?][)\]\"'\u201d]*$")
 _THING = r"(icd(-10)?(-cm)? )?(code|answer|label|diagnosis|solution|target)"
 _KNOWN = r"(given|provided|supplied|stated|correct|reference|expected|gold|true|target)"
@@ -41,18 +42,23 @@ _LATER = re.compile(
 
 
 def check_format(case: Case) -> str | None:
-    """One think and one diagnosis, reasoning that is whole and without tags."""
+    """One think and one answer, reasoning that is whole and without tags."""
     text = case.trace.strip()
     if case.problem:
         return case.problem
     if not readable(text):
         return "no reasoning"
-    if _TAG.search(text):
+    if _tags(case.tree.tag).search(text):
         return "a tag inside the reasoning"
     if text.count('"') % 2:
         return "a quote that is not closed"
     whole = _ENDS.search(text) or text.endswith(case.gold)
     return None if whole else "ends in the middle of a sentence"
+
+
+@lru_cache
+def _tags(tag: str) -> re.Pattern:
+    return re.compile(rf"(<|&lt;)\s*/?\s*(think|{tag})", re.I)
 
 
 def check_answer(case: Case) -> str | None:
@@ -92,7 +98,7 @@ def check_code_last(case: Case) -> str | None:
     named = [span for span in case.codes if span.text == case.gold]
     if named and _is_early(case, named):
         return "names the code early"
-    if len(case.gold) == 3:  # the category itself: its title is on the way
+    if case.tree.at(case.gold, above(case.tree)) == case.gold:
         return None
     title = " ".join(quotes.words(case.tree.title(case.gold)))
     head = " ".join(case.words[: max(3, len(case.words) // 3)])
@@ -184,7 +190,7 @@ def check_conflicts(case: Case) -> str | None:
     return conflicts(case.trace, case.codes, case.gold, case.tree)
 
 
-#: Name, function and what the notebook says about it.
+#: Every check by name; those that do not fit a task are named by it (`Task.unfit`).
 CHECKS: dict[str, Callable[[Case], str | None]] = {
     "format": check_format,
     "answer": check_answer,
@@ -200,6 +206,18 @@ CHECKS: dict[str, Callable[[Case], str | None]] = {
     "length": check_length,
     "repetition": check_repetition,
 }
+
+
+def fitting(task: Task) -> dict[str, Callable[[Case], str | None]]:
+    """The checks that say something of the labels of a task, by name.
+
+    Examples
+    --------
+    >>> from deepicd.tasks import get_task
+    >>> set(CHECKS) - set(fitting(get_task("length_of_stay"))) >= {"sequencing"}
+    True
+    """
+    return {name: one for name, one in CHECKS.items() if name not in task.unfit}
 
 
 def run_checks(case: Case, checks: dict | None = None) -> dict[str, str]:

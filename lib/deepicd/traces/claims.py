@@ -5,6 +5,8 @@ from collections import Counter
 from functools import lru_cache
 
 from deepicd.common.progress import counted
+from deepicd.icd.load import load_tree
+from deepicd.icd.tree import IcdTree
 from deepicd.tasks import quotes
 from deepicd.traces.coding_rules import DISMISSES
 
@@ -76,7 +78,8 @@ def lexicon(
     """Clinical words: of the notes, and of the titles of diseases and symptoms.
 
     Words count that stand in at least 3 notes but in no more than half of them.
-    The titles add what a small corpus does not say.
+    The titles add what a small corpus does not say; they are those of ICD-10-CM,
+    whatever is asked of the notes.
 
     Examples
     --------
@@ -90,7 +93,10 @@ def lexicon(
     counts = Counter(word for note in read for word in set(quotes.words(note)))
     most = share * len(notes)
     own = {w for w, c in counts.items() if least <= c <= most and _may_tell(w)}
-    return frozenset(own if tree is None else own | _catalogue_words(tree))
+    if tree is None:
+        return frozenset(own)
+    catalogue = tree if isinstance(tree, IcdTree) else load_tree()
+    return frozenset(own | _catalogue_words(catalogue))
 
 
 def _may_tell(word: str) -> bool:

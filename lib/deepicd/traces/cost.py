@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.traces.teachers.prompt import oracle_messages
 
 CHARACTERS = 4.0  # of English text in one token, roughly
@@ -16,6 +18,7 @@ def estimate_cost(
     tokens_per_second: float = 2000.0,
     prices: tuple[float, float] = (0.15, 0.6),
     mode: str = "oracle",
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> pd.DataFrame:
     """Tokens, hours and money of distilling traces with a language model.
 
@@ -35,6 +38,8 @@ def estimate_cost(
     prices : tuple of float
         Money for a million prompt and a million completion tokens.
     mode : {"oracle", "plain"}
+    task : Task
+        What is asked; `tree` is its space.
 
     Returns
     -------
@@ -51,7 +56,10 @@ def estimate_cost(
     """
     sample = notes.head(100)[["note", "label"]].itertuples(index=False, name=None)
     lengths = [
-        sum(len(m["content"]) for m in oracle_messages(note, code, tree, mode))
+        sum(
+            len(m["content"])
+            for m in oracle_messages(note, code, tree, mode, task=task)
+        )
         for note, code in sample
     ]
     prompt = sum(lengths) / len(lengths) / CHARACTERS

@@ -2,12 +2,16 @@
 
 import pandas as pd
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.prompts import read_code
-from deepicd.traces.checks import CHECKS
+from deepicd.tasks.task import Task
+from deepicd.traces.checks import fitting
 from deepicd.traces.judging import CORPUS_CHECKS, LABEL_ONLY
 
 
-def check_table(traces: pd.DataFrame, with_later: bool = False) -> pd.DataFrame:
+def check_table(
+    traces: pd.DataFrame, with_later: bool = False, task: Task = PRINCIPAL_DIAGNOSIS
+) -> pd.DataFrame:
     """How many attempts each check rejects, alone or with others.
 
     Parameters
@@ -16,6 +20,8 @@ def check_table(traces: pd.DataFrame, with_later: bool = False) -> pd.DataFrame:
         As `build_traces` gives it.
     with_later : bool
         Whether the text after admission was there to compare with.
+    task : Task
+        Whose checks were made.
 
     Returns
     -------
@@ -25,7 +31,7 @@ def check_table(traces: pd.DataFrame, with_later: bool = False) -> pd.DataFrame:
     """
     tried = traces[traces["reasons"] != LABEL_ONLY]
     rows = []
-    for name, failed in failures(tried).items():
+    for name, failed in failures(tried, task).items():
         remark = _REMARKS.get(name, "")
         if name == "after_admission" and with_later:
             remark = ""
@@ -38,7 +44,7 @@ def check_table(traces: pd.DataFrame, with_later: bool = False) -> pd.DataFrame:
     return table
 
 
-def failures(tried: pd.DataFrame) -> dict[str, int]:
+def failures(tried: pd.DataFrame, task: Task = PRINCIPAL_DIAGNOSIS) -> dict[str, int]:
     """How many attempts each check rejects, in the order the checks are made.
 
     Examples
@@ -47,7 +53,8 @@ def failures(tried: pd.DataFrame) -> dict[str, int]:
     1
     """
     reasons = tried["reasons"].str.split(";").explode().value_counts()
-    return {name: int(reasons.get(name, 0)) for name in (*CHECKS, *CORPUS_CHECKS)}
+    made = (*fitting(task), *CORPUS_CHECKS)
+    return {name: int(reasons.get(name, 0)) for name in made}
 
 
 _REMARKS = {

@@ -7,7 +7,9 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import atomic_path
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.prompts import build_messages, format_completion
+from deepicd.tasks.task import Task
 from deepicd.traces.counts import check_table
 from deepicd.traces.judging import LABEL_ONLY
 
@@ -20,7 +22,7 @@ language:
 task_categories:
 - text-generation
 tags:
-- icd-10-cm
+- {subject}
 - reasoning
 - clinical-coding
 configs:
@@ -36,8 +38,7 @@ configs:
 ---
 # {title}
 
-Reasoning traces from a hospital admission note to its principal diagnosis, one
-ICD-10-CM code. {privacy}
+Reasoning traces from a hospital admission note to one answer: {about}. {privacy}
 
 - Source of the notes: {source}
 - Teacher: {teachers}
@@ -52,9 +53,9 @@ Load with `datasets.load_dataset(folder)` or \
 `datasets.load_dataset(folder, "attempts")`.
 
 ## Columns
-- `note_id`, `label`: the note, and its code (dotted).
+- `note_id`, `label`: the note, and the right answer (codes dotted).
 - `prompt`: chat messages; `completion`: the answer's turn, `<think>` reasoning \
-`</think>` and then `<diagnosis>` code `</diagnosis>` (prompt–completion format).
+`</think>` and then `<{tag}>` answer `</{tag}>` (prompt–completion format).
 - `trace`, `answer`, `teacher`, `attempt`: what the teacher wrote, and which try it was.
 - `accepted`, `reasons`, `scores` (`attempts` only): the verdict of the checks.
 
@@ -78,6 +79,7 @@ def export_dataset(
     acknowledge_private: bool = False,
     source: str = "synthetic",
     instruction: str = "full",
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> Path:
     """Write a Hugging Face dataset folder: Parquet files and a dataset card.
 
@@ -97,6 +99,8 @@ def export_dataset(
         Named in the card.
     instruction : {"full", "brief"}
         Of the prompts.
+    task : Task
+        What is asked.
 
     Returns
     -------
@@ -135,24 +139,29 @@ def export_dataset(
     attempts = traces[traces["reasons"] != LABEL_ONLY]
     kept = traces[traces["accepted"]].drop_duplicates("note_id")
     notes = dict(zip(admissions["note_id"], admissions["note"], strict=True))
-    examples = _examples(kept, notes, instruction)
+    examples = _examples(kept, notes, instruction, task)
     with atomic_path(folder) as temporary:
         temporary.mkdir(mode=0o700 if private else 0o755)
         _write_parts(examples, temporary / "accepted")
         _write_parts(attempts, temporary / "attempts")
-        card = _card(traces, len(examples), len(attempts), private, source)
+        card = _card(traces, len(examples), len(attempts), private, source, task)
         (temporary / "README.md").write_text(card, encoding="utf-8")
     return folder
 
 
-def _examples(kept: pd.DataFrame, notes: dict[str, str], instruction: str):
+def _examples(kept: pd.DataFrame, notes: dict[str, str], instruction: str, task: Task):
     """Prompt–completion rows, in the conversational format that TRL reads."""
     prompts = [
-        build_messages(notes[note_id], style="reasoning", instruction=instruction)
+        build_messages(notes[note_id], "reasoning", instruction, task=task)
         for note_id in kept["note_id"]
     ]
     completions = [
-        [{"role": "assistant", "content": format_completion(trace, code)}]
+        [
+            {
+                "role": "assistant",
+                "content": format_completion(trace, code, tag=task.tag),
+            }
+        ]
         for trace, code in zip(kept["trace"], kept["label"], strict=True)
     ]
     columns = ["note_id", "label", "trace", "answer", "teacher", "attempt"]
@@ -168,8 +177,10 @@ def _write_parts(frame: pd.DataFrame, folder: Path) -> None:
         part.to_parquet(folder / name, index=False)
 
 
-def _card(traces, accepted: int, attempts: int, private: bool, source: str) -> str:
-    checks = check_table(traces)
+def _card(
+    traces, accepted: int, attempts: int, private: bool, source: str, task: Task
+) -> str:
+    checks = check_table(traces, task=task)
     checks = checks[checks["n"] > 0]
     rows = [
         f"| `{check}` | {failed:,} | {share:.1%} |"
@@ -186,6 +197,9 @@ def _card(traces, accepted: int, attempts: int, private: bool, source: str) -> s
     )
     return _CARD.format(
         title=f"DeepICD-R1 traces ({source})",
+        subject="icd-10-cm" if task.tabular else task.name.replace("_", "-"),
+        about=task.about,
+        tag=task.tag,
         privacy=kept if private else shared,
         source=source,
         teachers=", ".join(sorted(traces["teacher"].unique())),

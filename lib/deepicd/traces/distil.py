@@ -6,6 +6,8 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.progress import Count
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.traces.case import Limits
 from deepicd.traces.judging import Judge, as_frame
 from deepicd.traces.teachers.attempts import AttemptLog
@@ -23,6 +25,7 @@ def build_traces(
     later: dict[str, str] | None = None,
     limits: Limits | None = None,
     recovery: bool = True,
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> pd.DataFrame:
     """Distil traces for the first n training notes and judge each of them.
 
@@ -52,6 +55,8 @@ def build_traces(
     limits : Limits, optional
     recovery : bool
         Whether the check "recovery" is made; it trains a classifier.
+    task : Task
+        Whose labels are explained; `tree` is its space.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def build_traces(
     train = _training_rows(admissions, tree, n)
     log = AttemptLog(log_path) if log_path else _Memory()
     judge = Judge(
-        admissions, train, tree, later or {}, limits or Limits(), seed, recovery
+        admissions, train, tree, later or {}, limits or Limits(), seed, recovery, task
     )
     rows: list[dict] = []
     pending = list(train["note_id"])

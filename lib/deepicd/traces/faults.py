@@ -7,6 +7,8 @@ import pandas as pd
 
 from deepicd.common.progress import counted
 from deepicd.tasks import quotes as reading
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.traces.claims import lexicon
 from deepicd.traces.counts import failures
 from deepicd.traces.distil import build_traces
@@ -57,11 +59,11 @@ class _Planter:
         return self._recode(self.other_code)
 
     def sibling_code(self):
-        path = self.tree.path(self.gold)
-        near = [c for c in self.tree.leaves(path[2]) if c != self.gold]
-        near = near or [c for c in self.tree.leaves(path[1]) if c != self.gold]
-        near = near or [self.other_code]
-        return self._recode(self.rng.choice(near))
+        near = []
+        for level in self.tree.levels[-2:-4:-1]:  # the two above: category, block
+            leaves = self.tree.leaves(self.tree.at(self.gold, level))
+            near = near or [c for c in leaves if c != self.gold]
+        return self._recode(self.rng.choice(near or [self.other_code]))
 
     def _recode(self, code):
         return self.trace.replace(self.gold, code), code, None
@@ -166,7 +168,12 @@ def plant(
 
 
 def catch_rates(
-    traces: pd.DataFrame, admissions: pd.DataFrame, tree, n: int = 50, seed: int = 0
+    traces: pd.DataFrame,
+    admissions: pd.DataFrame,
+    tree,
+    n: int = 50,
+    seed: int = 0,
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> pd.DataFrame:
     """Plant every kind of fault in accepted traces and count what is caught.
 
@@ -181,6 +188,8 @@ def catch_rates(
     n : int
         Traces of each kind; fewer where there are not nine times as many.
     seed : int
+    task : Task
+        Whose labels are explained; `tree` is its space.
 
     Returns
     -------
@@ -192,7 +201,7 @@ def catch_rates(
     good = traces[traces["accepted"]].sample(frac=1, random_state=seed)
     n = min(n, len(good) // (len(FAULTS) + 1))
     if n == 0:
-        return _count(good.head(0).assign(fault=""))
+        return _count(good.head(0).assign(fault=""), task)
     kinds, answers = {}, []
     for i, kind in enumerate(counted(FAULTS, "planting faults of each kind")):
         for answer in plant(good.iloc[i * n : (i + 1) * n], notes, tree, kind, seed):
@@ -202,18 +211,18 @@ def catch_rates(
     teacher = ReplayTeacher([*answers, *rest.stored()])
     asked = admissions["note_id"].isin([a.note_id for a in teacher.stored()])
     asked = admissions[asked | (admissions["split"] != "train")]
-    judged = build_traces(asked, tree, teacher, seed, attempts=1)
+    judged = build_traces(asked, tree, teacher, seed, attempts=1, task=task)
     judged = judged[judged["reasons"] != LABEL_ONLY]
     judged = judged.assign(fault=judged["note_id"].map(kinds).fillna("none"))
-    return _count(judged)
+    return _count(judged, task)
 
 
-def _count(judged: pd.DataFrame) -> pd.DataFrame:
+def _count(judged: pd.DataFrame, task: Task) -> pd.DataFrame:
     rows = []
     for kind in (*FAULTS, "none"):
         group = judged[judged["fault"] == kind]
         caught = int((~group["accepted"]).sum())
         total = {"fault": kind, "n": len(group), "caught": caught}
         total["share"] = caught / max(1, len(group))
-        rows.append(total | failures(group))
+        rows.append(total | failures(group, task))
     return pd.DataFrame(rows)

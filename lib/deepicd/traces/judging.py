@@ -6,9 +6,11 @@ import math
 import pandas as pd
 
 from deepicd.common.progress import counted
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.traces import corpus_checks
 from deepicd.traces.case import Case
-from deepicd.traces.checks import run_checks, scores
+from deepicd.traces.checks import fitting, run_checks, scores
 from deepicd.traces.claims import lexicon
 from deepicd.traces.teachers.records import Answer, Request
 
@@ -44,9 +46,22 @@ class Judge:
         Of the folds of the check "recovery".
     recovery : bool
         Whether an independent reader is trained, which takes most of the time.
+    task : Task
+        Whose labels are explained; checks that do not fit it are left out.
     """
 
-    def __init__(self, admissions, train, tree, later, limits, seed, recovery=True):
+    def __init__(
+        self,
+        admissions,
+        train,
+        tree,
+        later,
+        limits,
+        seed,
+        recovery=True,
+        task: Task = PRINCIPAL_DIAGNOSIS,
+    ):
+        self.checks = fitting(task)
         self.notes = dict(zip(train["note_id"], train["note"], strict=True))
         self.gold = dict(zip(train["note_id"], train["label"], strict=True))
         held_out = admissions[admissions["split"].isin(["val", "test"])]
@@ -67,7 +82,7 @@ class Judge:
         ranks = self._recovery(cases)
         rows, judged = [], list(zip(answers, cases, ranks, strict=True))
         for answer, case, rank in counted(judged, "checking traces"):
-            reasons = list(run_checks(case))
+            reasons = list(run_checks(case, self.checks))
             if self.held_out.holds(case.trace, case.note):
                 reasons.append("overlap")
             reasons += ["recovery"] if rank > corpus_checks.RANK else []

@@ -110,7 +110,7 @@ def flag_counts(admissions: pd.DataFrame) -> pd.DataFrame:
 
 
 def named_by_section(admissions: pd.DataFrame, tree) -> pd.DataFrame:
-    """Count the notes whose sections name the official title, beyond what was history.
+    """Count the notes whose sections name the label's title, beyond what was history.
 
     Examples
     --------

@@ -3,8 +3,10 @@
 from html import escape
 
 from deepicd.tasks import quotes
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.traces.case import Case
-from deepicd.traces.checks import invented, mentions_of_given, run_checks
+from deepicd.traces.checks import fitting, invented, mentions_of_given, run_checks
 from deepicd.traces.claims import lexicon
 from deepicd.traces.teachers.records import Answer
 from deepicd.views.marked import marked, marks_in_note, marks_in_trace
@@ -82,7 +84,7 @@ def highlight_note(case: Case) -> str:
     return f'<pre style="white-space:pre-wrap;max-width:60em">{body}</pre>'
 
 
-def verdict(case: Case) -> str:
+def verdict(case: Case, task: Task = PRINCIPAL_DIAGNOSIS) -> str:
     """HTML of the checks that a trace fails, with the reason.
 
     Examples
@@ -91,7 +93,7 @@ def verdict(case: Case) -> str:
     >>> verdict(Case("Chest pain.", "I21.11", "", "I21.11", None, load_tree()))[:25]
     '<p><b>format</b>: no reas'
     """
-    failed = run_checks(case)
+    failed = run_checks(case, fitting(task))
     if not failed:
         return "<p>passes every check of a single trace</p>"
     items = (f"<b>{escape(k)}</b>: {escape(v)}" for k, v in failed.items())

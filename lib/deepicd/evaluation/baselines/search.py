@@ -21,7 +21,7 @@ SYSTEMS = {
     "embed_mlp": frozen_embeddings,
     "encoder": fine_tuned_encoder,
 }
-CHOSEN_BY = "macro_f1_full"
+CHOSEN_BY = "macro_f1"  # at the finest level
 PREDICTION_COLUMNS = [
     "system",
     "seed",
@@ -137,12 +137,13 @@ def _tune(system: str, material: Material, tree):
     the best so far: a network goes on training from there.
     """
     best, kept, record, place = -1.0, None, [], 0
+    chosen_by = f"{CHOSEN_BY}_{tree.levels[-1]}"
     start = time.perf_counter()
     for setting, answer in SYSTEMS[system](material):
         validated = answer(1)
         scores = _validation_scores(material.parts[1]["label"], validated, tree)
-        if scores[CHOSEN_BY] > best:
-            best, place = scores[CHOSEN_BY], len(record)
+        if scores[chosen_by] > best:
+            best, place = scores[chosen_by], len(record)
             kept = [validated, answer(2)]
         record.append(
             {

@@ -17,12 +17,14 @@ from deepicd.study.runner.plan import (
     declarations,
     default_sources,
     make_plan,
+    task_suffix,
 )
+from deepicd.tasks.known import TASKS
 
 USAGE = """\
 ./run_all.sh [--profile smoke|cpu|gpu|paper] [--data synthetic|eicu|mimic|table]
-             [--data-dir DIR] [--seed N] [--from NN] [--only NN] [--set NAME=VALUE]
-             [--force] [--dry-run] [--list]
+             [--data-dir DIR] [--task NAME] [--seed N] [--from NN] [--only NN]
+             [--set NAME=VALUE] [--force] [--dry-run] [--list]
        ./run_all.sh test [pytest arguments]
        ./run_all.sh check"""
 EPILOG = "A stage runs again only where its code, parameters or inputs changed."
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--data", default="synthetic", help=f"{', '.join(SOURCES)} (default: synthetic)"
     )
     add("--data-dir", metavar="DIR", help="folder of the data, or a file for table")
+    add("--task", metavar="NAME", help=f"{', '.join(TASKS)} (default: the first)")
     add("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     add("--from", dest="start", metavar="NN", help="begin with this stage")
     add("--only", action="append", default=[], metavar="NN", help="only this stage")
@@ -82,6 +85,7 @@ def options_of(given: argparse.Namespace) -> Options:
     >>> options_of(parser().parse_args(["run", "--set", "a=1", "--only", "04,05"])).only
     ('04', '05')
     """
+    sets = dict(_pair(text) for text in given.sets)
     return Options(
         profile=given.profile,
         data=given.data,
@@ -89,7 +93,7 @@ def options_of(given: argparse.Namespace) -> Options:
         seed=given.seed,
         start=given.start,
         only=tuple(n for text in given.only for n in text.split(",")),
-        sets=dict(_pair(text) for text in given.sets),
+        sets=sets | ({"task": given.task} if given.task else {}),
         force=given.force,
         dry_run=given.dry_run,
         outputs=given.outputs,
@@ -127,6 +131,7 @@ def describe(plan: Plan, display: Display) -> None:
     display.line(f"   chosen because: {plan.why_profile}")
     display.line(f"model   {plan.model or 'made here from scratch'}")
     display.line(f"data    {data} ({whence}){', private' if plan.private else ''}")
+    display.line(f"task    {plan.task.name}: {plan.task.about}")
     display.line(f"device  {plan.device.name}: {plan.device.why}")
     display.line(f"threads {plan.threads}; {VARIABLE} sets another number")
     display.line(f"folder  {_short(plan.run_dir)}")
@@ -161,6 +166,7 @@ def _reference(plan: Plan) -> Path:
     name = plan.profile.name
     data = plan.options.data
     name += "" if data == "synthetic" else f"-{data}"
+    name += task_suffix(plan.task)
     return plan.options.outputs / "reference" / name
 
 

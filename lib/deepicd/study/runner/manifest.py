@@ -100,6 +100,7 @@ def write_run_manifest(plan, states: dict[str, dict]) -> None:
     content = {
         "profile": plan.profile.name,
         "data": plan.options.data,
+        "task": plan.task.name,
         "private": plan.private,
         "seed": plan.options.seed,
         "set": dict(plan.options.sets),

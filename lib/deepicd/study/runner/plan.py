@@ -14,6 +14,8 @@ from deepicd.study.runner.device import Device, find_device
 from deepicd.study.runner.graph import STAGES, Stage, select
 from deepicd.study.runner.profiles import Profile, load_profile, resolve
 from deepicd.study.runner.stamps import Sources
+from deepicd.tasks.known import DEFAULT, get_task
+from deepicd.tasks.task import Task
 
 PACKAGE = Path(deepicd.__file__).resolve().parent
 ROOT = PACKAGE.parents[1]
@@ -52,6 +54,7 @@ class Plan:
     parameters: Mapping[str, dict]
     model: str
     threads: int
+    task: Task
 
 
 def default_sources() -> Sources:
@@ -65,7 +68,7 @@ def make_plan(options: Options, sources: Sources, device: Device | None = None) 
     Raises
     ------
     UserError
-        For an unknown profile, data set, stage or parameter, a value of another
+        For an unknown profile, data set, task, stage or parameter, a value of another
         type, a missing or empty data folder, or a GPU profile without a GPU.
     """
     device = device or find_device()
@@ -79,12 +82,14 @@ def make_plan(options: Options, sources: Sources, device: Device | None = None) 
     values = resolve(profile, declared, options.sets)
     private = options.data in PRIVATE_SOURCES
     parent = options.outputs / PRIVATE_FOLDER if private else options.outputs
-    run_dir = parent.resolve() / f"{name}-{options.data}-seed{options.seed}"
+    task = get_task(_first(values, "task", DEFAULT.name))
+    folder = f"{name}-{options.data}{task_suffix(task)}-seed{options.seed}"
+    run_dir = parent.resolve() / folder
     fixed = {"run_dir": str(run_dir), "seed": options.seed, "data_dir": data_dir}
     fixed |= dict.fromkeys(DATA_NAMES, options.data)
     for stage, parameters in values.items():
         parameters |= {k: v for k, v in fixed.items() if k in declared[stage]}
-    model = _model(values)
+    model = _first(values, "model", "none")
     return Plan(
         options=options,
         profile=profile,
@@ -98,6 +103,7 @@ def make_plan(options: Options, sources: Sources, device: Device | None = None) 
         model=model,
         # A model from elsewhere is large: it takes every core.
         threads=threads_asked(profile.threads if model == "scratch" else 0),
+        task=task,
     )
 
 
@@ -168,8 +174,17 @@ def _data_folder(options: Options) -> str:
     return ""
 
 
-def _model(values: Mapping[str, dict]) -> str:
-    for parameters in values.values():
-        if "model" in parameters:
-            return str(parameters["model"])
-    return "none"
+def task_suffix(task: Task) -> str:
+    """What the name of a task adds to that of a folder; nothing for the default.
+
+    Examples
+    --------
+    >>> task_suffix(get_task("length_of_stay")), task_suffix(DEFAULT)
+    ('-length_of_stay', '')
+    """
+    return "" if task is DEFAULT else f"-{task.name}"
+
+
+def _first(values: Mapping[str, dict], name: str, missing: str) -> str:
+    """Value of a parameter in the first notebook that has it."""
+    return next((str(v[name]) for v in values.values() if name in v), missing)

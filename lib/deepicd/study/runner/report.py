@@ -176,7 +176,7 @@ def _before_after(run_dir: Path) -> dict | None:
         {
             "system": look(row.system).name,
             "completion": _readable(str(row.completion), str(row.note)),
-            "code": row.code if pd.notna(row.code) else "no code",
+            "code": row.code if pd.notna(row.code) else "no answer",
             "right": row.code == row.gold,
         }
         for row in rows.itertuples()

@@ -99,7 +99,8 @@ class Run:
         """First `n` rows that may be displayed.
 
         Rows of `frame` where the data may be shown; for private data rows of a
-        small built-in synthetic set with the same columns.
+        small built-in synthetic set with the same columns. Labels beside those are
+        arbitrary where the task asks for no diagnosis.
 
         Examples
         --------
@@ -108,14 +109,41 @@ class Run:
         >>> run.examples(pd.DataFrame({"note": ["a", "b"]}))["note"].tolist()
         ['a']
         """
-        return privacy.displayable(frame, self.private).head(n)
+        shown = privacy.displayable(frame, self.private).head(n)
+        if self.private and "label" in shown and not self.task.tabular:
+            labels = sorted(frame["label"].unique())  # the example notes have codes
+            shown = shown.assign(
+                label=[labels[i % len(labels)] for i in range(len(shown))]
+            )
+        return shown
 
-    def tree(self):
-        """The ICD-10-CM tree, with the codes that only the data of this run know.
+    @property
+    def task(self):
+        """What this run asks of its notes: the parameter `task` of notebook 01.
 
         Returns
         -------
-        deepicd.icd.tree.IcdTree
+        deepicd.tasks.Task
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> open_run(tempfile.mkdtemp(), "04_train_sft").task.name
+        'principal_diagnosis'
+        """
+        from deepicd.tasks.known import DEFAULT, get_task
+
+        file = self.root / privacy.SOURCE_FILE
+        known = read_json(file) if file.exists() else {}
+        return get_task(known.get("task", DEFAULT.name))
+
+    def tree(self):
+        """The labels of the task, with those that only the data of this run know.
+
+        Returns
+        -------
+        deepicd.tasks.LabelSpace
+            The ICD-10-CM tree, or what the task has in its place.
 
         Examples
         --------
@@ -124,10 +152,8 @@ class Run:
         >>> run.tree().title("I10")
         'Essential (primary) hypertension'
         """
-        from deepicd.icd import load_tree
-
         extra = self.root / EXTRACT / CATALOGUE
-        return load_tree(read_json(extra) if extra.exists() else None)
+        return self.task.space(read_json(extra) if extra.exists() else None)
 
     def figure(
         self,

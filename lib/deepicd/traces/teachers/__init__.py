@@ -13,6 +13,7 @@ HOMES = {
     "Teacher": "records",
     "VllmTeacher": "vllm",
     "open_teacher": "choosing",
+    "rule_teacher": "choosing",
     "oracle_messages": "prompt",
     "tabular_entry": "prompt",
 }

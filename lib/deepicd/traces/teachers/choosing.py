@@ -1,6 +1,9 @@
 """Teachers: who writes the reasoning that the student learns from."""
 
 from deepicd.common.parameters import unknown
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
+from deepicd.traces.teachers.levels import LevelTeacher
 from deepicd.traces.teachers.openai import OpenAITeacher
 from deepicd.traces.teachers.prompt import oracle_messages, tabular_entry
 from deepicd.traces.teachers.records import Answer, Request, Teacher
@@ -24,6 +27,7 @@ def open_teacher(
     length: str = "short",
     replay_from: str = "",
     instruction: str = "full",
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> Teacher:
     """Make a teacher by its name, with what that teacher needs of the settings.
 
@@ -41,6 +45,8 @@ def open_teacher(
         File with stored answers.
     instruction : {"full", "brief"}
         Of the prompt of "student" and of mode "plain".
+    task : Task
+        What is asked; `tree` is its space.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def open_teacher(
     'openai'
     """
     if name == "rule":
-        return RuleTeacher(tree, length=length).fit(train)
+        return rule_teacher(task)(tree, length=length).fit(train)
     if name == "openai":
         return OpenAITeacher(
             tree,
@@ -65,14 +71,27 @@ def open_teacher(
             api_key_variable,
             mode,
             instruction,
+            task=task,
         )
     if name == "vllm":
-        return VllmTeacher(tree, model, mode, instruction)
+        return VllmTeacher(tree, model, mode, instruction, task=task)
     if name == "student":
-        return StudentTeacher(tree, model, instruction)
+        return StudentTeacher(tree, model, instruction, task=task)
     if name == "replay":
         return ReplayTeacher.from_file(replay_from)
     raise unknown("teacher", name, TEACHERS, "set teacher={}")
+
+
+def rule_teacher(task: Task) -> type[RuleTeacher]:
+    """The rule teacher whose words fit the labels of a task.
+
+    Examples
+    --------
+    >>> from deepicd.tasks import get_task
+    >>> rule_teacher(get_task("length_of_stay")).__name__
+    'LevelTeacher'
+    """
+    return RuleTeacher if task.tabular else LevelTeacher
 
 
 __all__ = [
@@ -86,6 +105,7 @@ __all__ = [
     "Teacher",
     "VllmTeacher",
     "open_teacher",
+    "rule_teacher",
     "oracle_messages",
     "tabular_entry",
 ]

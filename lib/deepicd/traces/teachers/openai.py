@@ -10,6 +10,8 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from deepicd.common.errors import UserError
 from deepicd.common.http import ChatServer, Refused, local_url
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.traces.teachers.prompt import oracle_messages
 from deepicd.traces.teachers.records import Answer, Request, read_completion
 
@@ -38,6 +40,8 @@ class OpenAITeacher:
     max_tokens : int
     concurrency : int
         Requests in flight.
+    task : Task
+        What is asked; `tree` is its space.
     **server
         `timeout`, `retries` and `longest_wait` of `deepicd.common.http.ChatServer`.
 
@@ -61,6 +65,7 @@ class OpenAITeacher:
         temperature: float = 0.9,
         max_tokens: int = 1024,
         concurrency: int = 16,
+        task: Task = PRINCIPAL_DIAGNOSIS,
         **server,
     ):
         url = local_url("teacher", base_url, acknowledge_remote)
@@ -72,6 +77,7 @@ class OpenAITeacher:
             )
         self.tree, self.model, self.mode = tree, model, mode
         self.instruction, self.concurrency = instruction, concurrency
+        self.task = task
         self.temperature, self.max_tokens = temperature, max_tokens
         key = os.environ.get(api_key_variable, "") if api_key_variable else ""
         self.server = ChatServer(url, key=key, **server)
@@ -107,7 +113,12 @@ class OpenAITeacher:
         body = {
             "model": self.model,
             "messages": oracle_messages(
-                request.note, request.label, self.tree, self.mode, self.instruction
+                request.note,
+                request.label,
+                self.tree,
+                self.mode,
+                self.instruction,
+                self.task,
             ),
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
@@ -120,7 +131,7 @@ class OpenAITeacher:
             return Answer(
                 request.note_id, request.attempt, "", None, problem, failed=True
             )
-        return read_completion(request, text, *counts)
+        return read_completion(request, text, *counts, tag=self.task.tag)
 
     def _stop_if_dead(self, failed: int) -> None:
         if failed >= _GIVE_UP:

@@ -1,38 +1,49 @@
-"""The prompt of a language-model teacher: note, tabular list entry, rules.
+"""The prompt of a language-model teacher: note, entry of the answer, rules.
 
-Two modes. `oracle`: the gold code is given with its entry of the tabular list, and
-the teacher reasons as if it were unknown. `plain`: the code is not given; what is
-right is kept (rejection sampling).
+Two modes. `oracle`: the gold code is given with its entry of the tabular list (another
+label with its place among the others), and the teacher reasons as if it were unknown.
+`plain`: the answer is not given; what is right is kept (rejection sampling).
 """
 
 from deepicd.common.parameters import choice
 from deepicd.tasks.format import escape
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.prompts import build_messages
+from deepicd.tasks.task import Task
 
 MODES = ("oracle", "plain")
 _LISTED = 8  # entries of one kind that the prompt shows
 
 _INSTRUCTION = """\
-You teach clinical coders. Write the reasoning by which a careful coder gets from an \
-admission note to the principal diagnosis of the stay, one ICD-10-CM code.
+You teach {readers}. Write the reasoning by which a careful {reader} gets from an \
+admission note to {goal}.
 
 Rules
 1. Only what the note says at admission counts. Quote the findings that matter word \
 for word in double quotes, each quote at most ten words, at least two quotes.
-2. Go from the chapter to the three-character category, then say which quoted finding \
-tells the code from its siblings; where the note is silent, say what is missing.
-3. The entry below the note is for you alone. Reason as if the code were unknown: no \
-word of a code, answer or entry that you were shown, and no look ahead to the \
+2. {way}; where the note is silent, say what is missing.
+3. The entry below the note is for you alone. Reason as if the {answer} were unknown: \
+no word of a code, answer or entry that you were shown, and no look ahead to the \
 hospital course.
-4. Name the code once, in the last sentence of the reasoning. Do not name codes that \
-you do not accept.
+4. Name the {answer} once, in the last sentence of the reasoning. Do not name \
+{answer}s that you do not accept.
 5. Between 60 and 250 words. No lists, no repetition.
 
 Format, nothing before or after it:
 <think>
 the reasoning
 </think>
-<diagnosis>the code</diagnosis>"""
+<{tag}>the {answer}</{tag}>"""
+_CODING = {
+    "readers": "clinical coders",
+    "reader": "coder",
+    "goal": "the principal diagnosis of the stay, one ICD-10-CM code",
+    "way": "Go from the chapter to the three-character category, then say which quoted "
+    "finding tells the code from its siblings",
+    "answer": "code",
+}
+_OTHER = {"readers": "physicians", "reader": "physician", "answer": "answer"}
+_WAY = "Go from {} to {}, then say which quoted finding tells the answer from others"
 
 
 def tabular_entry(code: str, tree) -> str:
@@ -80,8 +91,47 @@ def tabular_entry(code: str, tree) -> str:
     return "\n".join(lines)
 
 
+def entry(label: str, space) -> str:
+    """A label in words, with what stands above it and beside it.
+
+    Examples
+    --------
+    >>> from deepicd.tasks import get_task
+    >>> print(entry("up to 3 days", get_task("length_of_stay").space(None)))
+    Answer: up to 3 days
+    Above it (half): at most 7 days
+    Other answers: up to 7 days
+    """
+    path = space.path(label)
+    lines = [f"Answer: {_told(label, space)}"]
+    lines += [
+        f"Above it ({level}): {_told(node, space)}"
+        for level, node in zip(space.levels, path[:-1], strict=False)
+    ]
+    others = [_told(other, space) for other in space.siblings(label)[:_LISTED]]
+    lines += [f"Other answers: {'; '.join(others)}"] if others else []
+    return "\n".join(lines)
+
+
+def _told(node: str, space) -> str:
+    title = space.title(node)
+    return node if title == node else f"{node}, {title}"
+
+
+def _instruction(task: Task) -> str:
+    if task.tabular:
+        return _INSTRUCTION.format(**_CODING, tag=task.tag)
+    way = _WAY.format(task.levels[0], task.finest)
+    return _INSTRUCTION.format(**_OTHER, goal=task.about, way=way, tag=task.tag)
+
+
 def oracle_messages(
-    note: str, code: str, tree, mode: str = "oracle", instruction: str = "full"
+    note: str,
+    code: str,
+    tree,
+    mode: str = "oracle",
+    instruction: str = "full",
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> list[dict[str, str]]:
     """Chat messages that ask a language model for one trace.
 
@@ -98,6 +148,8 @@ def oracle_messages(
     mode : {"oracle", "plain"}
     instruction : {"full", "brief"}
         Of mode "plain": "brief" for a student that was trained with it.
+    task : Task
+        What is asked; `tree` is its space.
 
     Raises
     ------
@@ -111,12 +163,15 @@ def oracle_messages(
     ['system', 'user']
     """
     if choice("prompt_mode", mode, MODES) == "plain":
-        return build_messages(note, style="reasoning", instruction=instruction)
+        return build_messages(note, "reasoning", instruction, task=task)
+    known, read = "Entry of the tabular list", tabular_entry
+    if not task.tabular:
+        known, read = "The answer", entry
     content = (
-        f"Admission note\n---\n{escape(note)}\n---\n\n"
-        f"Entry of the tabular list, for you alone\n{escape(tabular_entry(code, tree))}"
+        f"Admission note\n---\n{escape(note, tag=task.tag)}\n---\n\n"
+        f"{known}, for you alone\n{escape(read(code, tree), tag=task.tag)}"
     )
     return [
-        {"role": "system", "content": _INSTRUCTION},
+        {"role": "system", "content": _instruction(task)},
         {"role": "user", "content": content},
     ]

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.prompts import parse_completion
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question to a teacher: explain this code from this note.
+    """One question to a teacher: explain this label from this note.
 
     Attributes
     ----------
@@ -17,7 +18,7 @@ class Request:
     note : str
         Admission note.
     label : str
-        Gold code, dotted.
+        Gold code, dotted, or another label.
     attempt : int
         0 for the first try.
     """
@@ -69,7 +70,11 @@ class Answer:
 
 
 def read_completion(
-    request: Request, text: str, prompt_tokens: int = 0, completion_tokens: int = 0
+    request: Request,
+    text: str,
+    prompt_tokens: int = 0,
+    completion_tokens: int = 0,
+    tag: str = PRINCIPAL_DIAGNOSIS.tag,
 ) -> Answer:
     """Make an answer from the text that a model wrote.
 
@@ -82,7 +87,7 @@ def read_completion(
     'no think'
     """
     # Half a surrogate pair, as some servers send it, cannot be stored.
-    parsed = parse_completion(text.encode("utf-8", "replace").decode())
+    parsed = parse_completion(text.encode("utf-8", "replace").decode(), tag=tag)
     return Answer(
         request.note_id,
         request.attempt,

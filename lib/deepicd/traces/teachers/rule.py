@@ -106,7 +106,7 @@ class RuleTeacher:
         if telling and not quotes:
             quotes, telling = [telling], None
         rng.shuffle(quotes)
-        facts["evidence"] = _join([f'"{q.text}"' for q in quotes], self.length)
+        facts["evidence"] = joined([f'"{q.text}"' for q in quotes], self.length)
         undivided = facts["code3"] == code
         parts = ["open", "single" if undivided else "category"]
         parts += [] if undivided else [self._tell(code, items, telling, facts)]
@@ -182,7 +182,8 @@ def _words(text: str) -> set[str]:
     return set(text.lower().split())
 
 
-def _join(quotes: list[str], length: str) -> str:
+def joined(quotes: list[str], length: str) -> str:
+    """Quotes in a row, as the length of the trace wants it."""
     if not quotes:
         return "the note as a whole"
     if length == "short" or len(quotes) < 2:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from deepicd.common.errors import UserError
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.traces.teachers.records import Answer, Request, read_completion
 
 
@@ -29,6 +31,8 @@ class StudentTeacher:
     max_new_tokens : int
     batch : int
         Notes answered at once; a kill loses at most these.
+    task : Task
+        What is asked; `tree` is its space.
     """
 
     name = "student"
@@ -41,6 +45,7 @@ class StudentTeacher:
         temperature: float = 1.0,
         max_new_tokens: int = 96,
         batch: int = 64,
+        task: Task = PRINCIPAL_DIAGNOSIS,
     ):
         if not model:
             raise UserError(
@@ -50,7 +55,7 @@ class StudentTeacher:
             )
         self.tree, self.model, self.instruction = tree, model, instruction
         self.temperature, self.max_new_tokens = temperature, max_new_tokens
-        self.batch = batch
+        self.batch, self.task = batch, task
         self._loaded = None
 
     def answer(self, requests: list[Request], seed: int = 0) -> Iterator[Answer]:
@@ -63,7 +68,7 @@ class StudentTeacher:
                 part = group[start : start + self.batch]
                 texts = self._complete(part, attempt, seed)
                 for request, text in zip(part, texts, strict=True):
-                    yield read_completion(request, text)
+                    yield read_completion(request, text, tag=self.task.tag)
 
     def _complete(self, requests: list[Request], attempt: int, seed: int) -> list[str]:
         from deepicd.training import models
@@ -87,6 +92,7 @@ class StudentTeacher:
             temperature=self.temperature,
             batch_size=self.batch,
             tree=self.tree,
+            task=self.task,
         )
         wanted = found[found["sample"] == int(attempt > 0)]
         return wanted.sort_values("note_id")["completion"].tolist()

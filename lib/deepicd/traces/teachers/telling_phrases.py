@@ -8,6 +8,7 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.tasks.clauses import NEGATIONS
+from deepicd.tasks.task import above
 from deepicd.traces.teachers.phrases import ClassCounts, PhraseTable, log_odds, lookup
 
 SIBLING_Z = 1.64  # one-sided 5 %: weaker phrases do not tell siblings apart
@@ -16,7 +17,6 @@ _SAME = 0.6  # a longer phrase this nearly as frequent replaces the shorter
 _FINDING = 0.8  # mean weight of a phrase's sections that makes it a finding
 _COMMON, _COMMON_WEIGHT = 0.2, 0.5  # a phrase of every fifth note says less
 _KEPT = 40  # phrases a note that are looked at
-_DEPTH = {"chapter": 0, "block": 1, "category": 2}
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ class Evidence:
 class EvidenceFinder:
     """Log-odds of phrases for chapter, category and code, own note left out.
 
+    In another space: for its coarsest level, for that above its labels, for these.
+
     Parameters
     ----------
-    tree : deepicd.icd.IcdTree
+    tree : LabelSpace
     min_notes : int, default 3
         Training notes a phrase must stand in.
     max_notes : int, default 20000
@@ -65,6 +67,7 @@ class EvidenceFinder:
 
     def __init__(self, tree, min_notes: int = 3, max_notes: int = 20000):
         self.tree, self.min_notes, self.max_notes = tree, min_notes, max_notes
+        self._levels = tree.levels[0], above(tree), tree.levels[-1]
 
     def fit(self, train: pd.DataFrame) -> "EvidenceFinder":
         """Count phrases by chapter, category and code.
@@ -91,9 +94,9 @@ class EvidenceFinder:
         self._seen = {_digest(note) for note in notes}
         self._chapter, self._category, self._code = (
             ClassCounts(found, self._at(codes, level), n_phrases)
-            for level in ("chapter", "category", "full")
+            for level in self._levels
         )
-        categories = self._at(self._code.names, "category")
+        categories = self._at(self._code.names, self._levels[1])
         self._code_category = self._category.numbers(categories)
         self._alternatives: dict[str, tuple] = {}
         self._home = found.groupby("phrase")["weight"].mean().to_dict()
@@ -106,9 +109,9 @@ class EvidenceFinder:
         return self
 
     def _at(self, codes: list[str], level: str) -> list[str]:
-        if level == "full":
+        if level == self._levels[-1]:
             return codes
-        return [self.tree.path(code)[_DEPTH[level]] for code in codes]
+        return [self.tree.at(code, level) for code in codes]
 
     def find(self, frame: pd.DataFrame) -> list[list[Evidence]]:
         """Characteristic phrases of every note, strongest first (at most 40).
@@ -134,8 +137,9 @@ class EvidenceFinder:
         """Add weights to the phrases found and put the strongest first."""
         own = np.array([_digest(n) in self._seen for n in notes], dtype=float)
         rows, phrases = found["note"].to_numpy(), found["phrase"].to_numpy()
-        category = self._category.numbers(self._at(codes, "category"))[rows]
-        chapter = self._chapter.numbers(self._at(codes, "chapter"))[rows]
+        chapter, category, _ = self._levels
+        category = self._category.numbers(self._at(codes, category))[rows]
+        chapter = self._chapter.numbers(self._at(codes, chapter))[rows]
         code, own = self._code.numbers(codes)[rows], own[rows]
         weight = _LENGTH_WEIGHT[found["words"].to_numpy()] * found["weight"].to_numpy()
         disease = self._against_all(self._category, category, phrases, own)
@@ -193,7 +197,7 @@ class EvidenceFinder:
         return self._alternatives[code]
 
     def _find_alternative(self, code):
-        category = self._category.numbers(self._at([code], "category"))[0]
+        category = self._category.numbers(self._at([code], self._levels[1]))[0]
         mates = np.flatnonzero(self._code_category == category)
         mates = [m for m in mates if self._code.names[m] != code]
         if not mates:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from deepicd.common.errors import UserError
 from deepicd.common.progress import report
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.traces.teachers.prompt import oracle_messages
 from deepicd.traces.teachers.records import Answer, Request, read_completion
 
@@ -38,6 +40,8 @@ class VllmTeacher:
         Leave out the compilation of the model: starts minutes sooner, runs slower.
     batch : int
         Requests handed over at once; a kill loses at most these.
+    task : Task
+        What is asked; `tree` is its space.
     """
 
     name = "vllm"
@@ -56,6 +60,7 @@ class VllmTeacher:
         dtype: str = "auto",
         eager: bool = False,
         batch: int = 256,
+        task: Task = PRINCIPAL_DIAGNOSIS,
     ):
         if not model:
             raise UserError(
@@ -68,7 +73,7 @@ class VllmTeacher:
         self.temperature, self.top_p = temperature, top_p
         self.max_tokens, self.context = max_tokens, context
         self.memory, self.dtype, self.eager = memory, dtype, eager
-        self.batch = batch
+        self.batch, self.task = batch, task
         self._engine = None
 
     def answer(self, requests: list[Request], seed: int = 0) -> Iterator[Answer]:
@@ -82,7 +87,12 @@ class VllmTeacher:
         fitting, messages = [], []
         for request in requests:
             chat = oracle_messages(
-                request.note, request.label, self.tree, self.mode, self.instruction
+                request.note,
+                request.label,
+                self.tree,
+                self.mode,
+                self.instruction,
+                self.task,
             )
             if self._tokens(engine, chat) + self.max_tokens > self.context:
                 yield Answer(
@@ -107,7 +117,7 @@ class VllmTeacher:
         for request, output in zip(fitting, outputs, strict=True):
             written = output.outputs[0]
             counts = len(output.prompt_token_ids or ()), len(written.token_ids)
-            yield read_completion(request, written.text, *counts)
+            yield read_completion(request, written.text, *counts, tag=self.task.tag)
 
     def _open(self, seed: int):
         if self._engine is None:

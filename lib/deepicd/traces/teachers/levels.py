@@ -1,0 +1,75 @@
+"""The rule teacher of labels without a tabular list: quotes, then levels in words."""
+
+from deepicd.traces.teachers.rule import RuleTeacher, joined
+from deepicd.traces.teachers.telling_phrases import SIBLING_Z
+
+FRAMES = {
+    "short": {
+        "open": (
+            "{evidence}: this {tells}.",
+            "Given {evidence}, the note {tells}.",
+            "With {evidence} the note {tells}.",
+        ),
+        "sibling": (" {quote} decides between the rest.", " Then {quote} tells more."),
+        "close": (" So the answer is {label}.", " This leads to {label}."),
+    },
+    "long": {
+        "open": (
+            "What carries weight is {evidence}. This {tells}.",
+            "Reading the note, one finds {evidence}. The picture {tells}.",
+        ),
+        "sibling": (
+            " What separates the answers that are left is {quote}: in notes like this"
+            " one it goes with the one below.",
+            " Among the answers that are left, {quote} decides.",
+        ),
+        "close": (
+            " All in all the answer is {label}.",
+            " This leads to {label}.",
+        ),
+    },
+}
+
+
+class LevelTeacher(RuleTeacher):
+    """Write reasoning that quotes the note and names the levels above the label.
+
+    It needs of a space what every space has: paths and titles. Parameters as those of
+    `RuleTeacher`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from deepicd.tasks import get_task
+    >>> train = pd.DataFrame({
+    ...     "note": ["Septic shock today."] * 4 + ["Mild cough today."] * 4,
+    ...     "label": ["over 14 days"] * 4 + ["up to 3 days"] * 4})
+    >>> space = get_task("length_of_stay").space(None)
+    >>> trace = LevelTeacher(space).fit(train).write(train.head(1))[0]
+    >>> print(trace.replace(". ", ".\\n"))
+    Given "Septic shock", the note speaks for more than 7 days.
+    This leads to over 14 days.
+    """
+
+    def _compose(self, code, items, rng, attempt) -> str:
+        frames = FRAMES[self.length]
+        telling = [e for e in items if e.sibling > SIBLING_Z]
+        telling = max(telling, key=lambda e: e.sibling, default=None)
+        quotes = self._choose(items, telling, rng, attempt)
+        if telling and not quotes:
+            quotes, telling = [telling], None
+        rng.shuffle(quotes)
+        facts = {
+            "evidence": joined([f'"{q.text}"' for q in quotes], self.length),
+            "tells": self._tells(code),
+            "quote": f'"{telling.text}"' if telling else "",
+            "label": code,
+        }
+        parts = ["open", "sibling", "close"] if telling else ["open", "close"]
+        return "".join(rng.choice(frames[p]).format(**facts) for p in parts)
+
+    def _tells(self, label: str) -> str:
+        """What the quotes do: they speak for the nodes above a label."""
+        titles = [self.tree.title(node) for node in self.tree.path(label)[:-1]]
+        above = ", ".join(dict.fromkeys(titles))
+        return f"speaks for {above}" if above else "decides the matter"
