@@ -286,7 +286,7 @@ def test_an_empty_answer_is_shown_as_such():
     table = pd.DataFrame(rows, columns=["system", "code", "completion"])
     table = table.assign(note_id="a", note="Cough.", gold="J18.9")
     shown = showing.before_and_after(table, private=False)
-    assert "--- base (code: none)\n(blank)\n\n--- sft (code: I10)" in shown
+    assert "--- base (answer: none)\n(blank)\n\n--- sft (answer: I10)" in shown
 
 
 def test_private_completions_are_not_shown(table):

@@ -239,3 +239,8 @@ class Task:
     def coarse(self) -> str:
         """The level above it, by which splits are stratified and figures zoom out."""
         return self.levels[-2:][0]
+
+    @property
+    def above(self) -> str:
+        """The level that is shown above the labels; see `above`."""
+        return above(self)

@@ -4,7 +4,9 @@ import random
 
 import pandas as pd
 
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.prompts import read_code
+from deepicd.tasks.task import Task
 from deepicd.traces.distil import build_traces
 from deepicd.traces.faults import FAULTS, plant
 from deepicd.traces.judging import LABEL_ONLY
@@ -37,7 +39,9 @@ def spoil(good: pd.DataFrame, notes, tree, share: float, seed: int) -> pd.DataFr
     return pd.DataFrame(rows.values())
 
 
-def arms(spoilt, notes, tree, size: int, seed: int) -> dict[str, pd.DataFrame]:
+def arms(
+    spoilt, notes, tree, size: int, seed: int, task: Task = PRINCIPAL_DIAGNOSIS
+) -> dict[str, pd.DataFrame]:
     """Examples of both arms: the first traces, and the first accepted ones.
 
     An unfiltered trace teaches the code that its teacher answered; where it answered
@@ -48,7 +52,7 @@ def arms(spoilt, notes, tree, size: int, seed: int) -> dict[str, pd.DataFrame]:
         for row in spoilt.itertuples()
     )
     asked = notes["note_id"].isin(spoilt["note_id"]) | (notes["split"] != "train")
-    judged = build_traces(notes[asked], tree, teacher, seed, attempts=1)
+    judged = build_traces(notes[asked], tree, teacher, seed, attempts=1, task=task)
     judged = judged[judged["reasons"] != LABEL_ONLY].set_index("note_id")
     frame = spoilt.merge(notes[["note_id", "note", "sft_rank"]], on="note_id")
     frame = frame.sort_values("sft_rank", ignore_index=True)

@@ -4,6 +4,8 @@ import dataclasses
 
 import pandas as pd
 
+from deepicd.common.errors import UserError
+from deepicd.icd.tree import IcdTree
 from deepicd.training import catalogue, encoding, sft
 
 
@@ -30,10 +32,21 @@ def learn_catalogue(
     -------
     (model, DataFrame, dict)
         Model, curves named ``catalogue_…``, counts kept and dropped.
+
+    Raises
+    ------
+    UserError
+        Where there are steps, but the labels are not ICD-10-CM's.
     """
     steps = settings.catalogue_steps
     if steps == 0:
         return model, pd.DataFrame(columns=["step", "name", "value"]), {}
+    if not isinstance(tree, IcdTree):
+        raise UserError(
+            found=f"catalogue_steps {steps}, and labels at {', '.join(tree.levels)}",
+            expected="the task principal_diagnosis: the questions are about ICD-10-CM",
+            do="take catalogue_steps out of sft_options",
+        )
     asked = catalogue.neighbourhood(codes, tree)
     questions = catalogue.build_questions(tree, asked, settings.seed, style=style)
     data, counts = encoding.encode_questions(questions, tokenizer, settings.max_length)

@@ -77,7 +77,7 @@ def note_page(
         for text in said.loc[
             (said["system"] == system) & (said["sample"] == 0), "completion"
         ]
-        for q in _quotes(text)
+        for q in _quotes(text, tree.tag)
     ]
     gold = own["label"]
     return (
@@ -87,8 +87,8 @@ def note_page(
     )
 
 
-def _quotes(completion: str) -> list[str]:
-    return [quote.text for quote in quotes(read_thought(completion))]
+def _quotes(completion: str, tag: str) -> list[str]:
+    return [quote.text for quote in quotes(read_thought(completion, tag))]
 
 
 def _answer(rows: pd.DataFrame, system: str, own, tree) -> str:

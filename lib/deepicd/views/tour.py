@@ -11,6 +11,7 @@ from deepicd.rewards.registry import PARTS
 from deepicd.rewards.scoring import score
 from deepicd.rewards.spec import OUTCOME, SPECS, RewardSpec, get_spec
 from deepicd.tasks.prompts import format_completion
+from deepicd.tasks.task import Task
 
 LEVEL_TITLES = ("chapter", "block", "category", "subcategory")
 
@@ -36,6 +37,48 @@ def known_code(code: str, tree: IcdTree) -> str:
             do="correct the parameter gold",
         )
     return known
+
+
+def question(task: Task) -> str:
+    """What a task asks and how its answers are judged, in a few lines.
+
+    Examples
+    --------
+    >>> from deepicd.tasks import get_task
+    >>> print(question(get_task("principal_diagnosis")).splitlines()[0])
+    principal_diagnosis: first-listed diagnosis, ICD-10-CM
+    """
+    return (
+        f"{task.name}: {task.about}\n"
+        f"answered inside <{task.tag}>, judged at {', '.join(task.levels)}; "
+        f"reward {task.reward}\n"
+        f'asked as: "{task.instructions["brief"]["reasoning"]}"'
+    )
+
+
+def payments(task: Task) -> pd.DataFrame:
+    """What the reward of a task pays for each answer, by the right one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a right label, one column an answer, in the order of the labels; empty
+        where only the data know the labels.
+
+    Examples
+    --------
+    >>> from deepicd.tasks import get_task
+    >>> payments(get_task("length_of_stay")).round(2).iloc[0].tolist()
+    [1.0, 0.67, 0.33, 0.0]
+    """
+    space = task.space(None)
+    said = [format_completion("reasoning", x, tag=space.tag) for x in space.labels]
+    paid = {
+        gold: [row.total for row in score(said, gold, task.reward, space)]
+        for gold in space.labels
+    }
+    table = pd.DataFrame(paid, index=list(space.labels)).T
+    return table.rename_axis(index="right", columns="answer")
 
 
 def spec_names() -> list[str]:

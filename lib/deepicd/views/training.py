@@ -9,19 +9,23 @@ from deepicd.rewards.advantages import group_advantages
 from deepicd.tasks import prompts
 from deepicd.tasks.answers import read_code
 from deepicd.tasks.correct import same
+from deepicd.tasks.format import TAG
 from deepicd.tasks.quotes import share_found
 from deepicd.views.marked import marks_in_trace
 
 PRIVATE = "Private data: completions quote the note, so none is shown."
 
 
-def completion(example: pd.DataFrame, style: str) -> str:
+def completion(example: pd.DataFrame, style: str, tag: str = TAG) -> str:
     """Completion of the first row, as the model is to write it.
 
     Parameters
     ----------
     example : DataFrame
         Columns trace, label.
+    style : str
+    tag : str
+        Of the answer: `Task.tag`.
 
     Examples
     --------
@@ -30,7 +34,7 @@ def completion(example: pd.DataFrame, style: str) -> str:
     '<diagnosis>I21.11</diagnosis>'
     """
     row = example.iloc[0]
-    return prompts.format_completion(row["trace"], row["label"], style)
+    return prompts.format_completion(row["trace"], row["label"], style, tag)
 
 
 def samples(predictions: pd.DataFrame, notes: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -76,13 +80,13 @@ def before_and_after(table: pd.DataFrame, private: bool, longest: int = 400) -> 
         return PRIVATE
     rows = table[table["note_id"] == most_telling(table)]
     note = rows["note"].iloc[0]
-    parts = [note, f"gold code: {rows['gold'].iloc[0]}"]
+    parts = [note, f"right answer: {rows['gold'].iloc[0]}"]
     for row in rows.itertuples():
         # An untrained model may say nothing but line breaks.
         whole = re.sub(r"\n{3,}", "\n\n", row.completion.strip()) or "(blank)"
         said = whole[:longest] + (" …" if len(whole) > longest else "")
         code = row.code if isinstance(row.code, str) else "none"
-        parts.append(f"--- {row.system} (code: {code})\n{ticked(said, note)}")
+        parts.append(f"--- {row.system} (answer: {code})\n{ticked(said, note)}")
     return "\n\n".join(parts)
 
 

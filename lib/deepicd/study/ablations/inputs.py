@@ -9,10 +9,11 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json
-from deepicd.icd.load import load_tree
 from deepicd.study.runner.fingerprint import digest
 from deepicd.study.runner.graph import ABLATIONS, DISTILL, EXTRACT, SFT
 from deepicd.study.runner.run_folder import open_run
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 from deepicd.training import encoding
 
 RUNS = "runs"
@@ -40,6 +41,7 @@ class Material:
     tree: object
     answers: pd.DataFrame
     hashes: dict = field(default_factory=dict)
+    task: Task = PRINCIPAL_DIAGNOSIS
 
     def examples(self, share: float = 1.0) -> pd.DataFrame:
         """The first traces of notebook 04, this share of them."""
@@ -72,7 +74,6 @@ def load_material(run_dir: str) -> Material:
     run = open_run(run_dir, ABLATIONS)
     admissions = pd.read_parquet(run.path(EXTRACT, "admissions.parquet"))
     traces = pd.read_parquet(run.path(DISTILL, "traces.parquet"))
-    catalogue = run.root / EXTRACT / "catalogue.json"
     model, taught = run.path(SFT, "model"), read_json(run.path(SFT, "arguments.json"))
     missing = {"max_length", "max_new_tokens", "sft_ranks"} - set(taught)
     if missing:
@@ -94,9 +95,10 @@ def load_material(run_dir: str) -> Material:
         traces,
         str(model),
         taught,
-        load_tree(read_json(catalogue) if catalogue.exists() else None),
+        run.tree(),
         answers[answers["system"] == "sft"],
         hashes,
+        run.task,
     )
 
 

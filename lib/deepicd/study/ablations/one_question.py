@@ -10,6 +10,7 @@ from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations import comparison, kept_answers, verdicts
 from deepicd.study.ablations.questions import Section
 from deepicd.study.ablations.study import Study
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.views import figures
 from deepicd.views.in_words import points, wide_table
 
@@ -31,6 +32,8 @@ class Question:
         self.study, self.section = study, section
         self.n_boot, self.seed = n_boot, seed
         self.metrics = self.differences = self.points = None
+        # What the reference tells is of diagnoses.
+        self.referred = study.material.task is PRINCIPAL_DIAGNOSIS
 
     @property
     def laws(self) -> pd.DataFrame:
@@ -76,7 +79,7 @@ class Question:
         reference run where there is one.
         """
         if not self._here():
-            return kept_answers.scores(self.section.name)
+            return kept_answers.scores(self.section.name) if self.referred else None
         self.study.run(self.givens)
         self.study.save_table()
         one = comparison.compare(self.study, self.section)
@@ -96,7 +99,8 @@ class Question:
     def draw(self, folder: str | Path) -> None:
         """Save and show the figures; those of the reference run where it has none."""
         if self.differences is None:
-            kept_answers.show_figures(self.section.name)
+            if self.referred:
+                kept_answers.show_figures(self.section.name)
             return
         name, table = self.section.name, self.differences
         if self.section.curves:
@@ -177,7 +181,7 @@ class Question:
     def tell(self) -> None:
         """Show the answer, the reference's behind a quick one, and what changes it."""
         said = [self.answer()]
-        if not said[0] or self.section.scope == "quick":
+        if self.referred and (not said[0] or self.section.scope == "quick"):
             said.append(kept_answers.answer(self.section))
         for short, *facts in filter(None, said):
             _show("\n".join([f"**{short}**", "", *(f"- {fact}" for fact in facts)]))

@@ -79,6 +79,7 @@ def _answering(job: Job, material: Material, tokenizer) -> dict:
         "max_new_tokens": taught["max_new_tokens"],
         "batch_size": settings.predict_batch,
         "tree": material.tree,
+        "task": material.task,
         "tokenizer": tokenizer,
     }
 
@@ -90,7 +91,7 @@ def _train_sft(job: Job, material: Material, report):
     net = _adapted(net, point)
     examples = _examples(point, material)
     data, counts = encoding.encode(
-        examples, tokenizer, style, instruction, point.sft.max_length
+        examples, tokenizer, style, instruction, point.sft.max_length, material.task
     )
     folder = job.folder / "checkpoints"
     net, first, _ = learn_catalogue(
@@ -141,7 +142,7 @@ def _examples(point, material: Material) -> pd.DataFrame:
     accepted = material.traces[material.traces["accepted"]]
     notes, tree, seed = material.admissions, material.tree, point.seed
     spoilt = spoil(accepted, notes, tree, plain["faults"], seed)
-    found = arms(spoilt, notes, tree, len(clean), seed)
+    found = arms(spoilt, notes, tree, len(clean), seed, material.task)
     return found["filtered" if plain["filtered"] else "unfiltered"]
 
 
@@ -151,7 +152,7 @@ def _train_grpo(job: Job, material: Material, report):
     net = _adapted(net, point)
     notes, instruction = material.new_notes(), material.taught["instruction"]
     data, counts = grpo.prompt_set(
-        notes, tokenizer, style, instruction, point.grpo.max_prompt
+        notes, tokenizer, style, instruction, point.grpo.max_prompt, material.task
     )
     val = material.admissions[material.admissions["split"] == "val"]
     measure = generate.measure_accuracy(

@@ -9,6 +9,8 @@ import yaml
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import choice
 from deepicd.study.ablations.points import OF_SFT, check_names, grid
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 
 DATA_FILES = ("grids.yaml",)
 GRIDS = Path(__file__).with_name("grids.yaml")
@@ -93,6 +95,7 @@ def load_sections(
     chosen: Sequence[str] = (),
     changes: Changes | None = None,
     own: Mapping | None = None,
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> dict[str, Section]:
     """The sections of notebook 07.
 
@@ -106,6 +109,10 @@ def load_sections(
     own : mapping of name to list of values, optional
         An own question, as section ``own``: every combination. Where there is one,
         only chosen sections are run beside it.
+    task : Task
+        What the runs ask. Another one's reward takes the place of the tree's, and
+        joins those of the section on rewards; questions about the ICD-10-CM tables
+        are not run.
 
     Returns
     -------
@@ -130,15 +137,28 @@ def load_sections(
     check_names(changes.options, "ablation_options")
     content = yaml.safe_load(GRIDS.read_text(encoding="utf-8"))
     _check_chosen(chosen, content["sections"])
+    if task is not PRINCIPAL_DIAGNOSIS:
+        content["base"]["reward"] = task.reward
+        _with_reward(content["sections"]["reward"], task.reward)
     found = {}
     for name, raw in content["sections"].items():
         wanted = name in chosen or raw["letter"] in chosen
         runs = wanted or (scope in raw and not chosen and not own)
+        runs &= task.tabular or name != "catalogue"
         used = scope if scope in raw else "full"
         found[name] = _section(name, raw, content["base"], used, changes, runs)
     if own:
         found["own"] = _own(own, content["base"], changes)
     return found
+
+
+def _with_reward(section: dict, reward: str) -> None:
+    """Add a reward to those that the section on rewards compares."""
+    section["variants"].setdefault(reward, {"reward": reward})
+    for scope in SCOPES:
+        named = section[scope].get("variants")
+        if named is not None and reward not in named:
+            named.append(reward)
 
 
 def _check_chosen(chosen, raw) -> None:

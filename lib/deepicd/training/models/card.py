@@ -6,12 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.files import write_text
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
+from deepicd.tasks.task import Task
 
 NAMES = ("max_steps", "learning_rate", "per_device_train_batch_size", "seed")
 CARD = """# Model of the DeepICD-R1 notebooks
 
 Reads a hospital admission note, reasons inside `<think>`, and answers one
-ICD-10-CM code inside `<diagnosis>`.
+{asked} inside `<{tag}>`.
 
 ## Intended use
 
@@ -38,6 +40,7 @@ def write_card(
     counts: dict,
     data: dict[str, pd.DataFrame],
     results: pd.DataFrame | None = None,
+    task: Task = PRINCIPAL_DIAGNOSIS,
 ) -> None:
     """Write README.md into a model folder.
 
@@ -53,11 +56,15 @@ def write_card(
         the same ones. Their text does not enter the card.
     results : DataFrame, optional
         From `deepicd.views.training.accuracy_table`: one row a system.
+    task : Task
+        What the model was asked.
     """
     facts = {name: arguments[name] for name in NAMES if name in arguments} | counts
     facts |= {f"SHA-256 of {name}": data_hash(frame) for name, frame in data.items()}
     lines = [f"| {name} | {value} |" for name, value in facts.items()]
     text = CARD.format(
+        asked="ICD-10-CM code" if task.tabular else f"label ({task.about})",
+        tag=task.tag,
         facts="\n".join(["| fact | value |", "|---|---|", *lines]),
         results=_results(results),
     )
