@@ -342,25 +342,26 @@ def _last_look(
     final = frame["diagnosis"] if "diagnosis" in told_by else [""] * len(frame)
     columns = zip(frame["note"], final, frame["label"], strict=True)
     found = [named(note, said, titles[label]) for note, said, label in columns]
-    marked = [f"{f};{NAMED}".lstrip(";") for f in frame["flags"]]
-    there = pd.Series(list(map(bool, found)), index=frame.index)
-    frame = frame.assign(flags=frame["flags"].mask(there, marked))
     if drop:
         why = "their sentences that name the diagnosis, beyond history, are taken out"
-        flow.add("notes that name the diagnosis", there.sum(), len(frame), why, "notes")
-        pairs = zip(frame["note"], found, strict=True)
-        frame = frame.assign(note=[without(note, those) for note, those in pairs])
-    return frame
+        count = sum(map(bool, found))
+        flow.add("notes that name the diagnosis", count, len(frame), why, "notes")
+    return _marked(frame, found, NAMED, drop)
 
 
 def _look_for(tells, frame: pd.DataFrame, drop: bool, flow: Flow) -> pd.DataFrame:
     """Flag the notes that tell the answer in other words, and count them."""
     found = [told(note, tells) for note in frame["note"]]
-    there = pd.Series(list(map(bool, found)), index=frame.index)
     kept = "those sentences are taken out" if drop else "kept as they are"
-    why = f"{there.sum():,} notes tell the answer beyond history: {kept}"
+    why = f"{sum(map(bool, found)):,} notes tell the answer beyond history: {kept}"
     flow.add(f"flagged {TELLS}", 0, len(frame), why, "notes")
-    marked = [f"{flags};{TELLS}".lstrip(";") for flags in frame["flags"].fillna("")]
+    return _marked(frame, found, TELLS, drop)
+
+
+def _marked(frame: pd.DataFrame, found: list[list], flag: str, drop: bool):
+    """Flag the notes in which sentences were found; take these out where asked."""
+    there = pd.Series(list(map(bool, found)), index=frame.index)
+    marked = [f"{flags};{flag}".lstrip(";") for flags in frame["flags"].fillna("")]
     frame = frame.assign(flags=frame["flags"].mask(there, marked))
     if drop:
         pairs = zip(frame["note"], found, strict=True)

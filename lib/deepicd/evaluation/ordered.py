@@ -148,10 +148,9 @@ def _areas(gold, shares, labels, which, weights) -> np.ndarray:
         own = gold == labels[i]
         sides = [True, True] if weights is None else [weights[own], weights[~own]]
         whole = all(np.sum(side) > 0 for side in sides)
-        area = (
-            roc_auc_score(own, shares[:, i], sample_weight=weights) if whole else None
+        found.append(
+            roc_auc_score(own, shares[:, i], sample_weight=weights) if whole else np.nan
         )
-        found.append(np.nan if area is None else area)
     return np.array([*found, np.mean(found) if found else np.nan])
 
 

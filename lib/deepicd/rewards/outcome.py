@@ -90,12 +90,6 @@ def ordered_credit(answer: str, gold: str, spec: RewardSpec, tree, power: int = 
     ...  for said in space.order]
     [1.0, 0.67, 0.33, 0.0]
     """
-    if not tree.order:
-        raise UserError(
-            f"the reward {spec.name!r} for labels without an order",
-            "a task whose labels have one, such as length_of_stay",
-            "take the reward tree",
-        )
     code = read_code(answer, tree)
     if code is None:
         return None, spec.weight_invalid
@@ -122,12 +116,6 @@ def severity_credit(answer: str, gold: str, spec: RewardSpec, tree):
     ...  for said in ("291", "292", "377", "312", "999")]
     [2.0, 1.5, 0.5, -0.5, -1.5]
     """
-    if "severity" not in tree.aspects:
-        raise UserError(
-            f"the reward {spec.name!r} for labels without a severity",
-            "the task drg",
-            "take the reward tree",
-        )
     code = read_code(answer, tree)
     if code is None:
         return None, spec.weight_invalid
@@ -146,3 +134,25 @@ CREDITS = {
     "ordered_quadratic": partial(ordered_credit, power=2),
     "severity": severity_credit,
 }
+
+
+def credit_of(spec: RewardSpec, tree):
+    """The reader that a spec asks for.
+
+    Raises
+    ------
+    UserError
+        If it needs of the labels what those of this space do not have.
+    """
+    lacking = None
+    if spec.outcome.startswith("ordered") and not tree.order:
+        lacking = "an order", "a task whose labels have one, such as length_of_stay"
+    elif spec.outcome == "severity" and "severity" not in tree.aspects:
+        lacking = "a severity", "the task drg"
+    if lacking:
+        raise UserError(
+            f"the reward {spec.name!r} for labels without {lacking[0]}",
+            lacking[1],
+            "take the reward tree",
+        )
+    return CREDITS[spec.outcome]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deepicd.common.errors import UserError
 from deepicd.icd.load import load_tree
 from deepicd.icd.tree import IcdTree
-from deepicd.rewards.outcome import CREDITS
+from deepicd.rewards.outcome import credit_of
 from deepicd.rewards.registry import PARTS, Seen
 from deepicd.rewards.spec import OUTCOME, RewardSpec, get_spec
 from deepicd.tasks.evidence import Background
@@ -55,7 +55,7 @@ class Scorer:
         self, spec: RewardSpec, tree: IcdTree, background: Background | None = None
     ):
         self.spec, self.tree, self.background = spec, tree, background
-        self._credit = CREDITS[spec.outcome]
+        self._credit = credit_of(spec, tree)
         parts = [(PARTS[name], spec.weight_of(name)) for name in spec.parts[1:]]
         self._single = [(part, weight) for part, weight in parts if not part.many]
         self._many = [(part, weight) for part, weight in parts if part.many]

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.tasks.task import Labels, LabelSpace, Task, outcome_words
+from deepicd.tasks.task import Labels, LabelSpace, Task, outcome_words, sort_out
 
 KINDS = ("HCFA", "APR")
 #: Severities that titles of MS-DRGs tell apart; complications or comorbidities (CC)
@@ -297,12 +297,9 @@ def labels(raw, space, kind: str = "HCFA") -> Labels:
     wrong = {_TWO: written.groupby(rows["hadm_id"]).transform("nunique") > 1}
     wrong |= {_BARE: grade.eq("")} if apr else {}
     wrong |= {_OUT: found["label"].isna()}
-    missing = np.select(list(wrong.values()), list(wrong), default="")
     doubts = np.where(changed, next(iter(_DOUBTS)), "")
-    found = found.assign(missing=missing, doubts=doubts).drop_duplicates("hadm_id")
-    found["label"] = found["label"].astype(object).where(found["missing"] == "", None)
     steps = {k: v for k, v in _STEPS.items() if k == _NONE or k in wrong}
-    return Labels(found, steps, _DOUBTS)
+    return sort_out(found["hadm_id"], found["label"], wrong, steps, doubts, _DOUBTS)
 
 
 def _task(name: str, kind: str, space: type, what: str, answer: str) -> Task:

@@ -26,6 +26,7 @@ TASKS: dict[str, Task] = {
 }
 #: Other readings of the same tables.
 FURTHER: tuple[Task, ...] = (DRG_APR, SERVICE)
+_ALL = (*TASKS.values(), *FURTHER)
 #: What may stand behind the name of a task and a hyphen, and makes another of it.
 VARIANTS: dict[str, Callable[[str], Task]] = {LENGTH_OF_STAY.name: of_bounds}
 
@@ -49,7 +50,7 @@ def get_task(name: str) -> Task:
     >>> get_task("length_of_stay-1-2").space(None).order
     ('up to 1 days', 'up to 2 days', 'over 2 days')
     """
-    known = TASKS | {task.name: task for task in FURTHER}
+    known = {task.name: task for task in _ALL}
     first, hyphen, rest = name.partition("-")
     if hyphen and first in VARIANTS:
         return VARIANTS[first](rest)
@@ -95,8 +96,7 @@ def top_levels() -> tuple[str, ...]:
     >>> "chapter" in top_levels()
     True
     """
-    tasks = (*TASKS.values(), *FURTHER)
-    return tuple(dict.fromkeys(task.levels[0] for task in tasks))
+    return tuple(dict.fromkeys(task.levels[0] for task in _ALL))
 
 
 def shown_levels(present: Iterable[str]) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def shown_levels(present: Iterable[str]) -> tuple[str, ...]:
     (('chapter', 'full'), ('unit',))
     """
     present = tuple(level for level in dict.fromkeys(present) if level != "all")
-    for task in (*TASKS.values(), *FURTHER):
+    for task in _ALL:
         if set(present) <= {*task.levels, *task.shown}:
             return tuple(level for level in task.shown if level in present)
     return present

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.tasks.task import Labels, LabelSpace, Task, outcome_words
+from deepicd.tasks.names import Names
+from deepicd.tasks.task import Labels, Task, outcome_words, sort_out
 
 #: Upper bounds of the bins in days, as in Clinical Outcome Prediction (COP).
 BOUNDS = (3, 7, 14)
@@ -37,7 +37,7 @@ def bins_of(bounds: Sequence[float] = BOUNDS) -> tuple[str, ...]:
 BINS = bins_of()
 
 
-class Stays(LabelSpace):
+class Stays(Names):
     """Bins of the length of stay: below or above the middle bound, then the bin.
 
     Parameters
@@ -58,24 +58,16 @@ class Stays(LabelSpace):
     levels = shown = ("half", "bin")
 
     def __init__(self, bounds: Sequence[float] = BOUNDS):
-        self.order = self.labels = bins_of(bounds)
+        super().__init__(bins_of(bounds))
+        self.order = self.labels = bins_of(bounds)  # not by the alphabet
         middle = len(bounds) // 2
         sides = [f"{word} {bounds[middle]:g} days" for word in ("at most", "more than")]
         self._half = {name: sides[i > middle] for i, name in enumerate(self.order)}
         self.named = re.compile("|".join(map(re.escape, self.order)), re.IGNORECASE)
 
-    def normalise(self, text: str) -> str | None:
-        """The bin that a text names; case, space and a last full stop aside."""
-        name = " ".join(text.lower().rstrip(". ").split())
-        return name if name in self._half else None
-
     def path(self, label: str) -> tuple[str, ...]:
         """The side of the middle bound, and the bin."""
         return (self._half[label], label) if label in self._half else ()
-
-    def title(self, node: str) -> str:
-        """The bin in words: its name."""
-        return node
 
 
 def bin_of(days: float, bounds: Sequence[float] = BOUNDS) -> str:
@@ -111,12 +103,8 @@ def labels(raw, space, bounds: Sequence[float] = BOUNDS) -> Labels:
         )
     days = raw.stays["days"]
     wrong = {_NONE: ~raw.stays["admitted"], _OPEN: days.isna(), _BACK: days < 0}
-    missing = np.select(list(wrong.values()), list(wrong), default="")
-    pairs = zip(missing, days, strict=True)
-    label = [None if m else bin_of(d, bounds) for m, d in pairs]
-    found = {"label": pd.Series(label, index=days.index, dtype=object)}
-    found = raw.stays[["hadm_id"]].assign(**found, missing=missing, doubts="")
-    return Labels(found.drop_duplicates(), _STEPS, {})
+    label = [bin_of(length, bounds) for length in days]
+    return sort_out(raw.stays["hadm_id"], label, wrong, _STEPS)
 
 
 def length_of_stay(bounds: Sequence[float] = BOUNDS, name: str = "") -> Task:

@@ -1,9 +1,7 @@
 """Whether the patient dies in hospital."""
 
-import numpy as np
-
 from deepicd.tasks.names import Names
-from deepicd.tasks.task import Labels, Task, outcome_words
+from deepicd.tasks.task import Labels, Task, outcome_words, sort_out
 
 SURVIVES, DIES = "survives", "dies"
 _NONE = "no word on survival"
@@ -32,11 +30,9 @@ def labels(raw, space) -> Labels:
     found = raw.table("patient", _EICU, needed=False)
     if found is None:
         found = raw.table("admissions", ["hadm_id", "hospital_expire_flag"])
-    found = found.drop_duplicates().set_axis(["hadm_id", "label"], axis=1)
-    label = found["label"].map(_SAID).astype(object)
-    missing = np.where(label.isna(), _NONE, "")
-    label = label.where(label.notna(), None)
-    return Labels(found.assign(label=label, missing=missing, doubts=""), _STEPS, {})
+    found = found.set_axis(["hadm_id", "said"], axis=1)
+    label = found["said"].map(_SAID)
+    return sort_out(found["hadm_id"], label, {_NONE: label.isna()}, _STEPS)
 
 
 MORTALITY = Task(

@@ -35,7 +35,7 @@ class Names(LabelSpace):
 
     def path(self, label: str) -> tuple[str, ...]:
         """The name itself."""
-        return (label,) if label in self._known.values() else ()
+        return (label,) if label in self.labels else ()
 
     def title(self, node: str) -> str:
         """A node in words: its name."""

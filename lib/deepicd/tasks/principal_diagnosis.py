@@ -2,14 +2,13 @@
 
 from functools import cache
 
-import numpy as np
 import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.icd.editions import external_cause, spells_icd9
 from deepicd.icd.load import load_tree
 from deepicd.icd.tree import IcdTree
-from deepicd.tasks.task import Labels, Task
+from deepicd.tasks.task import Labels, Task, sort_out
 
 #: Steps of the cohort at which an admission without a label is left out.
 _NONE, _UNKNOWN, _OLD, _ODD = (
@@ -96,11 +95,11 @@ def labels(raw, tree) -> Labels:
         _OLD: ~version.eq(10).fillna(False).astype(bool),
         _ODD: label.isna(),
     }
-    missing = np.select(list(wrong.values()), list(wrong), default="")
     doubts = [_doubts(code, raw.version_given) for code in codes]
-    steps = {k: v for k, v in _STEPS.items() if k != _UNKNOWN or k in missing}
-    found = first[["hadm_id"]].assign(label=label, missing=missing, doubts=doubts)
-    return Labels(found, steps, _DOUBTS)
+    found = sort_out(first["hadm_id"], label, wrong, _STEPS, doubts, _DOUBTS)
+    met = set(found.frame["missing"])
+    steps = {k: v for k, v in _STEPS.items() if k != _UNKNOWN or k in met}
+    return found._replace(steps=steps)
 
 
 def own_codes(raw) -> dict[str, str]:

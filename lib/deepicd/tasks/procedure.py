@@ -8,11 +8,10 @@ whole codes and their first three characters; sections are named by the public r
 import re
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from deepicd.icd.editions import read_versions
-from deepicd.tasks.task import Labels, LabelSpace, Task, outcome_words
+from deepicd.tasks.task import Labels, LabelSpace, Task, outcome_words, sort_out
 
 SECTIONS = {
     "0": "Medical and Surgical",
@@ -144,16 +143,13 @@ def labels(raw, space) -> Labels:
     first = _first(raw)
     codes = first["icd_code"]
     label = codes.map({c: space.normalise(str(c)) for c in codes.dropna().unique()})
-    label = label.astype(object).where(label.notna(), None)
     wrong = {
         _NONE: codes.isna(),
         _TWO: first["hadm_id"].duplicated(keep=False),
         _OLD: ~first["ten"],
         _ODD: label.isna(),
     }
-    missing = np.select(list(wrong.values()), list(wrong), default="")
-    found = first[["hadm_id"]].assign(label=label, missing=missing, doubts="")
-    return Labels(found.drop_duplicates("hadm_id"), _STEPS, {})
+    return sort_out(first["hadm_id"], label, wrong, _STEPS)
 
 
 PROCEDURE = Task(

@@ -3,11 +3,10 @@ the unit; or, as another reading, the first service that takes the patient over.
 
 import re
 
-import numpy as np
 import pandas as pd
 
 from deepicd.tasks.names import Names
-from deepicd.tasks.task import Labels, Task, outcome_words
+from deepicd.tasks.task import Labels, Task, outcome_words, sort_out
 
 #: Places of MIMIC-IV's transfers where nobody is routed to: the emergency department
 #: itself, beds between two units, and what could not be read.
@@ -112,10 +111,7 @@ def _labels(raw, space, read) -> Labels:
     """Labels of what a reader of the tables found; the last step counts the empty."""
     found, steps = read(raw)
     label = found["unit"].map(space.normalise, na_action="ignore")
-    label = label.astype(object).where(label.notna(), None)
-    missing = np.where(label.isna(), list(steps)[-1], "")
-    found = found[["hadm_id"]].assign(label=label, missing=missing, doubts="")
-    return Labels(found, steps, {})
+    return sort_out(found["hadm_id"], label, {list(steps)[-1]: label.isna()}, steps)
 
 
 def _named(raw, read) -> dict[str, str]:

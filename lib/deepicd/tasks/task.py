@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import pandas as pd
 
 
@@ -154,6 +155,44 @@ class Labels(NamedTuple):
     frame: pd.DataFrame
     steps: dict[str, str]
     about: dict[str, str]
+
+
+def sort_out(
+    hadm_ids: pd.Series,
+    label,
+    wrong: Mapping[str, pd.Series],
+    steps: dict[str, str],
+    doubts="",
+    about: dict[str, str] | None = None,
+) -> Labels:
+    """Labels of what rows say; a row at which something is wrong gives none.
+
+    Parameters
+    ----------
+    hadm_ids : Series
+        Admission of each row; of several rows of one the first counts.
+    label : sequence
+        Label of each row; missing where it has none.
+    wrong : mapping of str to Series of bool
+        Rows that are left out at each step; the first that holds counts.
+    steps, about
+        Of `Labels`.
+    doubts : sequence of str or str
+        Flags of each row.
+
+    Examples
+    --------
+    >>> ids, said = pd.Series(["1", "2", "2"]), pd.Series(["a", None, None])
+    >>> found = sort_out(ids, said, {"nothing": said.isna()}, {"nothing": "no word"})
+    >>> found.frame[["label", "missing"]].values.tolist()
+    [['a', ''], [None, 'nothing']]
+    """
+    missing = np.select(list(wrong.values()), list(wrong), default="")
+    label = pd.Series(label, hadm_ids.index, dtype=object).where(missing == "", None)
+    frame = hadm_ids.to_frame("hadm_id").assign(
+        label=label, missing=missing, doubts=doubts
+    )
+    return Labels(frame.drop_duplicates("hadm_id"), steps, about or {})
 
 
 @dataclass(frozen=True)

@@ -83,17 +83,24 @@ class RawTables:
     open_table: Callable[[str, Sequence[str]], pd.DataFrame | None] | None = None
     hide: Callable[[str], Callable] | None = None
 
+    @cached_property
+    def _tables(self) -> dict[tuple, pd.DataFrame | None]:
+        return {}
+
     def table(
         self, name: str, columns: Sequence[str], needed: bool = True
     ) -> pd.DataFrame | None:
-        """Read columns of a further table, as text.
+        """Columns of a further table, as text; read once, so not to be changed.
 
         Raises
         ------
         UserError
             If the source has no such table; None where it is not `needed`.
         """
-        found = self.open_table(name, columns) if self.open_table else None
+        asked = name, tuple(columns)
+        if self.open_table and asked not in self._tables:
+            self._tables[asked] = self.open_table(*asked)
+        found = self._tables.get(asked)
         if found is None and needed:
             raise UserError(
                 f"a data set without the table {name}",

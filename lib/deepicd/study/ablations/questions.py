@@ -137,9 +137,8 @@ def load_sections(
     check_names(changes.options, "ablation_options")
     content = yaml.safe_load(GRIDS.read_text(encoding="utf-8"))
     _check_chosen(chosen, content["sections"])
-    if task is not PRINCIPAL_DIAGNOSIS:
-        content["base"]["reward"] = task.reward
-        _with_reward(content["sections"]["reward"], task.reward)
+    content["base"]["reward"] = task.reward
+    _with_reward(content["sections"]["reward"], task.reward)
     found = {}
     for name, raw in content["sections"].items():
         wanted = name in chosen or raw["letter"] in chosen

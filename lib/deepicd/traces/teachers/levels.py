@@ -1,7 +1,6 @@
 """The rule teacher of labels without a tabular list: quotes, then levels in words."""
 
-from deepicd.traces.teachers.rule import RuleTeacher, joined
-from deepicd.traces.teachers.telling_phrases import SIBLING_Z
+from deepicd.traces.teachers.rule import RuleTeacher
 
 FRAMES = {
     "short": {
@@ -53,14 +52,9 @@ class LevelTeacher(RuleTeacher):
 
     def _compose(self, code, items, rng, attempt) -> str:
         frames = FRAMES[self.length]
-        telling = [e for e in items if e.sibling > SIBLING_Z]
-        telling = max(telling, key=lambda e: e.sibling, default=None)
-        quotes = self._choose(items, telling, rng, attempt)
-        if telling and not quotes:
-            quotes, telling = [telling], None
-        rng.shuffle(quotes)
+        evidence, telling = self._evidence(items, rng, attempt)
         facts = {
-            "evidence": joined([f'"{q.text}"' for q in quotes], self.length),
+            "evidence": evidence,
             "tells": self._tells(code),
             "quote": f'"{telling.text}"' if telling else "",
             "label": code,

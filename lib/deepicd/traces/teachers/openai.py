@@ -7,6 +7,7 @@ Notes leave this machine only after an explicit acknowledgement; see
 import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import partial
 
 from deepicd.common.errors import UserError
 from deepicd.common.http import ChatServer, Refused, local_url
@@ -75,9 +76,9 @@ class OpenAITeacher:
                 expected="a name the server knows",
                 do="set teacher_model",
             )
-        self.tree, self.model, self.mode = tree, model, mode
-        self.instruction, self.concurrency = instruction, concurrency
-        self.task = task
+        asked = dict(tree=tree, mode=mode, instruction=instruction, task=task)
+        self._ask = partial(oracle_messages, **asked)
+        self.model, self.task, self.concurrency = model, task, concurrency
         self.temperature, self.max_tokens = temperature, max_tokens
         key = os.environ.get(api_key_variable, "") if api_key_variable else ""
         self.server = ChatServer(url, key=key, **server)
@@ -112,14 +113,7 @@ class OpenAITeacher:
     def _one(self, request: Request, seed: int) -> Answer:
         body = {
             "model": self.model,
-            "messages": oracle_messages(
-                request.note,
-                request.label,
-                self.tree,
-                self.mode,
-                self.instruction,
-                self.task,
-            ),
+            "messages": self._ask(request.note, request.label),
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "seed": seed + request.attempt,

@@ -100,18 +100,22 @@ class RuleTeacher:
         if code not in self._known_facts:
             self._known_facts[code] = self._facts(code)
         frames, facts = FRAMES[self.length], dict(self._known_facts[code])
+        facts["evidence"], telling = self._evidence(items, rng, attempt)
+        undivided = facts["code3"] == code
+        parts = ["open", "single" if undivided else "category"]
+        parts += [] if undivided else [self._tell(code, items, telling, facts)]
+        text = [rng.choice(frames[p]).format(**facts) for p in [*parts, "close"]]
+        return _assemble(text, undivided, self.length)
+
+    def _evidence(self, items, rng, attempt) -> tuple[str, Evidence | None]:
+        """Quotes in a row, and what tells the code from its siblings beside them."""
         telling = [e for e in items if e.sibling > SIBLING_Z]
         telling = max(telling, key=lambda e: e.sibling, default=None)
         quotes = self._choose(items, telling, rng, attempt)
         if telling and not quotes:
             quotes, telling = [telling], None
         rng.shuffle(quotes)
-        facts["evidence"] = joined([f'"{q.text}"' for q in quotes], self.length)
-        undivided = facts["code3"] == code
-        parts = ["open", "single" if undivided else "category"]
-        parts += [] if undivided else [self._tell(code, items, telling, facts)]
-        text = [rng.choice(frames[p]).format(**facts) for p in [*parts, "close"]]
-        return _assemble(text, undivided, self.length)
+        return _join([f'"{q.text}"' for q in quotes], self.length), telling
 
     def _choose(self, items, telling, rng, attempt) -> list[Evidence]:
         """The strongest phrases that share no word with one another."""
@@ -182,8 +186,7 @@ def _words(text: str) -> set[str]:
     return set(text.lower().split())
 
 
-def joined(quotes: list[str], length: str) -> str:
-    """Quotes in a row, as the length of the trace wants it."""
+def _join(quotes: list[str], length: str) -> str:
     if not quotes:
         return "the note as a whole"
     if length == "short" or len(quotes) < 2:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 
 from deepicd.common.errors import UserError
 from deepicd.common.progress import report
@@ -68,8 +69,9 @@ class VllmTeacher:
                 expected="a local folder or a name",
                 do="set teacher_model",
             )
-        self.tree, self.model, self.mode = tree, model, mode
-        self.instruction = instruction
+        asked = dict(tree=tree, mode=mode, instruction=instruction, task=task)
+        self._ask = partial(oracle_messages, **asked)
+        self.model = model
         self.temperature, self.top_p = temperature, top_p
         self.max_tokens, self.context = max_tokens, context
         self.memory, self.dtype, self.eager = memory, dtype, eager
@@ -86,14 +88,7 @@ class VllmTeacher:
         engine = self._open(seed)
         fitting, messages = [], []
         for request in requests:
-            chat = oracle_messages(
-                request.note,
-                request.label,
-                self.tree,
-                self.mode,
-                self.instruction,
-                self.task,
-            )
+            chat = self._ask(request.note, request.label)
             if self._tokens(engine, chat) + self.max_tokens > self.context:
                 yield Answer(
                     request.note_id, request.attempt, "", None, "prompt too long"
