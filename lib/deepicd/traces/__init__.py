@@ -16,9 +16,15 @@ HOMES = {
     "check_table": "counts",
     "estimate_cost": "cost",
     "export_dataset": "dataset",
+    "answered_right": "step_labels",
+    "kept_apart": "step_labels",
+    "label_steps": "step_labels",
     "log_name": "teachers.attempts",
+    "of_answers": "step_labels",
     "plant": "faults",
+    "planted": "step_labels",
     "round_table": "counts",
     "run_checks": "checks",
+    "step_table": "step_labels",
 }
 __getattr__, __dir__, __all__ = face(__name__, HOMES)

@@ -2,6 +2,8 @@
 
 from html import escape
 
+import pandas as pd
+
 from deepicd.tasks import quotes
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
@@ -98,3 +100,28 @@ def verdict(case: Case, task: Task = PRINCIPAL_DIAGNOSIS) -> str:
         return "<p>passes every check of a single trace</p>"
     items = (f"<b>{escape(k)}</b>: {escape(v)}" for k, v in failed.items())
     return f"<p>{'; '.join(items)}</p>"
+
+
+def steps_shown(labelled: pd.DataFrame) -> pd.DataFrame:
+    """Steps of completions as a table to read: one row a step.
+
+    Parameters
+    ----------
+    labelled : DataFrame
+        Of `deepicd.traces.planted`.
+
+    Examples
+    --------
+    >>> row = {"fault": "none", "completion": "So I10.", "starts": [0], "ends": [7],
+    ...        "kinds": ["code"], "right": [True]}
+    >>> steps_shown(pd.DataFrame([row])).values.tolist()
+    [['none', 'code', True, 'So I10.']]
+    """
+    rows = [
+        (row.fault, kind, right, row.completion[start:end])
+        for row in labelled.itertuples()
+        for kind, right, start, end in zip(
+            row.kinds, row.right, row.starts, row.ends, strict=True
+        )
+    ]
+    return pd.DataFrame(rows, columns=["fault", "step", "right", "text"])
