@@ -17,6 +17,7 @@ from deepicd.data.sections.guard import Guard
 from deepicd.data.sections.last_look import FLAG as NAMED
 from deepicd.data.sections.last_look import named, told, without
 from deepicd.data.sources.raw_tables import RawTables
+from deepicd.data.synthetic.posterior_file import ORACLE, oracle_path
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 
@@ -411,7 +412,6 @@ def hand_on(
     """Write what only some sources bring: further labels, the oracle's answers."""
     if extra:
         write_json(extra, folder / "catalogue.json")
-    if raw.oracle is not None:
-        answers = pd.read_parquet(raw.oracle)
-        if set(task.levels) <= set(answers.columns):  # else it answers another question
-            write_parquet(answers, folder / "oracle.parquet")
+    best = raw.oracle and oracle_path(raw.oracle, task.name)
+    if best and best.exists():
+        write_parquet(pd.read_parquet(best), folder / ORACLE)

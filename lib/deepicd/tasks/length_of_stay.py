@@ -59,6 +59,7 @@ class Stays(Names):
 
     def __init__(self, bounds: Sequence[float] = BOUNDS):
         super().__init__(bins_of(bounds))
+        self.bounds = tuple(bounds)
         self.order = self.labels = bins_of(bounds)  # not by the alphabet
         middle = len(bounds) // 2
         sides = [f"{word} {bounds[middle]:g} days" for word in ("at most", "more than")]

@@ -34,7 +34,8 @@ def open_source(
     seed : int
         Seed of the synthetic corpus.
     options : dict, optional
-        What the source understands: synthetic `notes`, `length`; eicu
+        What the source understands: synthetic `notes`, `length`, `task` (whose
+        best answers it writes; by default those of all); eicu
         `include_admission_dx`; table `text_column`, `code_column`,
         `patient_column`, `split_column`, `id_column`, `skip_invalid`,
         `version_column`, `code_separator`, `separator`, `encoding`.
@@ -113,13 +114,15 @@ def _synthetic(work_dir: str | Path, seed: int, options: dict) -> RawTables:
     """Write the synthetic corpus and read it as if it were MIMIC-IV."""
     from deepicd.data.sources import mimic
     from deepicd.data.synthetic import corpus
+    from deepicd.data.synthetic.posterior_file import ORACLE
 
     arguments = {k: options[k] for k in ("notes", "length") if k in options}
+    if "task" in options:
+        arguments["tasks"] = [options["task"]]
     folder = corpus.write_corpus(Path(work_dir) / "synthetic", seed=seed, **arguments)
     raw = mimic.read(Path(folder), {})
     raw.private = False
-    oracle = Path(folder) / "oracle.parquet"
-    raw.oracle = oracle if oracle.exists() else None
+    raw.oracle = Path(folder) / ORACLE
     raw.description = (
         f"Synthetic discharge summaries in the MIMIC-IV layout (seed {seed})."
     )

@@ -54,7 +54,8 @@ class RawTables:
     skipped : dict
         What was left out while reading because the user allowed it: reason to count.
     oracle : Path or None
-        The best possible answers, where the source knows them (synthetic).
+        The best possible answers, where the source knows them (synthetic): the file
+        for the diagnosis; see `synthetic.posterior_file.oracle_path` for other tasks.
     identity : str
         Tells the file with the notes from any other and from its older versions;
         empty where the notes are not streamed from a file.

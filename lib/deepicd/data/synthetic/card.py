@@ -32,12 +32,21 @@ findings said in the admission sections and the sex: the best answer and its pro
 per level, the five best codes, and the probability of the true code. No reader of those
 sections does better on average. It is exact for the findings, before spelling mistakes.
 
+The most severe comorbidity decides which member of the code's base DRG the stay is
+paid by (Medicare's list of complications, cut short). Length of stay (6 hours to 25
+days) and first unit are drawn given the code and that severity, death given code and
+age band; the procedure hangs on the code. `oracle_<task>.parquet` holds the best
+answers to these questions, exact in the same way: the true label, the most probable
+node of each level and its probability, and where labels have an order the answer that
+is fewest steps off and the probability of each label.
+
 ## What is in it
-`hosp/`: patients, admissions, diagnoses_icd, d_icd_diagnoses, procedures_icd, drgcodes
-(HCFA rows only), services, transfers. `note/discharge.csv.gz`: summaries and addenda.
-Columns and types are those of MIMIC-IV 2.2 and MIMIC-IV-Note 2.2. Beside the usable
-admissions there are some that a study excludes: coded in ICD-9, newborns, without a
-note, with an empty or a broken note; some summaries come twice or have an addendum.
+`hosp/`: patients, admissions, diagnoses_icd, d_icd_diagnoses, procedures_icd,
+d_icd_procedures, drgcodes (HCFA rows only), services, transfers.
+`note/discharge.csv.gz`: summaries and addenda. Columns and types are those of MIMIC-IV
+2.2 and MIMIC-IV-Note 2.2. Beside the usable admissions there are some that a study
+excludes: coded in ICD-9, newborns, without a note, with an empty or a broken note; some
+summaries come twice or have an addendum.
 
 ## What it is for, and not for
 For teaching, for testing software, and for comparing methods against a known limit.

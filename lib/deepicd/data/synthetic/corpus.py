@@ -9,6 +9,7 @@ rate is taken from a patient.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,15 @@ from deepicd.data.synthetic.card import card
 from deepicd.data.synthetic.knowledge import Entry, core, load_knowledge
 from deepicd.data.synthetic.people import NEWBORN
 from deepicd.data.synthetic.posterior_file import OracleWriter
+from deepicd.data.synthetic.questions import ASKED, questions
 from deepicd.data.synthetic.sentences import admission_sections
 from deepicd.data.synthetic.stays import Recipe, make_chunk
-from deepicd.data.synthetic.tables import GZIP_LEVEL, catalogue_rows, open_tables
+from deepicd.data.synthetic.tables import (
+    GZIP_LEVEL,
+    catalogue_rows,
+    open_tables,
+    procedure_rows,
+)
 from deepicd.data.synthetic.words import Draw, lexicon, speak
 
 CHUNK = 500
@@ -56,6 +63,7 @@ def write_corpus(
     tail: float = models.TAIL_EXPONENT,
     codes: int | None = CODES,
     level: int = GZIP_LEVEL,
+    tasks: Sequence[str] = ASKED,
 ) -> Path:
     """Write a synthetic corpus in the layout of MIMIC-IV.
 
@@ -78,12 +86,14 @@ def write_corpus(
         How many codes, the most common first; None for all.
     level : int
         Compression of the tables, 0 (none) to 9.
+    tasks : sequence of str
+        Whose best possible answers are written, beside those of the diagnosis.
 
     Returns
     -------
     Path
-        `out_dir`, with `hosp/`, `note/`, `oracle.parquet`, `corpus.json` and a
-        dataset card.
+        `out_dir`, with `hosp/`, `note/`, `oracle.parquet` and `oracle_<task>.parquet`
+        of other tasks, `corpus.json` and a dataset card.
 
     Raises
     ------
@@ -101,12 +111,13 @@ def write_corpus(
     _check(out_dir, notes, length, difficulty, tail, codes)
     knowledge = core(load_knowledge(), codes)
     model = models.build_model(knowledge, length, float(difficulty), float(tail))
-    recipe = Recipe(model, int(seed), length)
+    recipe = Recipe(model, int(seed), length, questions(model, tuple(tasks)))
     with atomic_path(out_dir) as folder:
         folder.mkdir()
         with open_tables(folder, level) as writers, OracleWriter(folder) as oracle:
             catalogue = catalogue_rows(knowledge, NEWBORN)
             writers["hosp/d_icd_diagnoses"].write(catalogue.encode())
+            writers["hosp/d_icd_procedures"].write(procedure_rows(knowledge).encode())
             count = Count(notes, "writing synthetic notes")
             for start in range(0, notes, CHUNK):
                 size = min(CHUNK, notes - start)

@@ -35,7 +35,7 @@ class Variable:
     events: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entry:
     """One principal diagnosis with everything the generator knows about it."""
 
@@ -50,10 +50,10 @@ class Entry:
     service: str
     admission: str
     drg: tuple[str, str]
-    listed: dict = field(hash=False)
+    listed: dict
     telling: frozenset = frozenset()
     scope: frozenset = frozenset()
-    secondary: dict = field(default_factory=dict, hash=False)
+    secondary: dict = field(default_factory=dict)
     course: tuple[str, ...] = ()
     treatment: tuple[str, ...] = ()
     procedure: tuple[str, str] | None = None
@@ -61,12 +61,17 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """All entries (sorted by code), variables (in file order) and code titles."""
+    """All entries (sorted by code), variables (in file order) and code titles.
+
+    `complications` grades the secondary diagnoses that make a stay a graver one: 1 for
+    a complication or comorbidity (CC), 2 for a major one (MCC).
+    """
 
     entries: tuple[Entry, ...]
     variables: tuple[Variable, ...]
-    titles: dict = field(hash=False)
+    titles: dict
     icd9: dict = field(default_factory=dict)
+    complications: dict = field(default_factory=dict)
 
 
 def phrases(text) -> tuple[str, ...]:

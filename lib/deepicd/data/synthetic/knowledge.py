@@ -6,6 +6,7 @@ chapters can be loaded alone. The README beside the files explains the format.
 """
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -218,7 +219,8 @@ def load_knowledge(files: tuple[str, ...] | None = None) -> Knowledge:
     entries.sort(key=lambda entry: entry.code)
     _check(entries, variables)
     titles = {**merged["secondary"], **{e.code: e.title for e in entries}}
-    return Knowledge(tuple(entries), tuple(variables), titles, common["icd9"])
+    graded = {c: 1 + i for i, k in enumerate(("CC", "MCC")) for c in common[k]}
+    return Knowledge(tuple(entries), tuple(variables), titles, common["icd9"], graded)
 
 
 @lru_cache(maxsize=8)
@@ -261,7 +263,7 @@ def core(knowledge: Knowledge, codes: int | None) -> Knowledge:
         for v in knowledge.variables
         if v.key in listed or any(any(rates) for rates in v.background)
     )
-    return Knowledge(tuple(kept), variables, knowledge.titles, knowledge.icd9)
+    return replace(knowledge, entries=tuple(kept), variables=variables)
 
 
 def _check(entries: list[Entry], variables: list[Variable]) -> None:

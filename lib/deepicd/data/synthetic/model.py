@@ -32,7 +32,7 @@ TAIL_EXPONENT = 0.9
 SEXES = ("F", "M")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """Tables over sex (2), state (codes x bands) and column (what can be said).
 
@@ -153,21 +153,54 @@ def posterior(model: Model, sex: np.ndarray, hits: np.ndarray) -> np.ndarray:
     array of float, shape (n, codes)
         Rows sum to one. Bayes' rule over code and age band, band summed out.
     """
-    by_sex = np.stack([model.female, 1.0 - model.female])
-    with np.errstate(divide="ignore"):
-        state = np.log((model.prior * by_sex)[:, :, None] * model.bands[None]).reshape(
-            2, -1
-        )
-    state = np.maximum(state, IMPOSSIBLE)
-    score = np.empty((len(sex), state.shape[1]))
+    return posterior_of(model, sex, log_likelihood(model, sex, hits))
+
+
+def posterior_of(model: Model, sex: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """`posterior` from the `log_likelihood` of the notes."""
+    score = log_prior(model)[sex] + seen
+    score -= score.max(axis=1, keepdims=True)
+    weight = np.exp(score).reshape(len(sex), -1, len(BANDS)).sum(axis=2)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def log_likelihood(model: Model, sex: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Log-probability of what each note says, shape (n, codes x bands)."""
+    seen = np.empty((len(sex), model.base.shape[1]))
     counted = np.hstack([hits, _hushed(model, hits)])
     for s in (0, 1):
         rows = np.flatnonzero(sex == s)
         said = sparse.csr_array(counted[rows], dtype=float) @ model.evidence[s]
-        score[rows] = state[s] + (model.base[s] + said)
-    score -= score.max(axis=1, keepdims=True)
-    weight = np.exp(score).reshape(len(sex), -1, 3).sum(axis=2)
-    return weight / weight.sum(axis=1, keepdims=True)
+        seen[rows] = model.base[s] + said
+    return seen
+
+
+def log_prior(model: Model) -> np.ndarray:
+    """Log-probability of sex, code and age band, shape (2, codes x bands)."""
+    return _logs(_joint(model))
+
+
+def older_prior(model: Model) -> np.ndarray:
+    """The same for stays coded in ICD-9: there sex and age tell nothing of the code."""
+    people = _joint(model).sum(axis=1, keepdims=True)
+    return _logs(older_share(model)[None, :, None] * people)
+
+
+def older_share(model: Model) -> np.ndarray:
+    """Frequency of each code among stays coded in ICD-9: its category needs one."""
+    has = [entry.category in model.knowledge.icd9 for entry in model.knowledge.entries]
+    share = model.prior * has
+    return share / share.sum()
+
+
+def _joint(model: Model) -> np.ndarray:
+    by_sex = np.stack([model.female, 1.0 - model.female])
+    return (model.prior * by_sex)[:, :, None] * model.bands[None]
+
+
+def _logs(share: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(share).reshape(2, -1), IMPOSSIBLE)
 
 
 def sample_hits(model: Model, rng, sex, code, band) -> np.ndarray:

@@ -2,8 +2,15 @@
 
 import numpy as np
 
-from deepicd.data.synthetic.knowledge import Entry
+from deepicd.data.synthetic.groups import grade_of, members
+from deepicd.data.synthetic.knowledge import Entry, Knowledge
 from deepicd.data.synthetic.model import SEXES
+from deepicd.data.synthetic.outcomes import (
+    death_share,
+    draw_minutes,
+    draw_unit,
+    median_days,
+)
 from deepicd.data.synthetic.tables import Admission, Patient
 
 IDS = 1000  # identifiers reserved per chunk
@@ -38,14 +45,12 @@ _HOMES = {
     False: ("Home", "Home", "Home", "Home With Service"),
     True: ("Home", "Home With Service", "Extended Care", "Extended Care"),
 }
-# Days that a stay is longer, and share that dies, by the severity its DRG names.
-_LONGER = {"W MCC": 8, "W CC": 4}
-_DEATHS = {"W MCC": 0.05, "W CC": 0.012}
-_NEVER_DIES = ("15", "21")  # chapters
 
 
 def make_stays(model, number, kinds, patient, code, sex, age, rng) -> list[Admission]:
     """Draw patients and admissions of one chunk, one admission per entry of `kinds`.
+
+    How a stay ends is left to `end_stays`.
 
     Parameters
     ----------
@@ -74,7 +79,8 @@ def make_stays(model, number, kinds, patient, code, sex, age, rng) -> list[Admis
     years = [0 if new else a for new, a in zip(newborn, age.tolist(), strict=True)]
     first = np.flatnonzero(np.diff(patient, prepend=-1))
     people = _people(rng, number, [years[i] for i in first], sex[first])
-    times = _times(rng, patient, first, people, entries)
+    start, delay = _times(rng, patient, first, people)
+    came, arrived = _texts(start - 300), _texts(start)
     homes = _homes(rng, patient, entries, years)
     stays = []
     for i, entry in enumerate(entries):
@@ -84,17 +90,15 @@ def make_stays(model, number, kinds, patient, code, sex, age, rng) -> list[Admis
             person.era = "2008 - 2010"
         elif entry.code == "U07.1":
             person.era = "2020 - 2022"
-        if homes[i] == "Expired":
-            person.dod = times[2][i][:10]
         stays.append(
             Admission(
                 person,
                 20_000_000 + number * IDS + i,
                 entry,
-                times[0][i],
-                times[1][i],
-                times[2][i],
-                times[3][i],
+                int(start[i]),
+                came[i],
+                arrived[i],
+                int(delay[i]),
                 homes[i],
                 kinds[i],
                 str(old[0]) if old else "",
@@ -102,6 +106,33 @@ def make_stays(model, number, kinds, patient, code, sex, age, rng) -> list[Admis
         )
     assert len(stays) == count < IDS
     return stays
+
+
+def end_stays(knowledge: Knowledge, stays: list[Admission], rng) -> None:
+    """Draw how long each stay lasts and which unit takes it; give it its DRG.
+
+    Parameters
+    ----------
+    knowledge : Knowledge
+        Grades the comorbidities, which have to be known.
+    stays : list of Admission
+    rng : numpy Generator
+        A stream of its own, so that notes do not depend on it.
+    """
+    chance = rng.random((2, len(stays)))
+    grades = [grade_of(knowledge, stay.secondary) for stay in stays]
+    pairs = list(zip(stays, grades, strict=True))
+    medians = np.array([median_days(stay.entry, grade) for stay, grade in pairs])
+    minutes = draw_minutes(medians, chance[0])
+    end = np.array([stay.start for stay in stays]) + minutes
+    night = end - end % 1440 + np.array([stay.delay for stay in stays])
+    left, charted = _texts(end), _texts(night)
+    for i, (stay, grade) in enumerate(pairs):
+        stay.minutes, stay.left, stay.charted = int(minutes[i]), left[i], charted[i]
+        stay.unit = draw_unit(stay.entry, grade, chance[1, i])
+        stay.drg = members(stay.entry)[grade]
+        if stay.died:
+            stay.patient.dod = stay.left[:10]
 
 
 def _picked(rng, options, count: int) -> list:
@@ -135,13 +166,12 @@ def _people(rng, number: int, ages: list[int], sex) -> list[Patient]:
     ]
 
 
-def _severity(entry: Entry, table: dict, otherwise: float) -> float:
-    text = entry.drg[1]
-    return next((v for end, v in table.items() if text.endswith(end)), otherwise)
+def _times(rng, patient, first, people) -> tuple[np.ndarray, np.ndarray]:
+    """Draw when stays begin; those of one patient share a year and do not overlap.
 
-
-def _times(rng, patient, first, people, entries) -> tuple[list[str], ...]:
-    """Draw the stays; those of one patient share a year and do not overlap."""
+    Also drawn are the minutes from the night of the discharge until the summary is
+    charted.
+    """
     count = len(patient)
     of = np.bincount(patient)[patient]
     turn = np.arange(count) - first[patient]
@@ -149,17 +179,15 @@ def _times(rng, patient, first, people, entries) -> tuple[list[str], ...]:
     day = 365 * turn // of + (rng.random(count) * spread).astype(int)
     year = np.array([people[p].year - 1970 for p in patient.tolist()])
     start = year.astype("datetime64[Y]").astype("datetime64[m]")
-    start = start + day * 1440 + (rng.random(count) * 1440).astype(int)
-    longer = np.array([_severity(entry, _LONGER, 2) for entry in entries])
-    days = 1 + (rng.random((2, count)) * np.stack([np.full(count, 5), longer])).astype(
-        int
-    ).sum(axis=0)
-    end = start + days * 1440 + (rng.random(count) * 720).astype(int)
-    charted = end.astype("datetime64[D]").astype("datetime64[m]") + 1800
-    return tuple(
-        [f"{text[:10]} {text[11:]}:00" for text in np.datetime_as_string(at).tolist()]
-        for at in (start - 300, start, end, charted)
-    )
+    start = start.astype(int) + day * 1440 + (rng.random(count) * 1440).astype(int)
+    nights = 1 + (rng.random((2, count)) * 2).astype(int).sum(axis=0)
+    return start, nights * 1440 + (rng.random(count) * 720).astype(int)
+
+
+def _texts(minutes: np.ndarray) -> list[str]:
+    """Times as MIMIC-IV writes them, from minutes since 1970."""
+    texts = np.datetime_as_string(minutes.astype("datetime64[m]")).tolist()
+    return [f"{text[:10]} {text[11:]}:00" for text in texts]
 
 
 def _homes(rng, patient, entries, years) -> list[str]:
@@ -168,9 +196,7 @@ def _homes(rng, patient, entries, years) -> list[str]:
     last = np.append(np.diff(patient) > 0, True)
     deaths = np.array(
         [
-            0.0
-            if entry.chapter in _NEVER_DIES or entry.admission != "EW EMER."
-            else _severity(entry, _DEATHS, 0.002) * (1.4 if age >= 65 else 0.6)
+            death_share(entry, age >= 65)
             for entry, age in zip(entries, years, strict=True)
         ]
     )

@@ -1,4 +1,4 @@
-"""The best possible answers: `oracle.parquet`, one row per usable summary."""
+"""The best possible answers: one row per usable summary, a file for each task."""
 
 from pathlib import Path
 
@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepicd.data.synthetic.model import Model
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
+ORACLE = "oracle.parquet"
 TOP = 5
 ROWS = 10_000  # rows of one row group
-LEVELS = ("chapter", "block", "category")
+LEVELS = PRINCIPAL_DIAGNOSIS.levels[:-1]
 _FINE = 2.0**40
 
 
@@ -73,28 +75,44 @@ def answers_of(model: Model, ids: list[str], code, probability) -> pa.Table:
 
 
 class OracleWriter:
-    """Append the answers of each chunk to `oracle.parquet`."""
+    """Append the answers of each chunk to the file of their task."""
 
     def __init__(self, folder: Path):
-        self.path, self.file, self.waiting = folder / "oracle.parquet", None, []
+        self.folder = folder
+        self.files: dict[str, pq.ParquetWriter] = {}
+        self.waiting: dict[str, list[pa.Table]] = {}
 
     def __enter__(self):
         return self
 
-    def add(self, answers: pa.Table) -> None:
-        self.waiting.append(answers)
-        if sum(map(len, self.waiting)) >= ROWS:
-            self._flush()
+    def add(self, answers: dict[str, pa.Table]) -> None:
+        """Take the answers of a chunk, by task."""
+        for task, table in answers.items():
+            self.waiting.setdefault(task, []).append(table)
+            if sum(map(len, self.waiting[task])) >= ROWS:
+                self._flush(task)
 
-    def _flush(self) -> None:
-        if not self.waiting:
-            return
-        if self.file is None:
-            self.file = pq.ParquetWriter(self.path, self.waiting[0].schema)
-        self.file.write_table(pa.concat_tables(self.waiting))
-        self.waiting = []
+    def _flush(self, task: str) -> None:
+        tables = self.waiting.pop(task)
+        if task not in self.files:
+            path = oracle_path(self.folder / ORACLE, task)
+            self.files[task] = pq.ParquetWriter(path, tables[0].schema)
+        self.files[task].write_table(pa.concat_tables(tables))
 
     def __exit__(self, *_):
-        self._flush()
-        if self.file is not None:
-            self.file.close()
+        for task in list(self.waiting):
+            self._flush(task)
+        for file in self.files.values():
+            file.close()
+
+
+def oracle_path(path: Path, task: str) -> Path:
+    """File with the answers to a task; that of the diagnosis names no task.
+
+    Examples
+    --------
+    >>> oracle_path(Path("oracle.parquet"), "drg").name
+    'oracle_drg.parquet'
+    """
+    own = f"{path.stem}_{task}"
+    return path if task == PRINCIPAL_DIAGNOSIS.name else path.with_stem(own)

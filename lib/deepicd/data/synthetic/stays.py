@@ -4,14 +4,15 @@ A chunk depends only on the seed and its own number, so chunks may be made in an
 order, by any number of workers, with the same result.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from deepicd.data.synthetic import model as models
 from deepicd.data.synthetic.knowledge import Entry
-from deepicd.data.synthetic.people import NEWBORN, make_stays
+from deepicd.data.synthetic.people import NEWBORN, end_stays, make_stays
 from deepicd.data.synthetic.posterior_file import answers_of
+from deepicd.data.synthetic.questions import Question, state_shares
 from deepicd.data.synthetic.sentences import admission_sections
 from deepicd.data.synthetic.summary import Stay, summary
 from deepicd.data.synthetic.tables import (
@@ -22,8 +23,11 @@ from deepicd.data.synthetic.tables import (
     patient_row,
 )
 from deepicd.data.synthetic.words import Draw, Said, lexicon, speak
+from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
-# Excluded admissions, per usable one; at least one of each in a chunk.
+_ENDS = 26  # names the random stream of how stays end
+# Excluded admissions, per usable one; at least one of each in a chunk. Those coded in
+# ICD-9 have usable notes, and only the diagnosis and the procedure cannot be asked.
 EXCLUDED = {"icd9": 0.04, "newborn": 0.02, "empty": 0.01, "broken": 0.01, "none": 0.01}
 
 
@@ -34,6 +38,7 @@ class Recipe:
     model: models.Model
     seed: int
     length: str
+    questions: dict[str, Question] = field(default_factory=dict)
 
 
 def make_chunk(recipe: Recipe, number: int, size: int):
@@ -51,11 +56,13 @@ def make_chunk(recipe: Recipe, number: int, size: int):
     Returns
     -------
     tuple
-        CSV text per table, and an Arrow table with one row per usable summary.
+        CSV text per table; by task an Arrow table with the best
+        answers, one row per summary that has a label.
     """
     model = recipe.model
-    rng = np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence([recipe.seed, number]))
+    rng, ends = (
+        np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+        for key in ([recipe.seed, number], [recipe.seed, number, _ENDS])
     )
     extra = {k: max(1, round(size * share)) for k, share in EXCLUDED.items()}
     kinds = ["usable"] * size + [k for k, times in extra.items() for _ in range(times)]
@@ -68,15 +75,36 @@ def make_chunk(recipe: Recipe, number: int, size: int):
     stays = make_stays(model, number, kinds, patient, code, sex, age, rng)
     letters = [stay.patient.sex for stay in stays]
     said = speak(lexicon(model.knowledge), hits, rng, letters, draws)
+    for stay, one in zip(stays, said, strict=True):
+        stay.secondary = _secondary(stay.entry, one, one.draw)
+    end_stays(model.knowledge, stays, ends)
     tables: dict[str, list[str]] = {name: [] for name in COLUMNS}
     ids = [
         _add(recipe, stay, one, tables) for stay, one in zip(stays, said, strict=True)
     ]
     people = {stay.patient.subject_id: stay.patient for stay in stays}
     tables["hosp/patients"] = [patient_row(person) for person in people.values()]
-    probability = models.posterior(model, sex[:size], hits[:size])
     text = {name: "".join(rows) for name, rows in tables.items()}
-    return text, answers_of(model, ids[:size], code[:size], probability)
+    asked = size + extra["icd9"]
+    return text, _answers(
+        recipe, ids[:asked], stays[:asked], size, code, sex[:asked], hits[:asked]
+    )
+
+
+def _answers(recipe: Recipe, ids, stays, size: int, code, sex, hits) -> dict:
+    """The best answers to each task; the first `size` notes are coded in ICD-10."""
+    model = recipe.model
+    count = len(ids) if recipe.questions else size
+    seen = models.log_likelihood(model, sex[:count], hits[:count])
+    probability = models.posterior_of(model, sex[:size], seen[:size])
+    best = answers_of(model, ids[:size], code[:size], probability)
+    answers = {PRINCIPAL_DIAGNOSIS.name: best}
+    if recipe.questions:
+        older = len(ids) / size - 1
+        state = state_shares(model, sex, hits, seen, older)
+    for name, one in recipe.questions.items():
+        answers[name] = one.answers(ids, stays, state)
+    return answers
 
 
 def _owners(rng, size: int, count: int) -> np.ndarray:
@@ -100,12 +128,8 @@ def _older_codes(model, rng, sex) -> np.ndarray:
 
 
 def _add(recipe: Recipe, stay: Admission, said: Said, tables) -> str:
-    """Append all rows of one admission; gives the name of its summary.
-
-    The text decides the comorbidities that are coded.
-    """
+    """Append all rows of one admission; gives the name of its summary."""
     draw = said.draw
-    stay.secondary = _secondary(stay.entry, said, draw)
     add_stay(stay, draw, tables)
     if stay.kind == "none":
         return ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepicd.data.synthetic.knowledge import Entry, Knowledge
+from deepicd.data.synthetic.outcomes import came_urgently
 from deepicd.data.synthetic.words import Draw
 
 GZIP_LEVEL = 1  # a third of the time of level 4, a fifth more bytes
@@ -19,6 +20,7 @@ COLUMNS = {
     ),
     "hosp/diagnoses_icd": "subject_id hadm_id seq_num icd_code icd_version",
     "hosp/d_icd_diagnoses": "icd_code icd_version long_title",
+    "hosp/d_icd_procedures": "icd_code icd_version long_title",
     "hosp/procedures_icd": (
         "subject_id hadm_id seq_num chartdate icd_code icd_version"
     ),
@@ -33,23 +35,6 @@ COLUMNS = {
         "note_id subject_id hadm_id note_type note_seq charttime storetime text"
     ),
 }
-UNITS = {
-    "CMED": "Medicine/Cardiology",
-    "NMED": "Neurology",
-    "SURG": "Med/Surg",
-    "OMED": "Hematology/Oncology",
-    "PSYCH": "Psychiatry",
-    "OBS": "Labor & Delivery",
-    "ORTHO": "Med/Surg/Trauma",
-    "TRAUM": "Trauma SICU (TSICU)",
-    "NB": "Nursery",
-    "NSURG": "Neurology",
-    "GYN": "Med/Surg/GYN",
-    "VSURG": "Vascular",
-    "TSURG": "Thoracic Surgery",
-    "PSURG": "Med/Surg",
-}
-INTENSIVE = "Medical Intensive Care Unit (MICU)"
 PLACES = {
     "Home": "HOME",
     "Home With Service": "HOME HEALTH CARE",
@@ -78,19 +63,28 @@ class Patient:
 
 @dataclass(slots=True)
 class Admission:
-    """One stay of a patient, ready for the tables; times are text."""
+    """One stay of a patient; `start` in minutes since 1970, other times as text.
+
+    How it ends is known when its comorbidities are: `minutes` from arrival to
+    discharge, `unit` that takes the patient first, number and title of the DRG.
+    """
 
     patient: Patient
     hadm_id: int
     entry: Entry
+    start: int
     came: str
     arrived: str
-    left: str
-    charted: str
+    delay: int
     home: str
     kind: str = "usable"
     icd9: str = ""
     secondary: list[str] = field(default_factory=list)
+    minutes: int = 0
+    left: str = ""
+    charted: str = ""
+    unit: str = ""
+    drg: tuple[str, str] = ("", "")
 
     @property
     def died(self) -> bool:
@@ -143,13 +137,12 @@ def _diagnosis_rows(stay: Admission, ids: str) -> str:
 
 def _transfer_rows(stay: Admission, ids: str, urgent: bool, draw: Draw) -> str:
     first = stay.hadm_id * 10
-    unit = UNITS.get(stay.entry.service, "Medicine")
-    if stay.died or (stay.entry.drg[1].endswith("W MCC") and draw.chance(20)):
-        unit = INTENSIVE
+    if not stay.died and stay.entry.drg[1].endswith("W MCC"):
+        draw.below(100)  # passed over, so that notes stay as they were
     emergency = f"{ids},{first},ED,Emergency Department,{stay.came},{stay.arrived}\n"
     return (
         f"{emergency if urgent else ''}"
-        f"{ids},{first + 1},admit,{unit},{stay.arrived},{stay.left}\n"
+        f"{ids},{first + 1},admit,{stay.unit},{stay.arrived},{stay.left}\n"
         f"{ids},{first + 2},discharge,,{stay.left},\n"
     )
 
@@ -157,17 +150,15 @@ def _transfer_rows(stay: Admission, ids: str, urgent: bool, draw: Draw) -> str:
 def add_stay(stay: Admission, draw: Draw, tables: dict[str, list[str]]) -> None:
     """Append the rows of one admission, notes aside."""
     entry, ids = stay.entry, f"{stay.patient.subject_id},{stay.hadm_id}"
-    urgent = entry.admission.startswith("EW")
+    urgent = came_urgently(entry)
     tables["hosp/admissions"].append(_admission_row(stay, ids, urgent, draw))
     tables["hosp/diagnoses_icd"].append(_diagnosis_rows(stay, ids))
     if entry.procedure and not stay.icd9:
         code = entry.procedure[0]
         row = f"{ids},1,{stay.arrived[:10]},{code},10\n"
         tables["hosp/procedures_icd"].append(row)
-    if entry.drg[0]:
-        code, text = entry.drg
-        row = f"{ids},HCFA,{int(code):03d},{quoted(text)},,\n"
-        tables["hosp/drgcodes"].append(row)
+    number, title = stay.drg
+    tables["hosp/drgcodes"].append(f"{ids},HCFA,{number},{quoted(title)},,\n")
     tables["hosp/services"].append(f"{ids},{stay.arrived},,{entry.service}\n")
     tables["hosp/transfers"].append(_transfer_rows(stay, ids, urgent, draw))
 
@@ -198,6 +189,12 @@ def catalogue_rows(knowledge: Knowledge, newborn: Entry) -> str:
     rows = [f"{code},9,{quoted(title)}\n" for code, title in old]
     rows += [f"{_undotted(c)},10,{quoted(titles[c])}\n" for c in sorted(titles)]
     return "".join(rows)
+
+
+def procedure_rows(knowledge: Knowledge) -> str:
+    """Rows of d_icd_procedures: every ICD-10-PCS code the corpus may use."""
+    titles = dict(e.procedure for e in knowledge.entries if e.procedure)
+    return "".join(f"{code},10,{quoted(titles[code])}\n" for code in sorted(titles))
 
 
 @contextmanager
