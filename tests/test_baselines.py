@@ -10,7 +10,7 @@ from deepicd.evaluation import baselines
 from deepicd.evaluation.baselines import (
     CHOSEN_BY,
     PREDICTION_COLUMNS,
-    nearest_codes,
+    nearest_votes,
     word_features,
 )
 from deepicd.evaluation.baselines import encoder as encoder_module
@@ -238,9 +238,9 @@ def test_the_most_similar_note_wins_and_several_vote():
     train, notes, _ = word_features(
         ["a b c", "a b c x", "a b c y", "q r s"], ["a b c"], ["q"]
     )
-    codes = ["I10", "J18.9", "J18.9", "N17.9"]
-    assert nearest_codes(notes, train, codes, 1).tolist() == ["I10"]
-    assert nearest_codes(notes, train, codes, 99).tolist() == ["J18.9"]
+    numbers = np.array([0, 1, 1, 2])
+    assert nearest_votes(notes, train, numbers, 1).argmax(1).tolist() == [0]
+    assert nearest_votes(notes, train, numbers, 99).argmax(1).tolist() == [1]
 
 
 def test_one_code_in_training_is_answered_by_all(admissions):

@@ -10,7 +10,8 @@ from deepicd.common.errors import UserError
 from deepicd.data.cohort import build_cohort
 from deepicd.data.sources import open_source
 from deepicd.evaluation.metrics import evaluate
-from deepicd.evaluation.ordered import auroc, confusion
+from deepicd.evaluation.ordered import confusion
+from deepicd.evaluation.ranking import auroc
 from deepicd.rewards import get_spec, score
 from deepicd.tasks import get_task, prompts
 from deepicd.tasks.correct import Judge

@@ -1,4 +1,4 @@
-"""Scores of labels that have an order: how far off, and how well ranked.
+"""Scores of labels that have an order: how many steps off.
 
 An answer that cannot be read counts as the label farthest from the gold one.
 """
@@ -10,13 +10,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.metrics import roc_auc_score
 
 from deepicd.evaluation.counts import Tally, roll_up
-from deepicd.evaluation.intervals import score_interval
-from deepicd.evaluation.resampling import group_numbers, weight_blocks
 
-OFF, KAPPA, AUROC = "bins_off", "quadratic_kappa", "auroc"
+OFF, KAPPA = "bins_off", "quadratic_kappa"
 
 
 @dataclass(frozen=True)
@@ -83,103 +80,3 @@ def confusion(gold: Sequence, predicted: Sequence, tree, groups) -> Confusion:
     return Confusion(
         size, sparse.csr_array((ones, (g * size + p, groups)), shape=shape)
     )
-
-
-def auroc(
-    gold: Sequence,
-    shares: np.ndarray,
-    labels: Sequence[str],
-    groups: Sequence | None = None,
-    n_boot: int = 200,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Area under the ROC curve of each label against the rest, and its mean.
-
-    Parameters
-    ----------
-    gold : sequence of str, length n
-    shares : array, shape (n, labels)
-        Probability of each label, or the share of samples that named it.
-    labels : sequence of str
-    groups : sequence, length n, optional
-        Patient of each case; patients are resampled.
-    n_boot, seed : int
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns label ("macro" last: the mean), value, low, high, n (cases of the
-        label). Labels without a case, or without another's, are left out.
-
-    Examples
-    --------
-    >>> found = auroc(["a", "a", "b"], [[0.9, 0.1], [0.4, 0.6], [0.6, 0.4]], "ab",
-    ...               n_boot=0)
-    >>> found[["label", "value", "n"]].values.tolist()
-    [['a', 0.5, 2], ['b', 0.5, 1], ['macro', 0.5, 3]]
-    """
-    gold, shares = np.asarray(gold, dtype=object), np.asarray(shares, dtype=float)
-    which = [
-        i for i, label in enumerate(labels) if 0 < (gold == label).sum() < len(gold)
-    ]
-    numbers = group_numbers(groups, len(gold))
-    points = _areas(gold, shares, labels, which, None)
-    draws = [
-        _areas(gold, shares, labels, which, weights[numbers])
-        for block in weight_blocks(int(numbers.max()) + 1, n_boot, seed)
-        for weights in block.T
-    ]
-    draws = np.array(draws).reshape(-1, len(points))
-    names = [*(labels[i] for i in which), "macro"]
-    sizes = [*((gold == labels[i]).sum() for i in which), len(gold)]
-    of_group = np.bincount(numbers).astype(float)
-    rows = []
-    for name, n, value, drawn in zip(names, sizes, points, draws.T, strict=True):
-        drawn = drawn[np.isfinite(drawn)]
-        found = score_interval(value, drawn, drawn - value, int(n), of_group)
-        rows.append((name, found.value, found.low, found.high, int(n)))
-    return pd.DataFrame(rows, columns=["label", "value", "low", "high", "n"])
-
-
-def _areas(gold, shares, labels, which, weights) -> np.ndarray:
-    """Area of each label, then their mean; nan where a resample lacks one side."""
-    found = []
-    for i in which:
-        own = gold == labels[i]
-        sides = [True, True] if weights is None else [weights[own], weights[~own]]
-        whole = all(np.sum(side) > 0 for side in sides)
-        found.append(
-            roc_auc_score(own, shares[:, i], sample_weight=weights) if whole else np.nan
-        )
-    return np.array([*found, np.mean(found) if found else np.nan])
-
-
-def sample_shares(samples: pd.DataFrame, note_ids: Sequence, level: str, tree):
-    """Share of the drawn answers of one system that name each label.
-
-    Parameters
-    ----------
-    samples : pandas.DataFrame
-        Columns note_id, code; every row is one sample.
-    note_ids : sequence
-        Rows of the result; a note without samples has zeros.
-    level : str
-
-    Returns
-    -------
-    labels : list of str
-    shares : array, shape (notes, labels)
-
-    Examples
-    --------
-    >>> from deepicd.tasks.length_of_stay import BINS, Stays
-    >>> rows = pd.DataFrame({"note_id": "a", "code": [BINS[0], BINS[0], BINS[1], None]})
-    >>> labels, shares = sample_shares(rows, ["a", "b"], "bin", Stays())
-    >>> labels, shares.tolist()
-    (['up to 3 days', 'up to 7 days'], [[0.5, 0.25], [0.0, 0.0]])
-    """
-    named = samples[["note_id"]].assign(label=roll_up(samples["code"], level, tree))
-    counts = named.value_counts().unstack(fill_value=0)
-    sizes = named.groupby("note_id").size()
-    shares = counts.div(sizes.reindex(counts.index), axis=0).reindex(note_ids)
-    return list(shares.columns), shares.fillna(0.0).to_numpy()

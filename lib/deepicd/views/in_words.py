@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from deepicd.evaluation.metrics import WHOLE, outcome_names, outcomes
+from deepicd.evaluation.ordered import KAPPA, OFF
+from deepicd.evaluation.ranking import AUROC
 from deepicd.evaluation.systems import OVERALL, Cases
 from deepicd.tasks.known import shown_levels
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
@@ -68,6 +70,12 @@ def wide_table(
     counts = rows.groupby("system")["n"].max() if "n" in rows else pd.Series(dtype=int)
     grid["notes"] = [int(counts.get(system, 0)) for system in systems]
     return grid
+
+
+def order_scores(metrics: pd.DataFrame) -> list[str]:
+    """Names of the scores in a table that only labels with an order have."""
+    ranks = [name for name in metrics["metric"].unique() if name.startswith(AUROC)]
+    return [OFF, KAPPA, *ranks]
 
 
 def _heading(level: str, name: str) -> str:

@@ -11,7 +11,7 @@ HOMES = {
     "CHOSEN_BY": "search",
     "PREDICTION_COLUMNS": "search",
     "SYSTEMS": "search",
-    "nearest_codes": "counting_words",
+    "nearest_votes": "counting_words",
     "run_baselines": "search",
     "word_features": "material",
 }

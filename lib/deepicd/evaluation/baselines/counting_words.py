@@ -1,10 +1,8 @@
 """Baselines that count words: prior, nearest case, logistic regression."""
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
@@ -13,9 +11,8 @@ from deepicd.evaluation.baselines.material import Material, Trials
 
 def prior(material: Material) -> Trials:
     """The most frequent code of training, whatever the note says."""
-    counts = pd.Series(material.codes).value_counts().sort_index(kind="stable")
-    code = counts.idxmax()
-    yield "none", lambda part: np.full(len(material.parts[part]), code, dtype=object)
+    scores = np.log(np.bincount(material.numbers))
+    yield "none", lambda part: np.tile(scores, (len(material.parts[part]), 1))
 
 
 def nearest_case(material: Material) -> Trials:
@@ -24,8 +21,8 @@ def nearest_case(material: Material) -> Trials:
     for k in material.options["neighbours"]:
         yield (
             f"k={k}",
-            lambda part, k=k: nearest_codes(
-                material.words[part], train, material.codes, k
+            lambda part, k=k: nearest_votes(
+                material.words[part], train, material.numbers, k
             ),
         )
 
@@ -44,38 +41,45 @@ def logistic_regression(material: Material) -> Trials:
             model.fit(material.words[0], material.numbers)
         yield (
             f"C={strength:g}",
-            lambda part, model=model: material.labels[
-                model.predict(material.words[part])
-            ],
+            lambda part, model=model: _of_each(
+                model.decision_function(material.words[part])
+            ),
         )
 
 
-def nearest_codes(notes, train, codes: Sequence[str], k: int) -> np.ndarray:
-    """Code with the largest summed cosine among the k most similar training notes.
+def _of_each(scores: np.ndarray) -> np.ndarray:
+    """One score a class, where of two classes only the second has one."""
+    return scores if scores.ndim == 2 else np.stack([0 * scores, scores], axis=1)
+
+
+def nearest_votes(notes, train, numbers: np.ndarray, k: int) -> np.ndarray:
+    """Logarithm of the votes of the k most similar training notes for each class.
+
+    Each votes with its cosine.
 
     Parameters
     ----------
     notes, train : sparse matrices with rows of unit length
-    codes : sequence of str
-        Of the training notes.
+    numbers : array of int
+        Class of each training note.
     k : int
 
     Returns
     -------
-    numpy.ndarray of str
+    array, shape (notes, classes)
     """
-    labels, numbers = np.unique(np.asarray(codes, dtype=str), return_inverse=True)
     k = min(k, train.shape[0])
-    answers = []
+    found = []
     for start in range(0, notes.shape[0], 256):
         cosine = (notes[start : start + 256] @ train.T).toarray()
         near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
-        votes = np.zeros((len(cosine), len(labels)))
+        votes = np.zeros((len(cosine), numbers.max() + 1))
         rows = np.arange(len(cosine))[:, None]
         np.add.at(
             votes,
             (rows, numbers[near]),
             np.take_along_axis(cosine, near, axis=1) + 1e-9,
         )
-        answers.append(labels[votes.argmax(1)])
-    return np.concatenate(answers).astype(object)
+        found.append(votes)
+    with np.errstate(divide="ignore"):
+        return np.log(np.concatenate(found))

@@ -59,7 +59,7 @@ def _train(material: Material, head: str, loss: str):
             yield reader.pad([texts[0][i] for i in rows]), gold[rows]
 
     def answer(part):
-        return material.labels[_classes(network, reader, texts[part])]
+        return _logits(network, reader, texts[part])
 
     steps = -(-len(texts[0]) // BATCH)
     done = epochs(
@@ -88,15 +88,15 @@ def _shape(options: dict) -> tuple[int, int]:
     return shape
 
 
-def _classes(network, reader, ids) -> np.ndarray:
+def _logits(network, reader, ids) -> np.ndarray:
     network.eval()
-    found = np.empty(len(ids), dtype=int)
+    found = np.empty((len(ids), network.out.out_features), dtype=np.float32)
     order = np.argsort([len(one) for one in ids], kind="stable")
     with torch.no_grad():
         for start in range(0, len(order), 128):
             rows = order[start : start + 128]
             logits = network(reader.pad([ids[i] for i in rows]))
-            found[rows] = logits.argmax(1).cpu().numpy()
+            found[rows] = logits.float().cpu().numpy()
     return found
 
 

@@ -11,7 +11,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from deepicd.common.errors import UserError
 
 Answer = Callable[[int], np.ndarray]
-"""From the number of a part (1 val, 2 test) to an array of codes."""
+"""From the number of a part (1 val, 2 test) to scores of the classes, shape (notes,
+classes): log-probabilities up to a constant a note. The highest is answered."""
 Trials = Iterator[tuple[str, Answer]]
 """Settings in words, each with what answers by it; drawn one after the other."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from deepicd.common.errors import UserError
 from deepicd.common.progress import report
@@ -89,7 +90,8 @@ def run_baselines(
     -------
     predictions : pandas.DataFrame
         One row per system and note of val and test, columns as in
-        `PREDICTION_COLUMNS`.
+        `PREDICTION_COLUMNS`; where labels have an order also `shares`, the
+        probability of each.
     search : pandas.DataFrame
         One row per setting tried: system, setting, validation scores, seconds,
         chosen.
@@ -124,14 +126,14 @@ def run_baselines(
     predictions, search = [], []
     for done, system in enumerate(systems):
         report(done, len(systems), f"fitting {system}")
-        answers, tried = _tune(system, material, tree)
+        scores, tried = _tune(system, material, tree)
         search += tried
-        predictions.append(_table(system, material, answers, tree))
+        predictions.append(_table(system, material, np.concatenate(scores), tree))
     return pd.concat(predictions, ignore_index=True), pd.DataFrame(search)
 
 
 def _tune(system: str, material: Material, tree):
-    """Answers for (val, test) of the setting that is best on val, and the record.
+    """Scores for (val, test) of the setting that is best on val, and the record.
 
     A trial is drawn, answered on val, and answers the test split only where it is
     the best so far: a network goes on training from there.
@@ -141,7 +143,8 @@ def _tune(system: str, material: Material, tree):
     start = time.perf_counter()
     for setting, answer in SYSTEMS[system](material):
         validated = answer(1)
-        scores = _validation_scores(material.parts[1]["label"], validated, tree)
+        codes = material.labels[validated.argmax(axis=1)]
+        scores = _validation_scores(material.parts[1]["label"], codes, tree)
         if scores[chosen_by] > best:
             best, place = scores[chosen_by], len(record)
             kept = [validated, answer(2)]
@@ -171,9 +174,10 @@ def _validation_scores(gold, answers, tree) -> dict[str, float]:
     return {f"{row.metric}_{row.level}": row.value for row in table.itertuples()}
 
 
-def _table(system: str, material: Material, answers, tree) -> pd.DataFrame:
+def _table(system: str, material: Material, scores, tree) -> pd.DataFrame:
     notes = pd.concat(material.parts[1:], ignore_index=True)
-    codes = [tree.normalise(code) for code in np.concatenate(answers)]
+    answers = material.labels[scores.argmax(axis=1)]
+    codes = [tree.normalise(code) for code in answers]
     table = pd.DataFrame(
         {
             "system": system,
@@ -187,4 +191,8 @@ def _table(system: str, material: Material, answers, tree) -> pd.DataFrame:
             "in_catalogue": [code is not None for code in codes],
         }
     )
-    return table[PREDICTION_COLUMNS]
+    if not tree.order:
+        return table[PREDICTION_COLUMNS]
+    known = pd.DataFrame(softmax(scores, axis=1), columns=material.labels)
+    shares = known.reindex(columns=list(tree.order), fill_value=0.0).to_numpy(float)
+    return table[PREDICTION_COLUMNS].assign(shares=list(shares))
