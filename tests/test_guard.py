@@ -1,6 +1,7 @@
 """The guard by content, and the last look: where headers fail, lines tell."""
 
 import random
+import re
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,9 @@ from deepicd.data.sections import (
     split_sections,
     trade_off,
 )
+from deepicd.data.sections.guard import EARLY
 from deepicd.data.sections.last_look import named, without
+from deepicd.data.sections.lines import clean
 from deepicd.data.sections.splitting import admission_notes
 from deepicd.data.synthetic import corpus
 from deepicd.study.bench import extract as bench
@@ -77,6 +80,41 @@ def test_history_without_a_header_is_taken_back_in(summaries, guard):
         found += "history_without_header" in note.flags
         assert "missing_history_of_present_illness" in admission_note(bare).flags
     assert found >= 30
+
+
+def test_what_the_headers_cut_stays_cut(summaries, guard):
+    """But for history below the first paragraph of a section that precedes it."""
+    draw = random.Random(3)
+    for kind in (*mutations.MENDABLE, *mutations.BROKEN):
+        mutate = (mutations.MENDABLE | mutations.BROKEN)[kind]
+        for text in draw.sample(summaries[1::2], 12):
+            text = clean(mutate(mutations.pieces(text), draw))
+            allowed = np.zeros(len(text), bool)
+            for section in split_sections(text):
+                begin = section.body_start
+                if section.name in EARLY:
+                    begin += _first_paragraph(text[begin : section.end])
+                allowed[begin : section.end] = section.kept or section.name in EARLY
+            for section in split_sections(text, guard):
+                if section.kept:
+                    assert allowed[section.body_start : section.end].all(), kind
+
+
+def _first_paragraph(body: str) -> int:
+    lead = len(body) - len(body.lstrip())
+    blank = re.search(r"\n[^\S\n]*\n", body[lead:])
+    return lead + blank.end() if blank else len(body)
+
+
+@pytest.mark.parametrize("gap", [". ", "; ", "\n"])
+def test_history_glued_to_a_left_out_line_stays_out(summaries, guard, gap):
+    told = "___ y/o woman presents with two days of fever, cough and chest pain."
+    text = (
+        "Chief Complaint:\nFever\n\nMajor Surgical or Invasive Procedure:\n"
+        f"Bronchoscopy{gap}History of Present ___:\n{told}\nShe denies chills.\n\n"
+        "Past Medical History:\nAsthma\n"
+    )
+    assert "Bronchoscopy" not in admission_note(text, guard=guard).text
 
 
 def test_the_published_mode_is_not_guarded(summaries, guard):

@@ -3,10 +3,12 @@
 Headers say where sections begin; lines say what they are. For each kept section a
 linear model gives every line its evidence, in nats, of not belonging there. The run of
 lines with the most evidence is cut where it exceeds the section's limit. The same
-models find history that stands under no header in a section that is left out. How they
-are learned stands in `guard_learning`.
+models find history that stands under no header in a section that is left out: below its
+first paragraph, which is what the header announces. So whatever the headers cut stays
+cut, but for such history. How the models are learned stands in `guard_learning`.
 """
 
+import re
 import string
 from collections.abc import Iterator
 from itertools import repeat
@@ -24,6 +26,7 @@ _LATER = "later_content"
 _DOUBTS = dict.fromkeys(HISTORY, "history_without_header") | {_LATER: "cut_by_content"}
 _MOST = 6.0  # nats that one line may say: no single line of many words decides
 _COURSE = "brief_hospital_course"
+_PARAGRAPH = re.compile(r"\s*+(?:[^\S\n]*+\S.*\n)++[^\S\n]*+\n")
 _WORDS = str.maketrans(
     {c: " " for c in string.punctuation if c != "_"} | {c: "0" for c in "123456789"}
 )
@@ -81,11 +84,11 @@ class Guard(NamedTuple):
             other = _history_between(name, after, names) if name in EARLY else _LATER
             if not other:
                 continue
+            if name in EARLY:
+                begin = _second_paragraph(text, begin, end)
             said, first, last = strongest(model, text[begin:end])
             if said > model.limit:
-                doubt = (
-                    "cut_by_content" if other == _LATER else "history_without_header"
-                )
+                doubt = _DOUBTS[other]
                 added.append((begin + first, begin + first, other, doubt))
                 if begin + last < end:  # the section goes on
                     added.append((begin + last, begin + last, name, ""))
@@ -97,6 +100,12 @@ def _history_between(name: str, after: str, names: list[str]) -> str | None:
     ranks = RANK[name], RANK.get(after, len(RANK))
     missing = (n for n in HISTORY if n not in names and ranks[0] < RANK[n] < ranks[1])
     return next(missing, None)
+
+
+def _second_paragraph(text: str, begin: int, end: int) -> int:
+    """Find where a second paragraph begins: the first is what its header says."""
+    own = _PARAGRAPH.match(text, begin, end)
+    return own.end() if own else end
 
 
 def strongest(model: Model, body: str) -> tuple[float, int, int]:

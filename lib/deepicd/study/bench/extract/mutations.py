@@ -233,7 +233,8 @@ def run(
     DataFrame
         `kind, mendable, notes, sections` (kept ones that were there), and without
         and with the guard: `leaking` notes, forbidden `canaries` in them, `lost`
-        sections, `words` of the notes.
+        sections, `words` of the notes; in `only_guarded` notes a section leaks that
+        the headers alone had cut.
     """
     if texts is None:
         others, texts = _halves(min(1_200, max(200, notes // 5)), seed, "full")
@@ -269,7 +270,8 @@ def _halves(size: int, seed: int, length: str) -> tuple[list[str], list[str]]:
 _CANARY = re.compile(r"qx([a-z]+)qx")
 _KEPT = {name.replace("_", "") for name in KEPT}
 _FACTS = ("leaking", "canaries", "lost", "words")
-_COUNTED = ("notes", "sections", *_FACTS, *(f"{fact}_guarded" for fact in _FACTS))
+_GUARDED = tuple(f"{fact}_guarded" for fact in _FACTS)
+_COUNTED = ("notes", "sections", *_FACTS, *_GUARDED, "only_guarded")
 
 
 def leaked(note: str) -> set[str]:
@@ -281,6 +283,7 @@ def _count(counts: dict[str, int], text: str, plain: str, guarded: str) -> None:
     there = set(_CANARY.findall(text)) & _KEPT
     counts["notes"] += 1
     counts["sections"] += len(there)
+    counts["only_guarded"] += bool(leaked(guarded) - leaked(plain))
     for end, note in (("", plain), ("_guarded", guarded)):
         counts["leaking" + end] += bool(leaked(note))
         counts["canaries" + end] += len(leaked(note))
@@ -307,7 +310,13 @@ def results(frame: pd.DataFrame, title: str = "") -> list[Result]:
             out.append(Result(f"{said}: kept sections lost{guard}", share, "%"))
     intact = frame[frame["kind"].isin(INTACT)].sum(numeric_only=True)
     lost = 100 * (1 - intact["words_guarded"] / max(intact["words"], 1))
-    return [*out, Result(f"{title}words lost to the guard", lost, "%", goal=0.5)]
+    out.append(Result(f"{title}words lost to the guard", lost, "%", goal=0.5))
+    for mendable, rows in frame.groupby("mendable"):
+        only = 100 * rows["only_guarded"].sum() / max(rows["notes"].sum(), 1)
+        those = "legible" if mendable else "broken"
+        said = f"{title}headers {those}: notes that leak with the guard alone"
+        out.append(Result(said, only, "%", goal=0.0 if mendable else None))
+    return out
 
 
 GOALS = {"noise": 5.0}  # per cent of the notes; 3 for the others
