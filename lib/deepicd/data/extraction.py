@@ -213,7 +213,8 @@ def key(identity: str, hadm_ids: list[str], how: str) -> str:
     False
     """
     digest = hashlib.sha256("\n".join([identity, how, *hadm_ids]).encode())
-    for path in sorted(Path(sections.__file__).parent.glob("*.py")):
+    rules = Path(sections.__file__).parent.iterdir()
+    for path in sorted(filter(Path.is_file, rules)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
