@@ -48,6 +48,16 @@ def log(names):
 FRAMES = {
     "plot_levels": scores(),
     "plot_subgroups": pd.concat([scores("sex: F"), scores("sex: M")]),
+    "plot_gaps": pd.DataFrame(
+        [
+            (s, k, "category", "accuracy", 3, "F", "M", *(0.1, 0.02, 0.2, 0.09))
+            + (m, 0.01, 0.02, m / 4)
+            for s in SYSTEMS
+            for k, m in (("sex", 0.12), ("race", 0.2), ("chapter", np.nan))
+        ],
+        columns=["system", "kind", "level", "metric", "groups", "best", "worst"]
+        + ["gap", "low", "high", "chance", "mix", "p", "p_holm", "p_mix_holm"],
+    ),
     "plot_outcomes": pd.DataFrame(
         [(s, o, 1 / 7, 20) for s in SYSTEMS for o in OUTCOME_COLOURS],
         columns=["system", "outcome", "share", "n"],

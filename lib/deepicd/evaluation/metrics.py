@@ -113,7 +113,7 @@ def evaluate(
     if metrics is None or not set(metrics) <= set(SCORES):
         formed = [None] * len(seeds) if well_formed is None else as_seeds(well_formed)
         whole = [
-            ratios(_path_parts(gold, codes, tree, flags), numbers)
+            ratios(path_parts(gold, codes, tree, flags), numbers)
             for codes, flags in zip(seeds, formed, strict=True)
         ]
         names = _chosen(whole[0].names, metrics)
@@ -168,7 +168,8 @@ def _rows(tallies, names, level, label_set, n, n_boot, seed, off=1) -> list[tupl
     return rows
 
 
-def _path_parts(gold, predicted, tree, well_formed) -> dict:
+def path_parts(gold, predicted, tree, well_formed) -> dict:
+    """Numerator and denominator, note by note, of every score that has no level."""
     shared, of_gold, of_answer = path_overlap(gold, predicted, tree)
     one = np.ones(len(shared))
     answered = of_answer > 0

@@ -32,6 +32,8 @@ def strata_of(
 ) -> dict[str, np.ndarray]:
     """Masks of strata and subgroups that hold at least `minimum` notes.
 
+    Smaller groups of patients are put together, see `merged`.
+
     Parameters
     ----------
     notes : pandas.DataFrame
@@ -52,26 +54,81 @@ def strata_of(
     if "note" in notes:
         words = notes["note"].str.count(r"\S+")
         kinds["note length"] = _thirds(words, "words")
-    if "age" in notes:
-        age = pd.to_numeric(notes["age"], errors="coerce")
-        kinds["age"] = pd.cut(age, [-1, 44, 64, 79, 200], labels=AGES).astype(object)
-    for kind in ("sex", "race", "insurance", "language", "admission_type"):
-        if kind in notes:
-            kinds[kind.replace("_", " ")] = notes[kind]
+    people = groups_of(notes)
+    kinds |= {kind: merged(values, minimum)[0] for kind, values in people.items()}
     if tree is not None:
         kinds[tree.levels[0]] = roll_up(notes["label"], tree.levels[0], tree)
     masks = {}
     for kind, values in kinds.items():
-        values = pd.Series(np.asarray(values, dtype=object)).replace("", None)
+        values = _said(values)
         sizes = values.value_counts()
         names = sizes[sizes >= minimum].index
-        names = sorted(names, key=_place)
+        names = sorted(names, key=place_of)
         if len(names) > 1:
             masks |= {f"{kind}: {n}": (values == n).to_numpy() for n in names}
     return masks
 
 
-def _place(name) -> tuple[int, str]:
+def groups_of(notes: pd.DataFrame, tree=None) -> dict[str, pd.Series]:
+    """Groups of patients by kind: age, sex and what else is known, last the chapter.
+
+    Examples
+    --------
+    >>> groups_of(pd.DataFrame({"sex": ["F", ""], "age": [44, 80]}))["age"].tolist()
+    ['≤44', '≥80']
+    """
+    kinds = {}
+    if "age" in notes:
+        age = pd.to_numeric(notes["age"], errors="coerce")
+        kinds["age"] = pd.cut(age, [-1, 44, 64, 79, 200], labels=AGES)
+    for kind in ("sex", "race", "insurance", "language", "admission_type"):
+        if kind in notes:
+            kinds[kind.replace("_", " ")] = notes[kind]
+    if tree is not None:
+        kinds[tree.levels[0]] = roll_up(notes["label"], tree.levels[0], tree)
+    return {kind: _said(values) for kind, values in kinds.items()}
+
+
+def merged(values: Sequence, minimum: int) -> tuple[pd.Series, dict[str, int]]:
+    """Put groups of fewer than `minimum` notes together.
+
+    What is part of another group (`WHITE - RUSSIAN`) joins it; what is still small
+    becomes one group, which is left out (None) if it is small, too.
+
+    Returns
+    -------
+    values : pandas.Series
+    small : dict
+        The groups that were put together or left out, and their notes.
+
+    Examples
+    --------
+    >>> given = ["A"] * 3 + ["A - B", "C", "C", "D", None]
+    >>> values, small = merged(given, 3)
+    >>> values.tolist()[3:]
+    ['A', 'small groups (2)', 'small groups (2)', 'small groups (2)', None]
+    >>> small
+    {'C': 2, 'A - B': 1, 'D': 1}
+    """
+    given = pd.Series(list(values), dtype=object)
+    values = given.where(~_small(given, minimum), given.str.partition(" - ")[0])
+    few = _small(values, minimum)
+    values = values.where(~few, f"small groups ({values[few].nunique()})")
+    values = values.where(~_small(values, minimum), None)
+    return values, given[_small(given, minimum)].value_counts().to_dict()
+
+
+def _small(values: pd.Series, minimum: int) -> pd.Series:
+    return values.map(values.value_counts()) < minimum
+
+
+def _said(values) -> pd.Series:
+    """Text of each value; None where there is none."""
+    values = pd.Series(np.asarray(values, dtype=object))
+    return values.where(values.notna() & (values != ""), None)
+
+
+def place_of(name) -> tuple[int, str]:
     """Order of strata: by size where the name says one, else by name."""
     order = ("head", "body", "tail", "short", "medium", "long", *AGES)
     first = str(name).split(" ")[0]
@@ -97,33 +154,22 @@ def strata_table(
     seed: int = 0,
     minimum: int = 30,
     systems=None,
+    metrics=("accuracy", "macro_f1"),
 ) -> pd.DataFrame:
-    """Accuracy and macro F1 of every system in every stratum, chapters included."""
-    cases = _only(cases, systems)
+    """Scores (None: all) of every system in every stratum, chapters included."""
+    cases = cases.only(systems)
     make = partial(
         metrics_table,
         tree=tree,
         n_boot=n_boot,
         seed=seed,
         levels=tree.shown,
-        metrics=("accuracy", "macro_f1"),
+        metrics=metrics,
     )
     masks = strata_of(cases.notes, train_codes, minimum, tree)
     groups = counted(masks.items(), "scoring groups of notes")
     tables = [make(cases.where(mask), stratum=name) for name, mask in groups]
     return pd.concat(tables, ignore_index=True) if tables else make(cases).head(0)
-
-
-def _only(cases: Cases, systems) -> Cases:
-    if systems is None:
-        return cases
-    return Cases(
-        cases.notes,
-        *(
-            {s: part[s] for s in systems if s in part}
-            for part in (cases.answers, cases.well_formed)
-        ),
-    )
 
 
 def length_table(
@@ -133,7 +179,7 @@ def length_table(
 
     Columns as of `systems.metrics_table`, and words: the mean length of the group.
     """
-    cases = _only(cases, systems)
+    cases = cases.only(systems)
     words = cases.notes["note"].str.count(r"\S+")
     places = pd.qcut(words.rank(method="first"), min(groups, len(words)), labels=False)
     tables = []

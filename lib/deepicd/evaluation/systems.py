@@ -78,6 +78,14 @@ class Cases:
         ]
         return Cases(self.notes.iloc[keep].reset_index(drop=True), *cut)
 
+    def only(self, systems: Sequence[str] | None) -> "Cases":
+        """Some of the systems (None: all) on the same notes."""
+        if systems is None:
+            return self
+        parts = (self.answers, self.well_formed)
+        cut = [{s: part[s] for s in systems if s in part} for part in parts]
+        return Cases(self.notes, *cut)
+
 
 def gather(
     predictions: pd.DataFrame, admissions: pd.DataFrame, split: str = "test"

@@ -13,6 +13,7 @@ HOMES = {
     "plot_confusion": "evaluation",
     "plot_differences": "differences",
     "plot_frequency": "strata",
+    "plot_gaps": "strata",
     "plot_grpo": "training",
     "plot_icicle": "hierarchy",
     "plot_law": "ablations",

@@ -149,8 +149,30 @@ def _subgroups(frame) -> str:
     return (
         f"{LEVEL_NAMES[level]} accuracy by stratum, {rows['n'].min():,} notes or "
         f"more in each, {BARS}. Lowest and highest subgroup of patients: "
-        f"{'; '.join(said)}. Not corrected for the number of subgroups."
+        f"{'; '.join(said)}. Whether such a gap is more than chance: figure `gaps`."
     )
+
+
+def _gaps(frame) -> str:
+    level, rows = _zoomed(frame)
+    said = []
+    for s, name in _names(rows):
+        own = rows[rows["system"] == s].reset_index()
+        top = own.loc[own["p_holm"].idxmin()]
+        said.append(
+            f"{name} {_cent(top['gap'])} points by {top['kind']} ({top['best']} over "
+            f"{top['worst']}; p = {top['p_holm']:.2g}{_mix(top['p_mix_holm'])})"
+        )
+    return (
+        f"{LEVEL_NAMES[level]} accuracy: largest gap between groups of patients, "
+        f"{BARS}, with the gaps that 95 of 100 deals of the groups among patients do "
+        f"not exceed. Least likely by chance: {'; '.join(said)}; corrected for the "
+        f"{rows['kind'].nunique()} kinds of groups (Holm)."
+    )
+
+
+def _mix(p: float) -> str:
+    return f", within chapters {p:.2g}" if p == p else ""
 
 
 def _note_length(frame) -> str:
@@ -267,6 +289,7 @@ _WRITERS: dict[str, Callable] = {
     "differences": _differences,
     "frequency": _frequency,
     "subgroups": _subgroups,
+    "gaps": _gaps,
     "note_length": _note_length,
     "confusion": _confusion,
     "icicle": _icicle,

@@ -147,6 +147,11 @@ def plot_subgroups(
         xlabel=f"{shown}\n(notes in brackets; bars: 95 % interval by patient)",
     )
     axes.grid(axis="y", visible=False)
+    _legend(fig, systems)
+    return fig
+
+
+def _legend(fig, systems) -> None:
     handles = [
         plt.Line2D(
             [],
@@ -161,7 +166,57 @@ def plot_subgroups(
         for s in systems
     ]
     fig.legend(handles=handles, loc="outside upper center", ncols=len(systems))
+
+
+def plot_gaps(frame: pd.DataFrame, metric: str = "accuracy", level: str = "") -> Figure:
+    """Largest gap between groups of patients of each kind, and what chance gives.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        From `equity.gaps_table`. The broad grey bar ends at what 95 of 100 deals of
+        the groups among patients do not exceed, the narrow one at that of deals
+        within chapters.
+
+    Examples
+    --------
+    >>> row = {"system": "sft", "kind": "sex", "level": "category", "groups": 2,
+    ...        "metric": "accuracy", "gap": 0.1, "low": 0.02, "high": 0.18,
+    ...        "chance": 0.08, "mix": 0.12}
+    >>> len(plot_gaps(pd.DataFrame([row])).axes)
+    1
+    """
+    level = level or coarse_and_finest(frame["level"])[0]
+    rows = frame[(frame["metric"] == metric) & (frame["level"] == level)]
+    kinds = list(dict.fromkeys(rows["kind"]))[::-1]
+    systems = in_order(rows["system"])
+    fig, axes = plt.subplots(
+        figsize=(PAGE * 0.72, 0.9 + 0.14 * len(kinds) * (len(systems) + 1))
+    )
+    for place, system in enumerate(systems):
+        shift = 0.8 * ((place + 0.5) / len(systems) - 0.5)
+        for row in rows[rows["system"] == system].itertuples():
+            y = kinds.index(row.kind) - shift
+            axes.barh(y, row.chance, 0.7 / len(systems), color="#dddddd")
+            axes.barh(y, row.mix, 0.25 / len(systems), color="#aaaaaa")
+            one = pd.DataFrame([{"system": system, "value": row.gap} | _ends(row)])
+            _at_row(axes, one, y, systems)
+    many = rows.groupby("kind")["groups"].max()
+    axes.set_yticks(range(len(kinds)), [f"{k}  ({many[k]} groups)" for k in kinds])
+    shown = f"{METRIC_NAMES.get(metric, metric)}, {LEVEL_NAMES[level].lower()}"
+    axes.set(
+        ylim=(-0.6, len(kinds) - 0.4),
+        xlim=(0, None),
+        xlabel=f"largest gap in {shown}\n(bar: 95 % interval by patient; grey: what "
+        "chance gives in 95 of 100\ndeals, broad among all, narrow within chapters)",
+    )
+    axes.grid(axis="y", visible=False)
+    _legend(fig, systems)
     return fig
+
+
+def _ends(row) -> dict:
+    return {"low": max(row.low, 0.0), "high": row.high}
 
 
 def _at_row(axes, one: pd.DataFrame, y: float, systems) -> None:
