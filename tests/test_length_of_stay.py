@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
@@ -12,10 +13,13 @@ from deepicd.data.sources import open_source
 from deepicd.evaluation.metrics import evaluate
 from deepicd.evaluation.ordered import confusion
 from deepicd.evaluation.ranking import auroc
+from deepicd.evaluation.systems import Cases
 from deepicd.rewards import get_spec, score
+from deepicd.study.ablations import comparison
 from deepicd.tasks import get_task, prompts
 from deepicd.tasks.correct import Judge
 from deepicd.tasks.length_of_stay import BINS, Stays, bin_of
+from deepicd.views.in_words import wide_table
 
 TASK, SPACE = get_task("length_of_stay"), Stays()
 DEMO = Path(__file__).parents[2] / "shared" / "data" / "mimic_iv_demo"
@@ -164,3 +168,15 @@ def test_every_stay_of_the_demo_has_a_length():
     cohort, _ = build_cohort(raw, task=TASK)
     assert len(raw.admissions) == 275 and raw.stays["days"].ge(0).all()
     assert set(cohort["label"]) == set(BINS)
+
+
+def test_a_grid_of_runs_shows_how_many_steps_its_variants_are_off():
+    notes = pd.DataFrame({"note_id": range(4), "subject_id": range(4), "label": BINS})
+    said = {"sft": {0: [*BINS[:3], BINS[0]]}}
+    cases = Cases(notes, said, {"sft": {0: [True] * 4}})
+    table = comparison.scores(
+        comparison.Comparison(None, cases, [], [], []), SPACE, 20, 0
+    )
+    wide = wide_table(table, [*SPACE.shown, "all"], comparison.SHOWN)
+    assert wide["steps off"].iloc[0].startswith("0.750")
+    assert {"Bin, accuracy", "quadratic kappa"} <= set(wide.columns)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from deepicd.evaluation.ordered import KAPPA, OFF
 from deepicd.evaluation.strata import frequency_band
 from deepicd.evaluation.systems import Cases, differences_table, gather, metrics_table
 from deepicd.study.ablations.questions import Section
@@ -18,6 +19,8 @@ from deepicd.study.ablations.study import Study
 from deepicd.tasks.known import shown_levels
 
 METRICS = ("accuracy", "macro_f1")
+SHOWN = (*METRICS, OFF, KAPPA)
+"""With those that only labels with an order have."""
 MINIMUM = 30
 """Notes of a stratum; smaller ones say nothing."""
 BEFORE = "sft"
@@ -93,7 +96,7 @@ def compare(study: Study, section: Section) -> Comparison:
 def scores(one: Comparison, tree, n_boot: int, seed: int) -> pd.DataFrame:
     """Accuracy and macro F1 of every system, with intervals."""
     return metrics_table(
-        one.cases, tree, n_boot, seed, levels=tree.shown, metrics=METRICS
+        one.cases, tree, n_boot, seed, levels=tree.shown, metrics=SHOWN
     )
 
 

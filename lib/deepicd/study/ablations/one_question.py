@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.files import write_csv
+from deepicd.evaluation.metrics import WHOLE
 from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations import comparison, kept_answers, verdicts
 from deepicd.study.ablations.questions import Section
@@ -88,7 +89,7 @@ class Question:
         self.differences = comparison.differences(one, tree, self.n_boot, self.seed)
         if self.section.law:
             self.points = comparison.law_points(self.study, self.section)
-        return wide_table(self.metrics)
+        return wide_table(self.metrics, [*tree.shown, WHOLE], comparison.SHOWN)
 
     def _here(self) -> bool:
         """Whether it is answered from runs of this folder."""

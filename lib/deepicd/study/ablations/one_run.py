@@ -11,6 +11,7 @@ import torch
 from deepicd.common.files import write_json, write_parquet
 from deepicd.common.processors import torch_threads
 from deepicd.evaluation.metrics import evaluate
+from deepicd.evaluation.ordered import KAPPA, OFF
 from deepicd.study.ablations.inputs import Material
 from deepicd.study.ablations.jobs import DONE, SFT, Job
 from deepicd.training import encoding, grpo, models, sft
@@ -177,7 +178,7 @@ def _train_grpo(job: Job, material: Material, report):
 
 
 def _scores(found: pd.DataFrame, material: Material) -> dict:
-    """Accuracy and macro F1 at three levels on the answered test notes."""
+    """Accuracy and macro F1 at the shown levels on the answered test notes."""
     gold = found["note_id"].map(material.admissions.set_index("note_id")["label"])
     table = evaluate(
         gold.tolist(),
@@ -185,7 +186,7 @@ def _scores(found: pd.DataFrame, material: Material) -> dict:
         material.tree.shown,
         material.tree,
         n_boot=0,
-        metrics=METRICS,
+        metrics=(*METRICS, OFF, KAPPA),  # the last two where labels have an order
     )
     scores = {f"{row.metric}_{row.level}": row.value for row in table.itertuples()}
     return scores | {
