@@ -109,7 +109,7 @@ def test_what_a_face_hands_on_is_there_and_shadowed_by_no_file():
 
 
 BROUGHT = "# What these bring along"
-COMMANDS = {"jupyterlab", "pytest-xdist", "ruff"}  # used, but imported by no file
+COMMANDS = {"jupyterlab", "pytest-xdist", "ruff", "tensorboard"}  # imported by no file
 
 
 def pins(text: str) -> set[str]:
@@ -136,6 +136,9 @@ def imported() -> set[str]:
 
 def test_every_pin_is_imported_or_brought_along_by_one_that_is():
     own, brought = map(pins, PINS.read_text(encoding="utf-8").split(BROUGHT))
+    absent = {name for name in own | brought if not _installed(name)}
+    if absent:
+        pytest.skip(f"requirements.txt is not installed here: {sorted(absent)}")
     names, told = imported(), metadata.packages_distributions()
     used = {_plain(one) for name in names for one in told.get(name, ())}
     assert own - used - COMMANDS == set()
@@ -145,6 +148,13 @@ def test_every_pin_is_imported_or_brought_along_by_one_that_is():
         for line in metadata.requires(name) or ()
     }
     assert brought - wanted == set()
+
+
+def _installed(name: str) -> bool:
+    try:
+        return bool(metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _plain(name: str) -> str:

@@ -68,7 +68,7 @@ def test_no_accepted_trace_is_a_clear_error(table):
         encoding.training_examples(table, kit.traces(table), 40)
 
 
-def run_sft(table, tokenizer, folder, report=None):
+def run_sft(table, tokenizer, folder, report=None, track=None):
     data, held, _ = encoded(table, tokenizer)
     settings = sft.SftSettings(
         steps=6, batch_size=4, save_every=2, validate_every=2, log_every=1, seed=3
@@ -77,7 +77,9 @@ def run_sft(table, tokenizer, folder, report=None):
     measure = generate.measure_accuracy(
         table.head(2), tokenizer=tokenizer, tree=load_tree(), max_new_tokens=4
     )
-    return sft.train(net, tokenizer, data, held, settings, folder, measure, report)
+    return sft.train(
+        net, tokenizer, data, held, settings, folder, measure, report, track
+    )
 
 
 def test_sft_that_was_interrupted_ends_with_the_same_weights(

@@ -10,7 +10,15 @@ from deepicd.training import catalogue, encoding, sft
 
 
 def learn_catalogue(
-    model, tokenizer, tree, codes, settings: sft.SftSettings, folder, style, report=None
+    model,
+    tokenizer,
+    tree,
+    codes,
+    settings: sft.SftSettings,
+    folder,
+    style,
+    report=None,
+    track=None,
 ):
     """First stage: questions and answers from the ICD-10-CM tables.
 
@@ -27,6 +35,8 @@ def learn_catalogue(
         Checkpoints.
     style : str
         Of the answers that are a code.
+    report, track
+        See `sft.train`.
 
     Returns
     -------
@@ -54,6 +64,13 @@ def learn_catalogue(
         settings, steps=steps, validate_every=0, catalogue_steps=0
     )
     model, curves, _ = sft.train(
-        model, tokenizer, data, None, own, folder, report=report
+        model,
+        tokenizer,
+        data,
+        None,
+        own,
+        folder,
+        report=report,
+        track=track and track / "catalogue",
     )
     return model, curves.assign(name="catalogue_" + curves["name"]), counts

@@ -22,6 +22,7 @@ from deepicd.training.models.chat import Frame, frame_of
 from deepicd.training.models.troubles import explained
 from deepicd.training.own_answers import Drawn
 from deepicd.training.rft import sft_settings
+from deepicd.training.tracking import Tracker
 
 METHODS = ("grpo", "dpo")
 DPO_NAMES = sft.NAMES | {
@@ -73,13 +74,14 @@ def train(
     measure=None,
     report=None,
     traces=None,
+    track=None,
 ):
     """Train by the chosen method; the outputs are those of `grpo.train`.
 
     Parameters
     ----------
     method : {"grpo", "dpo"}
-    model, tokenizer, data, spec, settings, folder, tree, measure, report
+    model, tokenizer, data, spec, settings, folder, tree, measure, report, track
         See `deepicd.training.grpo.train`. DPO draws `group_size` answers for `steps` x
         `prompts` notes in `rounds` parts, as many as GRPO draws, and learns in
         `steps` steps of `examples` pairs.
@@ -108,6 +110,7 @@ def train(
             tree,
             measure,
             report,
+            track,
         )
     folder, steps = Path(folder), max(settings.steps // settings.rounds, 1)
     drawn = Drawn(tokenizer, data, spec, settings, settings.group_size, folder, tree)
@@ -135,6 +138,7 @@ def train(
             folder / f"round-{number}",
             measure,
             report,
+            track and track / f"dpo-{number}",
         )
         curves.append(drawn.curves(found, answers, number * steps))
     table = pd.concat(curves, ignore_index=True)
@@ -219,7 +223,7 @@ def dpo_arguments(settings: GrpoSettings, steps: int, folder, headless: bool) ->
     }
 
 
-def _dpo(model, tokenizer, pairs, settings, steps, folder, measure, report):
+def _dpo(model, tokenizer, pairs, settings, steps, folder, measure, report, track):
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -237,7 +241,10 @@ def _dpo(model, tokenizer, pairs, settings, steps, folder, measure, report):
         train_dataset=Dataset.from_pandas(pairs.iloc[rows], preserve_index=False),
         processing_class=tokenizer,
     )
-    callbacks = training.watchers("DPO", settings.validate_every, measure, report)
+    tracker = Tracker(track, DPO_NAMES) if track else None
+    callbacks = training.watchers(
+        "DPO", settings.validate_every, measure, report, tracker
+    )
     training.attach(trainer, callbacks)
     with explained():
         trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))

@@ -27,12 +27,13 @@ def fine_tune(
     tree=None,
     measure=None,
     report=None,
+    track=None,
 ):
     """Learn own right answers to the prompts, `settings.rounds` times over.
 
     Parameters
     ----------
-    model, tokenizer, data, spec, settings, folder, tree, measure, report
+    model, tokenizer, data, spec, settings, folder, tree, measure, report, track
         See `grpo.train`. Each round answers every prompt `rft_samples` times
         and takes its share of `rft_steps` steps.
     replay : datasets.Dataset or None
@@ -68,6 +69,7 @@ def fine_tune(
             folder / f"round-{number}",
             measure,
             report,
+            track and track / f"rft-{number}",
         )
         curves.append(drawn.curves(found, answers, start))
     return model, pd.concat(curves, ignore_index=True), drawn.log.frame(), resolved

@@ -12,6 +12,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.parameters import Settings
 from deepicd.training import trainer as training
 from deepicd.training.models.troubles import explained
+from deepicd.training.tracking import Tracker
 
 NAMES = {
     "loss": "train_loss",
@@ -178,6 +179,7 @@ def train(
     folder: str | Path,
     measure: Callable[[object], dict] | None = None,
     report: Callable[[int, int, str], None] | None = None,
+    track: Path | None = None,
 ):
     """Fine-tune a model on encoded examples; continues a killed run.
 
@@ -195,6 +197,8 @@ def train(
         ``settings.validate_every`` steps.
     report : callable, optional
         Called with step, steps, text.
+    track : Path, optional
+        Folder of curves for TensorBoard, see `tracking.folder`.
 
     Returns
     -------
@@ -215,7 +219,10 @@ def train(
         eval_dataset=validation,
         processing_class=tokenizer,
     )
-    callbacks = training.watchers("SFT", settings.validate_every, measure, report)
+    tracker = Tracker(track / "sft", NAMES) if track else None
+    callbacks = training.watchers(
+        "SFT", settings.validate_every, measure, report, tracker
+    )
     training.attach(trainer, callbacks)
     with explained():
         trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))

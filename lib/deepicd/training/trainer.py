@@ -242,7 +242,7 @@ def attach(trainer, callbacks: list) -> None:
         trainer.add_callback(callback)
 
 
-def watchers(label: str, every: int, measure=None, report=None) -> list:
+def watchers(label: str, every: int, measure=None, report=None, tracker=None) -> list:
     """Callbacks of every run: checkpoints marked, and where asked for, told of.
 
     Parameters
@@ -255,12 +255,15 @@ def watchers(label: str, every: int, measure=None, report=None) -> list:
         See `Validator`.
     report : callable, optional
         See `ProgressReporter`.
+    tracker : tracking.Tracker, optional
     """
     found = [CheckpointMarker()]
     if measure:
         found.append(Validator(measure, every))
     if report:
         found.append(ProgressReporter(report, label))
+    if tracker:  # after the validator, whose numbers it writes
+        found.append(tracker)
     return found
 
 

@@ -27,6 +27,7 @@ from deepicd.training.grpo.settings import GrpoSettings, arguments, rows_a_pass
 from deepicd.training.models.chat import frame_of
 from deepicd.training.models.troubles import explained
 from deepicd.training.sft import seed_everything
+from deepicd.training.tracking import Tracker
 
 __all__ = [
     "Judge",
@@ -145,6 +146,7 @@ def train(
     tree=None,
     measure: Callable[[object], dict] | None = None,
     report: Callable[[int, int, str], None] | None = None,
+    track: Path | None = None,
 ):
     """Train a model with GRPO; continues a killed run.
 
@@ -159,6 +161,7 @@ def train(
     folder : path-like
         Checkpoints and the rollout log.
     measure, report : callable, optional
+    track : Path, optional
         As in `deepicd.training.sft.train`.
 
     Returns
@@ -192,7 +195,10 @@ def train(
         folder,
         report is not None,
     )
-    callbacks = training.watchers("GRPO", settings.validate_every, measure, report)
+    tracker = Tracker(track / "grpo", NAMES) if track else None
+    callbacks = training.watchers(
+        "GRPO", settings.validate_every, measure, report, tracker
+    )
     callbacks.insert(1, CollapseGuard(settings))
     training.attach(trainer, callbacks)
     checkpoint = training.last_checkpoint(folder)
