@@ -163,8 +163,8 @@ def _parallel(tables, mode: str, folder: Path, workers: int, guard) -> Iterator[
         for number, table in enumerate(tables):
             part, job = _part(folder, number), None
             if not _finished(part, table):
-                packed = batches_of.message(table)
-                job = pool.submit(batches_of.work, packed, str(part))
+                batches_of.hand_over(table, part)
+                job = pool.submit(batches_of.work, part)
             del table
             waiting.append((part, job))
             while len(waiting) > workers + 1:

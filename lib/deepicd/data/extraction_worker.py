@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from deepicd.data.sections.guard import Guard
 from deepicd.data.sections.lines import clean
-from deepicd.data.sections.splitting import admission_notes
+from deepicd.data.sections.splitting import AT_ONCE, admission_notes
 
 KEYS = ("note_id", "hadm_id", "note_type", "note_seq")
 
@@ -28,7 +28,8 @@ def take(table: pa.Table, mode: str, guard: Guard | None = None) -> pa.Table:
     >>> take(batch, "robust")["note"].to_pylist()
     ['CHIEF COMPLAINT: Cough']
     """
-    texts = list(map(clean, table["text"].to_pylist()))
+    batches = table.select(["text"]).to_batches(max_chunksize=AT_ONCE)
+    texts = (clean(text) for batch in batches for text in batch["text"].to_pylist())
     notes, flags, diagnoses = zip(*admission_notes(texts, mode, guard), strict=True)
     columns = {name: table[name] for name in KEYS}
     columns["note"] = pa.array(notes, pa.large_string())
@@ -47,23 +48,26 @@ def start(mode: str, guard: Guard | None) -> None:
 _TAKING: dict = {}  # how this process takes notes
 
 
-def work(batch: bytes, path: str) -> int:
-    """Write the admission notes of a batch to a file; give the number of summaries."""
-    table = pa.ipc.open_stream(pa.py_buffer(batch)).read_all()
-    write(take(table, **_TAKING), Path(path))
-    return len(table)
+def hand_over(table: pa.Table, part: Path) -> None:
+    """Write a batch beside the part to be made: a worker maps it into its memory."""
+    with pa.OSFile(str(_batch(part)), "wb") as sink:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+
+
+def work(part: Path) -> None:
+    """Write the admission notes of a batch that was handed over; it is removed."""
+    with pa.memory_map(str(_batch(part))) as source:
+        write(take(pa.ipc.open_file(source).read_all(), **_TAKING), part)
+    _batch(part).unlink()
+
+
+def _batch(part: Path) -> Path:
+    return part.with_suffix(".arrow")
 
 
 def write(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that is there as a whole or not at all."""
     temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")
-    pq.write_table(table, temporary, compression="zstd", use_dictionary=False)
+    pq.write_table(table, temporary, compression="lz4", use_dictionary=False)
     os.replace(temporary, path)
-
-
-def message(table: pa.Table) -> bytes:
-    """Pack a batch for another process."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()

@@ -4,7 +4,9 @@
 `admission_note` keeps the sections a physician could have read at admission.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from deepicd.data.sections import cop
@@ -175,13 +177,13 @@ def admission_note(
 
 
 def admission_notes(
-    texts: list[str], mode: str = "robust", guard: Guard | None = None
+    texts: Iterable[str], mode: str = "robust", guard: Guard | None = None
 ) -> list[tuple]:
     """Keep what was known at admission of many summaries: much faster than one by one.
 
     Parameters
     ----------
-    texts : list of str
+    texts : iterable of str
         Discharge summaries.
     mode : {"robust", "cop"}
         See `admission_note`.
@@ -207,9 +209,8 @@ def admission_notes(
     _check(mode)
     if mode == "cop":
         return [(*_cop_note(text), "") for text in texts]
-    notes = []
-    for start in range(0, len(texts), _AT_ONCE):
-        some = texts[start : start + _AT_ONCE]
+    notes, texts = [], iter(texts)
+    while some := list(islice(texts, AT_ONCE)):
         folded = [fold(text) for text in some]
         found = zip(some, folded, find_all(folded), strict=True)
         for text, folded_text, headers in found:
@@ -218,7 +219,7 @@ def admission_notes(
     return notes
 
 
-_AT_ONCE = 64  # notes whose lines are searched together: they fit into the cache
+AT_ONCE = 64  # notes whose lines are searched together: they fit into the cache
 
 
 def _check(mode: str) -> None:
