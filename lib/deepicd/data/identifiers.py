@@ -51,7 +51,8 @@ _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|"
     r"Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
 )
-_DAY = r"(?:[12]\d|3[01]|0?[1-9])(?:st|nd|rd|th)?"
+_DAY_NUMBER = r"(?:[12]\d|3[01]|0?[1-9])"
+_DAY = rf"{_DAY_NUMBER}(?:st|nd|rd|th)?"
 _FACILITY = (
     r"(?:Hospital|Medical Cent(?:er|re)|Clinic|Infirmary|Hospice|Manor|University|"
     r"Rehab(?:ilitation)?|Nursing (?:Home|Facility)|Health (?:System|Cent(?:er|re)))"
@@ -72,14 +73,17 @@ _CERTAIN = (
         r"\b(?:(?i:drs?|mr|mrs|ms|mx)|Miss|Prof|Doctor|Professor)\b\.? +"
         rf"({_FULL}|[A-Z][A-Z'-]+)",
     ),
-    ("date", r"\b(\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)?\d\d)\b"),
+    (
+        "date",
+        rf"\b({_DAY_NUMBER}(?P<same>[/.-]){_DAY_NUMBER}(?P=same)(?:19|20)?\d\d)\b",
+    ),
     ("date", r"\b((?:19|20)\d\d[/-]\d{1,2}[/-]\d{1,2})\b"),
     ("date", rf"\b({_MONTH} {_DAY}(?:,? (?:19|20)\d\d)?)\b"),
     ("date", rf"\b({_DAY} (?:of )?{_MONTH}(?:,? (?:19|20)\d\d)?)\b"),
     (
         "date",
         r"\b(?i:on|since|from|until|till|dated|dob:?|born) "
-        r"((?:1[0-2]|0?[1-9])/(?:[12]\d|3[01]|0?[1-9]))\b(?! ?[/%\d])",
+        rf"((?:1[0-2]|0?[1-9])/{_DAY_NUMBER})\b(?! ?[/%\d])",
     ),
     ("number", r"(?<![\d-])(\d{3}-\d\d-\d{4})(?![\d-])"),
     (
@@ -114,16 +118,18 @@ _LIKELY = (
     ("name", rf"\b(?i:{_LABEL}) ?: *({_FULL})"),
     ("name", rf"\b(?i:{_DONE_BY}) +({_FULL})"),
     ("name", rf"\b(?i:{_RELATION})(?:,| \(| is| named|:)? ?({_FULL})"),
-    ("name", rf"\b({_NAME} (?:[A-Z]\. )?{_NAME})\b"),
     ("place", rf"\b({_NAME}(?: {_NAME})?, {_STATE}(?: \d{{5}}(?:-\d{{4}})?)?)\b"),
     ("place", rf"\b((?:(?:St\. )?{_NAME} ){{1,4}}(?:of )?{_FACILITY})\b"),
     ("place", rf"\b(?i:{_LIVING}) ({_NAME}(?: {_NAME}){{0,2}})"),
 )
+# What nothing introduces: two words of it must be no everyday words.
+_BARE = (("name", rf"\b({_NAME}(?: (?:[A-Z]\. )?{_NAME}){{1,3}})\b"),)
 _RULES = [
-    (kind, re.compile(rule), rules is _LIKELY)
-    for rules in (_CERTAIN, _LIKELY)
+    (kind, re.compile(rule), least)
+    for least, rules in enumerate((_CERTAIN, _LIKELY, _BARE))
     for kind, rule in rules
 ]
+_TITLES = frozenset("dr drs mr mrs ms mx miss prof doctor professor".split())
 _SMALL = re.compile(r"(?<![\w'’.])[a-z][a-z'’]+")
 _WORD = re.compile(r"[A-Za-zà-ÿ]+")
 
@@ -138,10 +144,11 @@ class Identifier(NamedTuple):
 
 @lru_cache(maxsize=1)
 def everyday_words() -> frozenset[str]:
-    """Words of the ICD-10-CM titles, in small letters."""
+    """Words of the ICD-10-CM titles, and titles of persons, in small letters."""
     tree = load_tree()
     titles = (tree.title(code) for code in tree.codes())
-    return frozenset(word.lower() for title in titles for word in _WORD.findall(title))
+    words = (word.lower() for title in titles for word in _WORD.findall(title))
+    return frozenset(words) | _TITLES
 
 
 def small_words(texts: Iterable[str]) -> set[str]:
@@ -180,9 +187,9 @@ def find(text: str, everyday: Collection[str] = ()) -> list[Identifier]:
     []
     """
     spans = []
-    for kind, rule, guessed in _RULES:
+    for kind, rule, least in _RULES:
         for match in rule.finditer(text):
-            if not guessed or _unknown(match[1], everyday):
+            if not least or _unknown(match[1], everyday) >= least:
                 spans.append(Identifier(kind, *match.span(1)))
     kept: list[Identifier] = []
     for span in sorted(spans, key=lambda one: (one.start, -one.end)):
@@ -191,10 +198,10 @@ def find(text: str, everyday: Collection[str] = ()) -> list[Identifier]:
     return kept
 
 
-def _unknown(said: str, everyday: Collection[str]) -> bool:
-    """Whether a word of it is no everyday word."""
+def _unknown(said: str, everyday: Collection[str]) -> int:
+    """Count the words that are no everyday words."""
     found = (word.lower() for word in _WORD.findall(said) if len(word) > 1)
-    return any(w not in everyday and w not in everyday_words() for w in found)
+    return sum(w not in everyday and w not in everyday_words() for w in found)
 
 
 def scan(notes: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ rule; a name that nothing introduces is planted, too, since rules cannot see it.
 
 import random
 import tempfile
+import time
 from pathlib import Path
 from string import Formatter
 
@@ -43,7 +44,7 @@ FORMS = {
         "His wife ({full}) said so.",
     ),
     "name alone, whole": ("Later {full} called back.",),
-    "name alone, one word": ("Later {first} called back.",),
+    "name alone, one word": ("Visited, then {first} called back.",),
     "date": (
         "Admitted {date}.",
         "Seen on {month} {day}, 20{year}.",
@@ -151,7 +152,9 @@ def run(notes: int = 2_000, seed: int = 0) -> list[Result]:
     hit = alarms["note_id"].nunique() / len(table)
     results.append(Result("notes with a false alarm", hit, "share", goal=0.02))
     some = table["note"].head(200)
-    seconds = best_seconds(lambda: [find(note, everyday) for note in some], 3)
+    seconds = best_seconds(
+        lambda: [find(note, everyday) for note in some], 3, time.process_time
+    )
     return [*results, Result("time", 1e6 * seconds / len(some), "us/note")]
 
 
