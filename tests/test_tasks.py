@@ -62,11 +62,9 @@ def first_units(raw, space):
 ROUTING = Task(
     name="routing",
     about="first unit after the emergency department",
-    space=lambda extra: Units(),
+    kind=Units,
+    opens=lambda own: Units(),
     labels=first_units,
-    levels=Units.levels,
-    shown=Units.shown,
-    tag=Units.tag,
     instructions={"brief": {"reasoning": "Think, then name the unit in <unit>."}},
 )
 SPACE = Units()

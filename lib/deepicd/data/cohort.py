@@ -4,6 +4,7 @@ Every exclusion is counted in the flow, so that the numbers of a paper's first f
 come out of the run itself.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,8 +54,8 @@ METADATA = [
 class Flow:
     """The cohort flow: what was left out, why, and how much remained."""
 
-    def __init__(self):
-        self.rows: list[dict] = []
+    def __init__(self, rows: Iterable[dict] = ()):
+        self.rows = list(rows)
 
     def add(self, step, excluded, remaining, reason="", unit="admissions") -> None:
         """Add a step."""
@@ -226,7 +227,7 @@ def _two_labels(labels: pd.Series, task: Task) -> None:
 
     A diagnosis is told from all codes of the catalogue, whichever the data hold.
     """
-    if task is not PRINCIPAL_DIAGNOSIS and labels.nunique() < 2:
+    if not task.tabular and labels.nunique() < 2:
         raise UserError(
             f"{len(labels):,} admissions with one label only: {labels.iloc[0]}",
             f"two labels or more of the task {task.name}",
@@ -293,44 +294,61 @@ def build_admissions(
         patient into two parts.
     """
     tree = tree or task.open(raw)[0]
-    cohort, rows = build_cohort(raw, tree, task)
+    cohort, steps = build_cohort(raw, tree, task)
+    flow = Flow(steps.to_dict("records"))
+    raw = _source_of_notes(raw, task, len(cohort))
+    notes = extract(raw, cohort["hadm_id"], mode, workers, work_dir, guard)
+    frame = _with_notes(cohort, *notes, raw.note_kind, flow)
+    given = raw.split if split is None else split
+    frame = _split(frame, given, flow, seed, fractions, min_train)
+    if task.told_by:
+        frame = _last_look(frame, tree, task.told_by, drop_named, flow)
+    if task.tells:
+        frame = _look_for(task.tells, frame, drop_named, flow)
+    frame["flags"] = _flags(frame, tree)
+    flow.add("admissions used", 0, len(frame))
+    return frame[COLUMNS], flow.frame()
+
+
+def _source_of_notes(raw: RawTables, task: Task, labelled: int) -> RawTables:
+    """The source with notes that leave out what the task asks for.
+
+    Raises
+    ------
+    UserError
+        Where it has no notes.
+    """
     if raw.note_reader is None:
         raise UserError(
-            found=f"{len(cohort):,} admissions with a label but no note module",
+            found=f"{labelled:,} admissions with a label but no note module",
             expected="discharge summaries (note/discharge.csv.gz of MIMIC-IV-Note)",
             do="download MIMIC-IV-Note and put note/ beside hosp/; notebook 01 has "
             "written the cohort as flow.csv into the folder of its run",
         )
-    if raw.hide and task.hides:
-        raw = replace(raw, note_reader=raw.hide(task.hides))
-    flow = Flow()
-    flow.rows = rows.to_dict("records")
-    notes, counts = extract(raw, cohort["hadm_id"], mode, workers, work_dir, guard)
-    merged = cohort.merge(notes, on="hadm_id", how="left")
-    merged = flow.keep(merged, merged["note_id"].notna(), "no note", "no summary found")
+    hides = raw.hide and task.hides
+    return replace(raw, note_reader=raw.hide(task.hides)) if hides else raw
+
+
+def _with_notes(
+    cohort: pd.DataFrame,
+    notes: pd.DataFrame,
+    counts: dict[str, int],
+    kind: str,
+    flow: Flow,
+) -> pd.DataFrame:
+    """Put notes beside labels, sorted by note; count who has none, or an empty one."""
+    frame = cohort.merge(notes, on="hadm_id", how="left")
+    frame = flow.keep(frame, frame["note_id"].notna(), "no note", "no summary found")
     for name, count in counts.items():
         if count:
-            flow.add(name, count, len(merged), "one note per admission", "notes")
-    merged = flow.keep(
-        merged,
-        merged["note"].fillna("") != "",
-        "empty admission note",
-        "no complaint, present illness or past history"
-        if raw.note_kind == "discharge"
-        else "nothing charted but demographics",
-    )
-    _someone_left(merged, flow)
-    merged = merged.sort_values("note_id").reset_index(drop=True)
-    merged = _split(
-        merged, raw.split if split is None else split, flow, seed, fractions, min_train
-    )
-    if task.told_by:
-        merged = _last_look(merged, tree, task.told_by, drop_named, flow)
-    if task.tells:
-        merged = _look_for(task.tells, merged, drop_named, flow)
-    merged["flags"] = _flags(merged, tree)
-    flow.add("admissions used", 0, len(merged))
-    return merged[COLUMNS], flow.frame()
+            flow.add(name, count, len(frame), "one note per admission", "notes")
+    empty = "no complaint, present illness or past history"
+    if kind == "admission":
+        empty = "nothing charted but demographics"
+    filled = frame["note"].fillna("") != ""
+    frame = flow.keep(frame, filled, "empty admission note", empty)
+    _someone_left(frame, flow)
+    return frame.sort_values("note_id").reset_index(drop=True)
 
 
 def _last_look(

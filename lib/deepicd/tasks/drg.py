@@ -302,21 +302,18 @@ def labels(raw, space, kind: str = "HCFA") -> Labels:
     return sort_out(found["hadm_id"], found["label"], wrong, steps, doubts, _DOUBTS)
 
 
-def _task(name: str, kind: str, space: type, what: str, answer: str) -> Task:
+def _task(name: str, which: str, kind: type, what: str, answer: str) -> Task:
     return Task(
         name=name,
         about=f"{what} of the stay",
-        space=space,
-        labels=lambda raw, opened: labels(raw, opened, kind),
-        own=lambda raw: titles_of(raw, kind),
-        levels=space.levels,
-        shown=space.shown,
-        tag=space.tag,
+        kind=kind,
+        labels=lambda raw, space: labels(raw, space, which),
+        own=lambda raw: titles_of(raw, which),
         instructions=outcome_words(
             f"predict the {what} that the hospital stay will be paid by",
             "the DRG",
             answer,
-            space.tag,
+            kind.tag,
         ),
         reward="drg_dense",
         told_by=("title",),

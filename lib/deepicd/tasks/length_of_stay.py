@@ -132,11 +132,9 @@ def length_of_stay(bounds: Sequence[float] = BOUNDS, name: str = "") -> Task:
     return Task(
         name=name or "-".join(["length_of_stay", *(f"{days:g}" for days in bounds)]),
         about="time from admission to discharge, in bins of days",
-        space=lambda extra: Stays(bounds),
+        kind=Stays,
+        opens=lambda own: Stays(bounds),
         labels=lambda raw, space: labels(raw, space, bounds),
-        levels=Stays.levels,
-        shown=Stays.shown,
-        tag=Stays.tag,
         instructions=outcome_words(
             "predict how long the hospital stay will last",
             "the length of stay",

@@ -19,10 +19,12 @@ class Survival(Names):
     ('dies',)
     """
 
+    tag = "outcome"
+    levels = shown = ("outcome",)
     order = (SURVIVES, DIES)
 
-    def __init__(self):
-        super().__init__(self.order, "outcome", "outcome")
+    def __init__(self, own=None):
+        super().__init__(self.order)
 
 
 def labels(raw, space) -> Labels:
@@ -38,16 +40,13 @@ def labels(raw, space) -> Labels:
 MORTALITY = Task(
     name="mortality",
     about="death in hospital",
-    space=lambda own: Survival(),
+    kind=Survival,
     labels=labels,
-    levels=("outcome",),
-    shown=("outcome",),
-    tag="outcome",
     instructions=outcome_words(
         "predict whether the patient survives the hospital stay",
         "the outcome",
         f"{SURVIVES} or {DIES}",
-        "outcome",
+        Survival.tag,
     ),
     reward="ordered",
 )

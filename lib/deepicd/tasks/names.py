@@ -6,28 +6,25 @@ from deepicd.tasks.task import LabelSpace
 
 
 class Names(LabelSpace):
-    """Names as labels, at one level; a subclass may set levels above them.
+    """Names as labels; a subclass says its tag and levels, and may set some above.
 
     Parameters
     ----------
     names : iterable of str
         In any order.
-    tag, level : str
 
     Examples
     --------
-    >>> space = Names(["Died", "Alive at discharge"], "outcome", "outcome")
+    >>> space = Names(["Died", "Alive at discharge"])
     >>> space.normalise(" alive at  discharge. "), space.normalise("alive")
     ('Alive at discharge', None)
     >>> space.path("Died"), space.labels
     (('Died',), ('Alive at discharge', 'Died'))
     """
 
-    def __init__(self, names: Iterable[str], tag: str = "", level: str = ""):
-        self.labels = tuple(sorted(set(names)))
+    def __init__(self, names: Iterable[str] | None = None):
+        self.labels = tuple(sorted(set(names or ())))
         self._known = {_plain(name): name for name in self.labels}
-        if tag:
-            self.tag, self.levels, self.shown = tag, (level,), (level,)
 
     def normalise(self, text: str) -> str | None:
         """The name that a text gives; case, space and a last full stop aside."""

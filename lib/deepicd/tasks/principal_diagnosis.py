@@ -127,14 +127,11 @@ def _doubts(code: str, version_given: bool) -> str:
 PRINCIPAL_DIAGNOSIS = Task(
     name="principal_diagnosis",
     about="first-listed diagnosis, ICD-10-CM",
-    space=load_tree,
+    kind=IcdTree,
+    opens=load_tree,
     labels=labels,
-    levels=IcdTree.levels,
-    shown=IcdTree.shown,
-    tag=IcdTree.tag,
     instructions={"full": _FULL, "brief": _BRIEF},
     own=own_codes,
-    tabular=True,
     unfit=(),
     told_by=("diagnosis", "title"),
 )

@@ -155,12 +155,9 @@ def labels(raw, space) -> Labels:
 PROCEDURE = Task(
     name="procedure",
     about="first-listed procedure, ICD-10-PCS",
-    space=Procedures,
+    kind=Procedures,
     labels=labels,
     own=titles_of,
-    levels=Procedures.levels,
-    shown=Procedures.shown,
-    tag=Procedures.tag,
     instructions=outcome_words(
         "predict the first-listed procedure of the hospital stay",
         "the ICD-10-PCS code",

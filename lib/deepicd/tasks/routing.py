@@ -46,7 +46,7 @@ class Units(Names):
     tag = "unit"
     levels = shown = ("care", "unit")
 
-    def __init__(self, names=()):
+    def __init__(self, names=None):
         super().__init__(names)
         short = {
             found[1].lower(): n for n in self.labels if (found := _SHORT.search(n))
@@ -57,6 +57,13 @@ class Units(Names):
         """Intensive care or ward, by the name of the unit, and the unit."""
         care = "intensive care" if _INTENSIVE.search(label) else "ward"
         return (care, label) if label in self.labels else ()
+
+
+class Services(Names):
+    """Services of the data, by their abbreviations."""
+
+    tag = "service"
+    levels = shown = ("service",)
 
 
 _ELSEWHERE, _NOWHERE, _NONE = (
@@ -121,12 +128,9 @@ def _named(raw, read) -> dict[str, str]:
 ROUTING = Task(
     name="routing",
     about="first unit after the emergency department",
-    space=lambda own: Units(own or ()),
+    kind=Units,
     labels=lambda raw, space: _labels(raw, space, first_units),
     own=lambda raw: _named(raw, first_units),
-    levels=Units.levels,
-    shown=Units.shown,
-    tag=Units.tag,
     instructions=outcome_words(
         "predict which unit the patient goes to from the emergency department",
         "the unit",
@@ -139,17 +143,14 @@ ROUTING = Task(
 SERVICE = Task(
     name="routing-service",
     about="first service that takes the patient over",
-    space=lambda own: Names(own or (), "service", "service"),
+    kind=Services,
     labels=lambda raw, space: _labels(raw, space, first_services),
     own=lambda raw: _named(raw, first_services),
-    levels=("service",),
-    shown=("service",),
-    tag="service",
     instructions=outcome_words(
         "predict which service takes the patient over",
         "the service",
         "the abbreviation of one service, such as MED or NSURG,",
-        "service",
+        Services.tag,
     ),
     tells=TELLS,
 )

@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
+from deepicd.icd.tree import IcdTree
+
 
 class LabelSpace(Protocol):
     """Where the labels of a task hang; `deepicd.icd.tree.IcdTree` is one.
@@ -205,29 +207,24 @@ class Task:
         As in ``./run_all.sh --task NAME``.
     about : str
         What the labels are, in words.
-    space : callable
-        Opens the `LabelSpace`; takes the labels that only the data know (label to
-        title, or None).
+    kind : class
+        The `LabelSpace`, which says its tag and levels before it is opened.
     labels : callable
         From the raw tables of a source and the space to `Labels`.
-    levels, shown, tag : tuple of str, tuple of str, str
-        Of the space, known before it is opened.
     instructions : mapping of str to mapping of str to str
         Words of the question by length ("full", "brief") and style of the answer.
     reward : str
         Named reward to learn with.
+    opens : callable or None
+        Opens the space; takes the labels that only the data know (label to title, or
+        None). None: `kind` itself.
     own : callable
-        From the raw tables to the labels that only these data know, label to title,
-        for `space`.
+        From the raw tables to the labels that only these data know, label to title.
     tells : re.Pattern or None
         What a sentence says that tells the answer, such as "admitted to the ICU".
         Notes with one are flagged, and it is taken out where asked.
     hides : str
         Fact that notes leave out which a source writes from its tables: "unit".
-    tabular : bool
-        Whether the space is the ICD-10-CM list with its entries: they are toured, go
-        into prompts of teachers and are asked about. Else a teacher is told the way to
-        a label in words.
     unfit : tuple of str
         Checks of traces that say nothing of these labels; left out.
     told_by : tuple of str
@@ -245,19 +242,20 @@ class Task:
 
     name: str
     about: str
-    space: Callable[[Mapping[str, str] | None], LabelSpace]
+    kind: type[LabelSpace]
     labels: Callable[..., Labels]
-    levels: tuple[str, ...]
-    shown: tuple[str, ...]
-    tag: str
     instructions: Mapping[str, Mapping[str, str]]
     reward: str = "tree"
+    opens: Callable[[Mapping[str, str] | None], LabelSpace] | None = None
     own: Callable[[object], dict[str, str]] = lambda raw: {}
     tells: re.Pattern | None = None
     hides: str = ""
-    tabular: bool = False
     unfit: tuple[str, ...] = ("sequencing", "conflicts")
     told_by: tuple[str, ...] = ()
+
+    def space(self, own: Mapping[str, str] | None = None) -> LabelSpace:
+        """Open the space, with the labels that only the data know."""
+        return (self.opens or self.kind)(own)
 
     def open(self, raw) -> tuple[LabelSpace, dict[str, str]]:
         """The space for the data of a source, and the labels that only they know.
@@ -268,6 +266,31 @@ class Task:
         """
         own = self.own(raw)
         return self.space(own or None), own
+
+    @property
+    def tag(self) -> str:
+        """Around an answer."""
+        return self.kind.tag
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """At which answers are judged, from coarse to fine."""
+        return self.kind.levels
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Those that tables and figures show."""
+        return self.kind.shown
+
+    @property
+    def tabular(self) -> bool:
+        """Whether labels are ICD-10-CM codes, with the entries of the official list.
+
+        The entries are toured, go into prompts of teachers and are asked about, any
+        code of the list may be an answer, and the kept reference is of such a task. Of
+        other tasks a teacher is told the way to a label in words.
+        """
+        return self.kind is IcdTree
 
     @property
     def finest(self) -> str:

@@ -63,18 +63,19 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
     folder = _tables(data_dir)
     options = options or {}
     patient = _patient(folder)
-    with_dx = bool(options.get("include_admission_dx", False))
-    notes = _notes(folder, patient, with_dx)
+    charted = _charted(folder)
+    if bool(options.get("include_admission_dx", False)):
+        charted.insert(0, write.admission_diagnosis(patient))
     return RawTables(
         admissions=_admissions(patient),
         diagnoses=_diagnoses(folder),
-        note_reader=lambda ids=None: iter([_only(notes, ids)]),
+        note_reader=_reader(patient, charted),
         note_kind="admission",
         private=False,
         description="eICU unit stays: structured charting of the first 24 hours.",
         stays=_stays(patient),
         open_table=lambda name, columns: _further(folder, name, columns),
-        hide=lambda fact: _reader_without(fact, folder, patient, with_dx),
+        hide=lambda fact: _reader(_without(fact, patient), charted),
     )
 
 
@@ -93,12 +94,17 @@ def _further(tables, name: str, columns) -> pd.DataFrame | None:
     return _read(tables, name, list(columns)).drop_duplicates(STAY)
 
 
-def _reader_without(fact: str, tables, patient: pd.DataFrame, with_dx: bool):
-    """Give the reader of notes that do not say which unit they were written in."""
-    if fact == "unit":
-        origin = patient["unitadmitsource"].replace("ICU to SDU", "ICU")
-        patient = patient.assign(unittype=None, unitadmitsource=origin)
-    notes = _notes(tables, patient, with_dx)
+def _without(fact: str, patient: pd.DataFrame) -> pd.DataFrame:
+    """Patients whose notes are not to say which unit they were written in."""
+    if fact != "unit":
+        return patient
+    origin = patient["unitadmitsource"].replace("ICU to SDU", "ICU")
+    return patient.assign(unittype=None, unitadmitsource=origin)
+
+
+def _reader(patient: pd.DataFrame, charted: list[dict[str, str]]):
+    """Give the reader of the notes of these patients."""
+    notes = _notes(patient, charted)
     return lambda ids=None: iter([_only(notes, ids)])
 
 
@@ -234,9 +240,9 @@ def _is_ten(code: str, tree) -> int:
     return 10 if known and not (spells_icd9(code) or external_cause(code)) else 9
 
 
-def _notes(tables, patient: pd.DataFrame, include_dx: bool) -> pd.DataFrame:
-    """Put the parts of every stay's note together."""
-    parts = [
+def _charted(tables) -> list[dict[str, str]]:
+    """Write what was charted of every stay, part by part."""
+    return [
         write.history(
             _first_day(
                 tables,
@@ -263,11 +269,13 @@ def _notes(tables, patient: pd.DataFrame, include_dx: bool) -> pd.DataFrame:
         ),
         physiology(_read(tables, "apacheapsvar", [STAY, *APS, *SUPPORT])),
     ]
-    if include_dx:
-        parts.insert(0, write.admission_diagnosis(patient))
+
+
+def _notes(patient: pd.DataFrame, charted: list[dict[str, str]]) -> pd.DataFrame:
+    """Put the parts of every stay's note together, behind who came from where."""
     stays = patient[STAY].tolist()
     lead = write.demographics(patient)
-    texts = [write.join(lead[s], [p.get(s, "") for p in parts]) for s in stays]
+    texts = [write.join(lead[s], [p.get(s, "") for p in charted]) for s in stays]
     frame = pd.DataFrame({"note_id": [f"{s}-AN" for s in stays], "text": texts})
     frame["subject_id"], frame["hadm_id"] = patient["uniquepid"].tolist(), stays
     frame["note_type"], frame["note_seq"] = "AN", 0

@@ -81,7 +81,8 @@ department.'
     parts.append(f"{weight:.0f} kg" if _plausible(weight, 25, 350) else "")
     parts.append(f"{height:.0f} cm" if _plausible(height, 100, 230) else "")
     came = f" from {_lower(origin)}" if origin else ""
-    where = f" Admitted to {unit or 'intensive care'}{came}."
+    to = f" to {unit}" if unit else ""
+    where = f" Admitted{to}{came}." if to or came else ""
     return ", ".join(p for p in parts if p) + "." + where
 
 

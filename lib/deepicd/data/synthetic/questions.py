@@ -26,10 +26,9 @@ from deepicd.tasks.drg import DRG, Drgs
 from deepicd.tasks.known import TASKS, get_task
 from deepicd.tasks.length_of_stay import LENGTH_OF_STAY, bin_of, bins_of
 from deepicd.tasks.mortality import DIES, MORTALITY, SURVIVES, Survival
-from deepicd.tasks.names import Names
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.procedure import PROCEDURE, Procedures
-from deepicd.tasks.routing import ROUTING, SERVICE, Units
+from deepicd.tasks.routing import ROUTING, SERVICE, Services, Units
 from deepicd.tasks.task import LabelSpace
 
 ASKED = (*(name for name in TASKS if name != PRINCIPAL_DIAGNOSIS.name), SERVICE.name)
@@ -221,7 +220,7 @@ def _routing(model: Model) -> Question:
 
 
 def _service(model: Model) -> Question:
-    space = Names({e.service for e in model.knowledge.entries}, "service", "service")
+    space = Services(e.service for e in model.knowledge.entries)
 
     def law(entry: Entry, older: bool, band: int, grade: int) -> dict:
         return {entry.service: 1.0}

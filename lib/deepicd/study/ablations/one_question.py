@@ -11,7 +11,6 @@ from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations import comparison, kept_answers, verdicts
 from deepicd.study.ablations.questions import Section
 from deepicd.study.ablations.study import Study
-from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.views import figures
 from deepicd.views.in_words import points, wide_table
 
@@ -34,7 +33,7 @@ class Question:
         self.n_boot, self.seed = n_boot, seed
         self.metrics = self.differences = self.points = None
         # What the reference tells is of diagnoses.
-        self.referred = study.material.task is PRINCIPAL_DIAGNOSIS
+        self.referred = study.material.task.tabular
 
     @property
     def laws(self) -> pd.DataFrame:
