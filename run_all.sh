@@ -27,7 +27,8 @@ again only where its code, parameters or inputs changed.
   --profile NAME     smoke (tests), cpu, gpu or paper; default gpu where one computes
   --data NAME        synthetic (default), eicu, mimic or table
   --data-dir DIR     folder of the data (for table: a CSV, Parquet or JSONL file)
-  --task NAME        what is asked: principal_diagnosis (default), length_of_stay, …
+  --task NAME        what is asked: principal_diagnosis (default), length_of_stay, …,
+                     or all: a run of each that the data have, and a page of them
   --seed N           random seed; default 0
   --from NN          begin with this stage
   --only NN          only this stage; repeat for more

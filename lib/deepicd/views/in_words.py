@@ -8,6 +8,7 @@ import pandas as pd
 from deepicd.evaluation.metrics import WHOLE, outcome_names, outcomes
 from deepicd.evaluation.ordered import KAPPA, OFF
 from deepicd.evaluation.ranking import AUROC
+from deepicd.evaluation.skill import SKILL
 from deepicd.evaluation.systems import OVERALL, Cases
 from deepicd.tasks.known import shown_levels
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
@@ -163,6 +164,38 @@ def with_interval(table: pd.DataFrame) -> pd.DataFrame:
         if column in table:
             table[column] = table[column].map(name)
     return table
+
+
+def tasks_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a task and level, one column a system and score, per cent.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        From `deepicd.study.across_tasks.compare`.
+
+    Examples
+    --------
+    >>> row = {"task": "drg", "about": "MS-DRG", "depth": "finest", "level": "drg",
+    ...        "labels": 9, "system": "sft", "metric": "accuracy", "value": 0.5,
+    ...        "low": 0.4, "high": 0.6, "n": 50}
+    >>> tasks_table(pd.DataFrame([row])).reset_index().values.tolist()
+    [['drg', 'drg', 9, 50, '50.0 [40.0, 60.0]']]
+    """
+    known = frame.dropna(subset="value")
+    known = known.assign(text=[per_cent(row) for row in known.itertuples()])
+    place = ["task", "level", "labels", "n"]
+    grid = known.pivot_table(
+        index=place, columns=["metric", "system"], values="text", aggfunc="first"
+    )
+    order = frame[place].drop_duplicates().itertuples(index=False, name=None)
+    grid = grid.reindex(list(order)).fillna("")
+    systems = in_order(frame["system"])
+    columns = [(m, s) for m in ("accuracy", SKILL) for s in systems if (m, s) in grid]
+    grid = grid[columns]
+    grid.columns = [f"{look(s, systems).name}, {m}" for m, s in columns]
+    grid.index = grid.index.set_names({"labels": "different labels", "n": "test notes"})
+    return grid
 
 
 def published_table(metrics: pd.DataFrame, data: str) -> pd.DataFrame:

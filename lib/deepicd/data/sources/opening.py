@@ -4,14 +4,19 @@ Nothing after this room knows where a note came from. A source is a module with
 `read(data_dir, options) -> RawTables`; `open_source` chooses it by name.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from deepicd.common.errors import UserError
+from deepicd.common.files import write_text
 from deepicd.common.parameters import unknown
 from deepicd.data.sources.raw_tables import RawTables
+from deepicd.icd.load import release_key
 
 SOURCES = ("synthetic", "mimic", "eicu", "table")
+CORPUS = "synthetic"  # folder of the corpus in that of the run
+MADE_FROM = "made_from.txt"
 
 
 def open_source(
@@ -111,19 +116,35 @@ expected the folder (or, for table, the file) with its data; do: --data eicu \
 
 
 def _synthetic(work_dir: str | Path, seed: int, options: dict) -> RawTables:
-    """Write the synthetic corpus and read it as if it were MIMIC-IV."""
+    """Write the synthetic corpus, unless it is there, and read it as MIMIC-IV."""
     from deepicd.data.sources import mimic
     from deepicd.data.synthetic import corpus
-    from deepicd.data.synthetic.posterior_file import ORACLE
+    from deepicd.data.synthetic.posterior_file import ORACLE, oracle_path
 
     arguments = {k: options[k] for k in ("notes", "length") if k in options}
-    if "task" in options:
-        arguments["tasks"] = [options["task"]]
-    folder = corpus.write_corpus(Path(work_dir) / "synthetic", seed=seed, **arguments)
-    raw = mimic.read(Path(folder), {})
+    tasks = [options["task"]] if "task" in options else corpus.ASKED
+    folder = Path(work_dir) / CORPUS
+    mark, made_from = folder / MADE_FROM, _made_from(seed, arguments)
+    there = mark.exists() and mark.read_text(encoding="utf-8") == made_from
+    if not there or not all(oracle_path(folder / ORACLE, t).exists() for t in tasks):
+        corpus.write_corpus(folder, seed=seed, tasks=tasks, **arguments)
+        write_text(made_from, mark)
+    raw = mimic.read(folder, {})
     raw.private = False
-    raw.oracle = Path(folder) / ORACLE
+    raw.oracle = folder / ORACLE
     raw.description = (
         f"Synthetic discharge summaries in the MIMIC-IV layout (seed {seed})."
     )
     return raw
+
+
+def _made_from(seed: int, arguments: dict) -> str:
+    """Everything that the notes of a corpus depend on: code, tables and settings."""
+    from deepicd.data import synthetic
+
+    home = Path(synthetic.__file__).parent
+    files = sorted(f for kind in ("*.py", "*.yaml") for f in home.rglob(kind))
+    known = hashlib.sha256(release_key().encode())
+    for file in files:
+        known.update(file.read_bytes())
+    return f"{known.hexdigest()} seed={seed} {sorted(arguments.items())}"

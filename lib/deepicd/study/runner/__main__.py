@@ -3,12 +3,14 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import nearest
 from deepicd.common.processors import VARIABLE
 from deepicd.data.sources.opening import SOURCES
+from deepicd.study.runner.all_tasks import ALL, run_all, write_comparison
 from deepicd.study.runner.display import Display, about
 from deepicd.study.runner.plan import (
     ROOT,
@@ -58,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "--data", default="synthetic", help=f"{', '.join(SOURCES)} (default: synthetic)"
     )
     add("--data-dir", metavar="DIR", help="folder of the data, or a file for table")
-    add("--task", metavar="NAME", help=f"{', '.join(TASKS)} (default: the first)")
+    add("--task", metavar="NAME", help=f"{', '.join(TASKS)} or {ALL} (default: first)")
     add("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     add("--from", dest="start", metavar="NN", help="begin with this stage")
     add("--only", action="append", default=[], metavar="NN", help="only this stage")
@@ -111,7 +113,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def list_stages(plan: Plan, display: Display) -> None:
+def list_stages(plan: Plan, display: Display) -> int:
     """Print every stage with its parameters, their values and help."""
     declared = declarations(plan.sources)
     for stage in plan.stages:
@@ -121,6 +123,7 @@ def list_stages(plan: Plan, display: Display) -> None:
             value = plan.parameters[stage.name][parameter.name]
             named = f"   {parameter.name}: {parameter.kind} = {value!r}"
             display.line(f"{named:<50} {parameter.help}")
+    return 0
 
 
 def describe(plan: Plan, display: Display) -> None:
@@ -140,6 +143,7 @@ def describe(plan: Plan, display: Display) -> None:
 def _run(plan: Plan, display: Display) -> int:
     from deepicd.study.runner.runner import Runner
 
+    describe(plan, display)
     runner = Runner(plan, display)
     if plan.options.dry_run:
         runner.dry_run()
@@ -176,6 +180,23 @@ def _short(path: Path) -> str:
     return relative if not relative.startswith("../..") else str(path)
 
 
+def _work(given: argparse.Namespace) -> Callable[[Plan, Display], int]:
+    """What the command does with a plan."""
+    if given.list:
+        return list_stages
+    return _check if given.command == "check" else _run
+
+
+def _all_tasks(given: argparse.Namespace, options: Options, display: Display) -> int:
+    work = _work(given)
+    runs = work is _run and not options.dry_run
+    done, rest = run_all(options, default_sources(), display, work, runs)
+    page = write_comparison(done, rest) if runs and done else None
+    if page:
+        display.line(f"compare {_short(page)}")
+    return int(len(done) + len(rest) < len(TASKS))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; its exit status."""
     from deepicd.study.runner.execute import StageFailed
@@ -184,14 +205,10 @@ def main(arguments: list[str] | None = None) -> int:
     display = Display()
     try:
         given = parser().parse_args(arguments)
-        plan = make_plan(options_of(given), default_sources())
-        if given.list:
-            list_stages(plan, display)
-            return 0
-        if given.command == "check":
-            return _check(plan, display)
-        describe(plan, display)
-        return _run(plan, display)
+        options = options_of(given)
+        if options.sets.get("task") == ALL:
+            return _all_tasks(given, options, display)
+        return _work(given)(make_plan(options, default_sources()), display)
     except (UserError, StageFailed) as error:
         display.line()
         sys.stderr.write(f"error: {error}\n")

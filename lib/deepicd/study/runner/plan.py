@@ -83,8 +83,7 @@ def make_plan(options: Options, sources: Sources, device: Device | None = None) 
     private = options.data in PRIVATE_SOURCES
     parent = options.outputs / PRIVATE_FOLDER if private else options.outputs
     task = get_task(_first(values, "task", DEFAULT.name))
-    folder = f"{name}-{options.data}{task_suffix(task)}-seed{options.seed}"
-    run_dir = parent.resolve() / folder
+    run_dir = parent.resolve() / folder_name(name, options, task_suffix(task))
     fixed = {"run_dir": str(run_dir), "seed": options.seed, "data_dir": data_dir}
     fixed |= dict.fromkeys(DATA_NAMES, options.data)
     for stage, parameters in values.items():
@@ -172,6 +171,17 @@ def _data_folder(options: Options) -> str:
             do=f"--data mimic --data-dir {options.data_dir}",
         )
     return ""
+
+
+def folder_name(profile: str, options: Options, suffix: str) -> str:
+    """Name of a run's folder.
+
+    Examples
+    --------
+    >>> folder_name("cpu", Options(), task_suffix(DEFAULT))
+    'cpu-synthetic-seed0'
+    """
+    return f"{profile}-{options.data}{suffix}-seed{options.seed}"
 
 
 def task_suffix(task: Task) -> str:

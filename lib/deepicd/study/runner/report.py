@@ -13,8 +13,7 @@ from deepicd.study.runner.graph import EVALUATE, GRPO, SFT
 from deepicd.study.runner.manifest import MANIFEST
 
 INDEX = "index.html"
-DATA_FILES = ("report.html.j2",)
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+DATA_FILES = ("page.html.j2", "report.html.j2", "all_tasks.html.j2")
 SAMPLE_CHARACTERS = 4000
 #: nbconvert breaks printed lines in the middle of words; here they break between them.
 WORDS = ".jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }"
@@ -47,12 +46,9 @@ def write_report(plan, refresh: bool = True) -> Path:
     index = plan.run_dir / INDEX
     if index.exists() and not refresh:
         return index
-    from jinja2 import Environment
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     manifest = read_json(plan.run_dir / MANIFEST)
-    page = template.render(
+    page = rendered(
+        "report.html.j2",
         run=plan.run_dir.name,
         manifest=manifest,
         notebooks=[_notebook(plan, stage, manifest) for stage in _written(plan)],
@@ -63,6 +59,25 @@ def write_report(plan, refresh: bool = True) -> Path:
     )
     write_text(page, index)
     return index
+
+
+def rendered(template: str, **values) -> str:
+    """A page of the templates beside this file.
+
+    Examples
+    --------
+    >>> "Research only" in rendered("page.html.j2", run="a run", private=False)
+    True
+    """
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
 
 
 def _written(plan) -> list:

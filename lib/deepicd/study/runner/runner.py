@@ -75,7 +75,7 @@ class Runner:
         UserError
             When a file of a stage outside the selection is missing.
         """
-        with _private_umask(self.plan), _stop_signals(), self._lock():
+        with private_umask(self.plan), _stop_signals(), self._lock():
             try:
                 for position, stage in enumerate(self.plan.stages):
                     self._stage(position, stage)
@@ -208,7 +208,7 @@ class Runner:
     def _lock(self) -> Iterator[None]:
         """Hold the folder of the run, so that two runs do not mix their files."""
         folder = self.plan.run_dir
-        _make_folder(self.plan)
+        make_folder(self.plan)
         with open(folder / ".lock", "a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -230,7 +230,8 @@ class Runner:
             yield
 
 
-def _make_folder(plan: Plan) -> None:
+def make_folder(plan: Plan) -> None:
+    """Make the folder of a run, for the owner only where the notes are private."""
     try:
         if plan.private:
             make_private_folder(plan.run_dir)
@@ -264,7 +265,8 @@ def _progress(file: Path) -> dict:
 
 
 @contextmanager
-def _private_umask(plan: Plan) -> Iterator[None]:
+def private_umask(plan: Plan) -> Iterator[None]:
+    """Close every new file to others where the notes are private."""
     old = os.umask(0o077) if plan.private else None
     try:
         yield

@@ -24,6 +24,7 @@ HOMES = {
     "plot_reliability": "confidence",
     "plot_risk_coverage": "confidence",
     "plot_subgroups": "strata",
+    "plot_tasks": "tasks",
     "plot_training": "training",
     "plot_variants": "ablations",
     "save": "saving",

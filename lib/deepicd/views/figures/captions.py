@@ -283,6 +283,26 @@ def _risk_coverage(frame) -> str:
     )
 
 
+def _tasks(frame) -> str:
+    rows = frame[(frame["metric"] == "skill") & frame["value"].notna()]
+    rows = rows[rows["depth"] == "finest"]
+    said = []
+    for task in dict.fromkeys(frame["task"]):
+        own = rows[rows["task"] == task]
+        if len(own):
+            best = next(own.loc[[own["value"].idxmax()]].itertuples())
+            named = f"{look(best.system).name} {per_cent(best, ' %')}"
+            said.append(f"{task.replace('_', ' ')} {named}")
+        else:
+            said.append(f"{task.replace('_', ' ')} has nothing to tell")
+    return (
+        f"What can be told from an admission note, {len(said)} tasks, {BARS}. Skill: "
+        "the share of the way from the accuracy of the most frequent label to that of "
+        "the best possible reader, or to 100 % where none is known. Most skill at the "
+        f"finest level: {'; '.join(said)}."
+    )
+
+
 _WRITERS: dict[str, Callable] = {
     "levels": _levels,
     "outcomes": _outcomes,
@@ -297,4 +317,5 @@ _WRITERS: dict[str, Callable] = {
     "oracle_gap": _oracle_gap,
     "reliability": _reliability,
     "risk_coverage": _risk_coverage,
+    "tasks": _tasks,
 }

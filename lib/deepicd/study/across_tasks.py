@@ -1,0 +1,84 @@
+"""Which outcome can be told from an admission note? Runs of several tasks compared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.files import read_json
+from deepicd.evaluation.skill import MAJORITY, skill_table
+from deepicd.evaluation.systems import OVERALL, gather
+from deepicd.study.runner.graph import EVALUATE, EXTRACT, GRPO
+from deepicd.study.runner.run_folder import Run
+
+#: Compared beside the last model of each run: a constant, two readers, the optimum.
+BESIDE = (MAJORITY, "tfidf_lr", "encoder")
+ORACLE = "oracle"
+COARSEST, FINEST = "coarsest", "finest"
+
+
+def compare(run_dirs: Sequence[Path], n_boot: int = 1000) -> pd.DataFrame:
+    """Accuracy at the coarsest and finest level of each run's task, and the skill.
+
+    Parameters
+    ----------
+    run_dirs : sequence of Path
+        Folders of runs; those whose stage 06 has not run are left out.
+    n_boot : int
+        Resamples for the intervals of the skill; the others are those of stage 06.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns task, about, depth (coarsest or finest), level, labels (different ones
+        of that level among the test notes), system, metric (accuracy or skill),
+        value, low, high, n; tasks with more skill first.
+    """
+    done = [run for run in run_dirs if (run / EVALUATE / "metrics.parquet").exists()]
+    tables = [_one_task(Run(run, EVALUATE), n_boot) for run in done]
+    if not tables:
+        return pd.DataFrame()
+    told = [_most_skill(table) for table in tables]
+    order = sorted(range(len(tables)), key=lambda i: -told[i])
+    return pd.concat([tables[i] for i in order], ignore_index=True)
+
+
+def _one_task(run: Run, n_boot: int) -> pd.DataFrame:
+    admissions = pd.read_parquet(run.path(EXTRACT, "admissions.parquet"))
+    last = read_json(run.path(GRPO, "arguments.json"))["system"]
+    shown = [*BESIDE, last, ORACLE]
+    scores = pd.read_parquet(run.path(EVALUATE, "metrics.parquet"))
+    scores = scores[(scores["stratum"] == OVERALL) & (scores["metric"] == "accuracy")]
+    answers = pd.read_parquet(run.path(EVALUATE, "predictions.parquet"))
+    tree, file = run.tree(), run.root / EXTRACT / "oracle.parquet"
+    oracle = pd.read_parquet(file) if file.exists() else None
+    cases = gather(answers, admissions)
+    parts = []
+    for depth, level in ((COARSEST, tree.levels[0]), (FINEST, tree.levels[-1])):
+        skill = skill_table(cases, tree, oracle, level, n_boot)
+        both = pd.concat([scores[scores["level"] == level], skill])
+        nodes = len({tree.at(label, level) for label in cases.gold})
+        parts.append(both.assign(depth=depth, labels=nodes))
+    table = pd.concat(parts).assign(task=run.task.name, about=run.task.about)
+    return table.loc[table["system"].isin(shown), COLUMNS].reset_index(drop=True)
+
+
+COLUMNS = [
+    "task",
+    "about",
+    "depth",
+    "level",
+    "labels",
+    "system",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "n",
+]
+
+
+def _most_skill(table: pd.DataFrame) -> float:
+    rows = table[(table["metric"] == "skill") & (table["depth"] == FINEST)]
+    most = rows["value"].max()
+    return -1.0 if pd.isna(most) else float(most)
