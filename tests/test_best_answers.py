@@ -18,6 +18,7 @@ from deepicd.data.synthetic.posterior_file import oracle_path
 from deepicd.data.synthetic.questions import ASKED, LAST, questions, state_shares
 from deepicd.evaluation import best_reader, ranking, systems
 from deepicd.evaluation.baselines import run_baselines
+from deepicd.study.bench.corpus import other_tasks
 from deepicd.tasks import get_task
 from deepicd.tasks.drg import split_title
 
@@ -376,3 +377,13 @@ def test_numbers_have_the_severity_that_they_have_in_the_demo():
     shared = set(own) & set(demo)
     assert len(shared) > 30
     assert {n: split_title(own[n])[1] for n in shared} == {n: demo[n] for n in shared}
+
+
+# --- the benchmark -------------------------------------------------------------------
+
+
+def test_the_benchmark_holds_every_oracle_against_its_commonest_label():
+    found = {one.name: one.value for one in other_tasks(300)}
+    for name in ASKED:
+        best = found[f"{name}: oracle accuracy, {get_task(name).finest}"]
+        assert found[f"{name}: most frequent label"] <= best + 0.02 <= 1.02

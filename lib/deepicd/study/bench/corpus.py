@@ -15,11 +15,13 @@ from deepicd.data.sources.opening import open_source
 from deepicd.data.synthetic import corpus
 from deepicd.data.synthetic import model as models
 from deepicd.data.synthetic.knowledge import core, load_knowledge
-from deepicd.data.synthetic.posterior_file import level_shares
+from deepicd.data.synthetic.posterior_file import ORACLE, level_shares, oracle_path
+from deepicd.data.synthetic.questions import ASKED
 from deepicd.evaluation.baselines.material import word_features
 from deepicd.evaluation.metrics import evaluate
 from deepicd.icd.load import load_tree
 from deepicd.study.bench.measure import Result
+from deepicd.tasks.known import get_task
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 TITLE = "Synthetic corpus: counts, oracle, calibration, other readers, speed"
@@ -55,7 +57,7 @@ def run(notes: int = 20_000, test: int = 4_000, train=TRAIN) -> list[Result]:
         drawn = draw_notes(model, notes, seed=11)
         results += counts(model, label) + oracle_scores(model, drawn, label, tree)
         results += other_classifiers(model, drawn, label, test, train[-1])
-    return results + readers_of_words(tree, test, train) + speeds()
+    return results + other_tasks(test) + readers_of_words(tree, test, train) + speeds()
 
 
 def counts(model: models.Model, label: str) -> list[Result]:
@@ -198,6 +200,25 @@ def other_classifiers(model, drawn, label: str, test: int, train: int):
                 goal=float(mine.mean()),
             )
         )
+    return results
+
+
+def other_tasks(notes: int) -> list[Result]:
+    """The oracle of every other task at its finest level, and the commonest label."""
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        made = corpus.write_corpus(Path(folder) / "corpus", notes=notes, seed=21)
+        for name in ASKED:
+            answers = pd.read_parquet(oracle_path(made / ORACLE, name))
+            level = get_task(name).finest
+            right = (answers[level] == answers["label"]).mean()
+            most = answers["label"].value_counts(normalize=True).max()
+            gap = answers[f"p_{level}"].mean() - right
+            results += [
+                Result(f"{name}: oracle accuracy, {level}", right, ""),
+                Result(f"{name}: most frequent label", most, ""),
+                Result(f"{name}: oracle calibration error", abs(gap), "", goal=0.02),
+            ]
     return results
 
 
