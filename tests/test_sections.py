@@ -285,18 +285,6 @@ def test_without_hospital_course_header_the_lists_are_still_told_apart():
     assert "no_hospital_course_header" in admission_note(text).flags
 
 
-def test_a_gapped_list_after_an_empty_one_is_the_discharge_list():
-    text = (
-        "HPI: ill\n\nBrief Hospital Course:\nTreated.\n\nMedications on Admission:\n"
-        "\n___ Medications:\n1. Aspirin\n\nDischarge Disposition:\nHome\n"
-    )
-    assert "Aspirin" not in admission_note(text).text
-    again = text.replace("Admission:\n\n___", "___:\nMedications on ___:\n1. Iron\n___")
-    assert "Iron" in admission_note(again).text
-    named = text.replace("Discharge Disp", "Discharge Medications:\n1. Iron\n\nDisp")
-    assert "Aspirin" in admission_note(named).text
-
-
 def test_only_a_discharge_exam_gives_no_exam():
     text = (
         "Chief Complaint:\nCough\n\nPhysical Exam:\nOn discharge:\nT 98, qxlate\n\n"

@@ -158,10 +158,7 @@ def _gapped_medications(reader: Reader, candidate: Candidate) -> str | None:
     if "admission" in said and "medication" not in said:
         return _something_on_admission(reader, candidate)
     if reader.current == MEDS and not reader.said_something(candidate.start):
-        start, body, *_ = reader.marks[-1]
-        twice = reader.text[start:body].strip().lower() == said.strip()
-        if twice or "discharge_medications" in reader.full:
-            return MEDS
+        return MEDS  # the same header twice, back to back
     if "admission" in said or said.lstrip(" #*").startswith("medication"):
         read = {MEDS, "discharge_medications"} & reader.seen
         return "discharge_medications" if read else MEDS
