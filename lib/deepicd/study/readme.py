@@ -19,6 +19,7 @@ from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations.kept_runs import DETAILS
 from deepicd.study.ablations.questions import Section, load_sections
 from deepicd.study.ablations.verdicts import versus
+from deepicd.study.open_data import open_data_tables
 from deepicd.study.reference import DIFFERENCES, SCORES
 from deepicd.views.figures.palette import in_order, look
 from deepicd.views.in_words import per_cent, points, signed
@@ -78,7 +79,7 @@ def scores_table(folder: str | Path) -> str:
 
 
 def reference_page(folder: str | Path) -> str:
-    """The page beside the reference: differences over seeds, then a table a grid.
+    """The page beside the reference: differences over seeds, grids, open data.
 
     Raises
     ------
@@ -89,7 +90,8 @@ def reference_page(folder: str | Path) -> str:
     differences = differences_table(_read(folder, DIFFERENCES))
     parts = [TOP.format(folder="/".join(folder.parts[-3:])), differences]
     grids = grid_tables(folder)
-    return "\n\n".join([*parts, *([GRIDS, *grids] if grids else [])]) + "\n"
+    parts += [GRIDS, *grids] if grids else []
+    return "\n\n".join([*parts, *open_data_tables(folder)]) + "\n"
 
 
 def _read(folder: str | Path, name: str) -> pd.DataFrame:

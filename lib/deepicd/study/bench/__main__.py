@@ -63,6 +63,8 @@ def table(results: list[Result]) -> str:
 
 def _line(result: Result, width: int) -> str:
     text = f"{result.name:{width}}{_number(result.value):>14} {result.unit}"
+    if result.low is not None:
+        text += f"[{_number(result.low)}, {_number(result.high)}]"
     if result.goal is None:
         return text
     sign = ">=" if result.at_least else "<="
@@ -85,6 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
     parser.add_argument("--size", help="paper: 1b or 7b")
     parser.add_argument("--device", help="paper: cuda or cpu")
+    parser.add_argument("--mimic", help="tasks: folder of MIMIC-IV")
+    parser.add_argument("--eicu", help="tasks: folder of eICU")
     given = parser.parse_args(arguments)
     if given.name is None:
         parser.print_help()

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from deepicd.common.errors import UserError
 
+BETWEEN = " | "
+"""Between the parts of a name that has some."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -23,6 +26,8 @@ class Result:
         None where there is none.
     at_least : bool
         Whether more is better.
+    low, high : float or None
+        Its 95 % interval, where it has one.
 
     Examples
     --------
@@ -35,6 +40,8 @@ class Result:
     unit: str
     goal: float | None = None
     at_least: bool = False
+    low: float | None = None
+    high: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -45,13 +52,15 @@ class Result:
 
     def to_dict(self) -> dict:
         """Fields and verdict, for JSON."""
-        return {
+        fields = {
             "name": self.name,
             "value": self.value,
             "unit": self.unit,
             "goal": self.goal,
             "met": self.met,
         }
+        between = {} if self.low is None else {"low": self.low, "high": self.high}
+        return fields | between
 
 
 def best_seconds(
