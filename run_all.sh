@@ -20,7 +20,7 @@ usage: ./run_all.sh [--profile smoke|cpu|gpu|paper] [--data synthetic|eicu|mimic
        ./run_all.sh test [pytest arguments]
        ./run_all.sh check
 
-Runs the whole study: notebooks 00 to 07, figures, and an HTML report that the last
+Runs the whole study: notebooks 00 to 08, figures, and an HTML report that the last
 line names. The first call makes .venv and installs the pinned packages. A stage runs
 again only where its code, parameters or inputs changed.
 

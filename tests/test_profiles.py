@@ -36,7 +36,7 @@ limit: int | None = None  # help: at most so many
 """
 
 
-@pytest.mark.parametrize("number", [f"{n:02}" for n in range(8)])
+@pytest.mark.parametrize("number", [f"{n:02}" for n in range(9)])
 def test_a_cell_is_what_a_student_reads_at_once(number):
     notebook = next(NOTEBOOKS.glob(f"{number}_*.ipynb"))
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
@@ -200,7 +200,7 @@ def test_unknown_profile_names_the_nearest():
 def test_profiles_fit_the_notebooks(name):
     device = Device("cuda", "a GPU", "a test")
     plan = make_plan(Options(profile=name), default_sources(), device)
-    assert plan.profile.about and len(plan.stages) == 8
+    assert plan.profile.about and len(plan.stages) == 9
     unknown = plan.profile.seconds.keys() - {stage.name for stage in plan.stages}
     assert not unknown
     for values in plan.parameters.values():

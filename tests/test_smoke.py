@@ -19,7 +19,7 @@ def study(tmp_path_factory):
 
 
 def test_every_notebook_ends_and_writes_what_it_declares(study):
-    assert set(study.status().values()) == {"ran"} and len(study.status()) == 8
+    assert set(study.status().values()) == {"ran"} and len(study.status()) == 9
     for stage in STAGES:
         folder = study.run_dir / stage.name
         assert missing_outputs(stage, folder) == []
@@ -67,14 +67,14 @@ def test_executed_notebooks_are_free_of_errors_and_bars(study):
 def test_second_call_executes_nothing(study):
     text = study.run()
     assert set(study.status().values()) == {"skipped"}
-    assert "0 notebooks executed, 8 skipped" in text
+    assert "0 notebooks executed, 9 skipped" in text
 
 
 def test_changed_reward_weight_runs_training_and_what_reads_it(study):
     before = (study.run_dir / SFT / ".stamp.json").read_bytes()
     text = study.run("--set", 'reward_weights={"weight_category": 0.3}')
     ran = {number for number, status in study.status().items() if status == "ran"}
-    assert {"05"} <= ran <= {"05", "06", "07"}
+    assert {"05"} <= ran <= {"05", "06", "07", "08"}
     assert "05 runs: parameter reward_weights changed" in text
     assert (study.run_dir / SFT / ".stamp.json").read_bytes() == before
     arguments = read_json(study.run_dir / GRPO / "manifest.json")["parameters"]

@@ -453,7 +453,7 @@ def test_graph_reads_only_earlier_stages():
         seen.add(stage.name)
 
 
-@pytest.mark.parametrize("wrong", ["08", "x", "04_train", ""])
+@pytest.mark.parametrize("wrong", ["09", "x", "04_train", ""])
 def test_unknown_stage_number(wrong):
     with pytest.raises(UserError, match="00, 01, 02"):
         select(REAL, only=[wrong])

@@ -114,11 +114,18 @@ def risk_coverage(
     for level in (levels or tree.shown) if len(drawn) else ():
         table = judged(drawn, admissions, level, tree)
         for system, part in table.groupby("system", sort=False):
-            rows += [(system, level, *point, len(part)) for point in _curve(part)]
+            rows += [(system, level, *point, len(part)) for point in curve(part)]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _curve(part: pd.DataFrame):
+def curve(part: pd.DataFrame):
+    """Points (agreement, coverage, risk) from the most certain note to all of them.
+
+    Parameters
+    ----------
+    part : pandas.DataFrame
+        Columns agreement (any confidence), right.
+    """
     wrong = part.assign(wrong=~part["right"])
     steps = wrong.groupby("agreement")["wrong"].agg(["sum", "size"])[::-1].cumsum()
     coverage, risk = steps["size"] / len(part), steps["sum"] / steps["size"]
@@ -159,17 +166,30 @@ def automated_share(
     for level in counted(levels if len(drawn) else (), "levels: abstaining"):
         table = judged(drawn, admissions, level, tree)
         for system, part in table.groupby("system", sort=False):
-            steps = np.unique(-part["agreement"], return_inverse=True)[1]
-            found = percentiles(
-                part,
-                steps,
-                [~part["right"], np.ones(len(part))],
-                n_boot,
-                seed,
-                lambda wrong, cases: _share(wrong, cases, error),
-            )
+            found = answered_share(part, error, n_boot, seed)
             rows.append((system, level, *found, len(part)))
     return pd.DataFrame(rows, columns=columns)
+
+
+def answered_share(
+    part: pd.DataFrame, error: float, n_boot: int, seed: int
+) -> tuple[float, float, float]:
+    """Largest share of notes with at most this error, and its percentiles.
+
+    Parameters
+    ----------
+    part : pandas.DataFrame
+        Columns agreement (any confidence), right, patient.
+    """
+    steps = np.unique(-part["agreement"], return_inverse=True)[1]
+    return percentiles(
+        part,
+        steps,
+        [~part["right"], np.ones(len(part))],
+        n_boot,
+        seed,
+        lambda wrong, cases: _share(wrong, cases, error),
+    )
 
 
 def _share(wrong: np.ndarray, cases: np.ndarray, error: float) -> np.ndarray:

@@ -43,9 +43,9 @@ def reliability(
     for level in counted(levels if len(drawn) else (), "levels: calibration"):
         table = judged(drawn, admissions, level, tree)
         for (system, _), part in table.groupby(
-            ["system", _bins(table["agreement"])], sort=True
+            ["system", in_bins(table["agreement"])], sort=True
         ):
-            found = _mean(part["right"], part["patient"], n_boot, seed)
+            found = mean_interval(part["right"], part["patient"], n_boot, seed)
             rows.append(
                 (
                     system,
@@ -60,7 +60,12 @@ def reliability(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _bins(agreement) -> np.ndarray:
+def in_bins(agreement) -> np.ndarray:
+    """Number of the bin of each confidence from 0 to 1.
+
+    >>> in_bins([0.0, 0.1, 1.0]).tolist()
+    [0, 1, 9]
+    """
     return np.minimum((np.asarray(agreement) * BINS + 1e-9).astype(int), BINS - 1)
 
 
@@ -94,7 +99,7 @@ def sample_scores(
         for system, part in table.groupby("system", sort=False):
             k = int(part["size"].max())
             found = {
-                name: _mean(part[column], part["patient"], n_boot, seed)
+                name: mean_interval(part[column], part["patient"], n_boot, seed)
                 for name, column in (
                     ("one_sample", "mean"),
                     ("pass_at_k", "max"),
@@ -105,7 +110,9 @@ def sample_scores(
                 (system, level, name, x.value, x.low, x.high, len(part), k)
                 for name, x in found.items()
             ]
-            rows.append((system, level, "ece", *_ece(part, n_boot, seed), len(part), k))
+            asked = (part["agreement"], part["right"], part["patient"], n_boot, seed)
+            error = calibration_error(*asked)
+            rows.append((system, level, "ece", *error, len(part), k))
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -147,7 +154,9 @@ def sample_differences(
             if not {a, b} <= known:
                 continue
             gap = (share[a] - share[b]).dropna()
-            found = _mean(gap, patients_of(gap.index, notes), n_boot, seed, paired=True)
+            found = mean_interval(
+                gap, patients_of(gap.index, notes), n_boot, seed, paired=True
+            )
             rows.append((a, b, level, "one_sample", *described(found)))
     return pd.DataFrame(rows, columns=["a", "b", "level", "metric", *DESCRIBED])
 
@@ -158,8 +167,14 @@ def _with_right(drawn: pd.DataFrame, notes: pd.DataFrame, level: str, tree):
     return drawn.assign(right=roll_up(drawn["code"], level, tree) == truth)
 
 
-def _mean(values, patients, n_boot: int, seed: int, paired: bool = False):
-    """Mean of a value from 0 to 1 a note, or of a difference of two such."""
+def mean_interval(values, patients, n_boot: int, seed: int, paired: bool = False):
+    """Mean of a value from 0 to 1 a note, or of a difference of two such.
+
+    Returns
+    -------
+    deepicd.evaluation.intervals.Interval
+        95 %, over patients.
+    """
     values, groups = np.asarray(values, float), group_numbers(patients, len(values))
     counts = ratios({"mean": (values, np.ones(len(values)))}, groups)
     points, draws, shifts = (
@@ -172,12 +187,21 @@ def _mean(values, patients, n_boot: int, seed: int, paired: bool = False):
     return difference_interval(points, draws, shifts, len(values), effects, weights)
 
 
-def _ece(part: pd.DataFrame, n_boot: int, seed: int) -> tuple[float, float, float]:
-    """ECE with the percentiles of its bootstrap; it is biased upwards by noise."""
+def calibration_error(
+    chances, right, patients, n_boot: int = 1000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Mean gap between a confidence and the share right (ECE).
+
+    Returns
+    -------
+    (float, float, float)
+        With the percentiles of its bootstrap; it is biased upwards by noise.
+    """
+    gaps = np.asarray(right, float) - np.asarray(chances, float)
     return percentiles(
-        part,
-        _bins(part["agreement"]),
-        [part["right"] - part["agreement"], np.ones(len(part))],
+        pd.DataFrame({"patient": np.asarray(patients)}),
+        in_bins(chances),
+        [gaps, np.ones(len(gaps))],
         n_boot,
         seed,
         lambda gaps, cases: np.abs(gaps).sum(0) / cases.sum(0),

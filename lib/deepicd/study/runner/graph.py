@@ -52,6 +52,7 @@ class Stage:
 BASELINES, DISTILL = "02_run_baselines", "03_distill_traces"
 SFT, GRPO = "04_train_sft", "05_train_grpo"
 EVALUATE, ABLATIONS = "06_evaluate_hierarchy", "07_run_ablations"
+VERIFY = "08_verify_and_rank"
 TRAINED = ("model", "metrics.csv", "arguments.json")
 ADAPTER = ("adapter",)
 
@@ -96,6 +97,19 @@ STAGES = (
         ("results.parquet", FIGURES),
         consults=("outputs/reference/cpu/ablations",),
     ),
+    Stage(
+        VERIFY,
+        (EXTRACT, DISTILL, SFT, GRPO),
+        (
+            "process",
+            "outcome",
+            "predictions.parquet",
+            "metrics.parquet",
+            "gains.csv",
+            "harm.csv",
+            FIGURES,
+        ),
+    ),
 )
 
 
@@ -124,7 +138,7 @@ def select(
     Examples
     --------
     >>> [stage.number for stage in select(STAGES, start="5")]
-    ['05', '06', '07']
+    ['05', '06', '07', '08']
     >>> [stage.name for stage in select(STAGES, only=["04"])]
     ['04_train_sft']
     """

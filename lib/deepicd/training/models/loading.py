@@ -235,10 +235,11 @@ def _dtype(lora: Lora | None) -> torch.dtype:
     return torch.bfloat16 if mixes() and frozen else torch.float32
 
 
-def add_adapter(model, lora: Lora, backend: str, seed: int):
+def add_adapter(model, lora: Lora, backend: str, seed: int, head: str = ""):
     """Wrap a model with a trainable adapter.
 
-    It is given back where rank is 0, and where it has one to be trained further.
+    It is given back where rank is 0, and where it has one to be trained further. A
+    classifier's `head` of that name is trained whole.
     """
     if lora.rank == 0 or hasattr(model, "peft_config"):
         return model
@@ -253,7 +254,8 @@ def add_adapter(model, lora: Lora, backend: str, seed: int):
         lora_dropout=lora.dropout,
         target_modules=list(lora.targets),
         bias="none",
-        task_type="CAUSAL_LM",
+        task_type="TOKEN_CLS" if head else "CAUSAL_LM",
+        modules_to_save=[head] if head else None,
     )
     return get_peft_model(model, config)
 

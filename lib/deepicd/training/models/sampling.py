@@ -159,6 +159,40 @@ def logits_by_length(model, ids, mask, width: int, rows, most: int = 3):
         yield chosen, torch.cat([opening, out.logits], dim=1)
 
 
+def states_behind(backbone, prompts, completions, owner) -> torch.Tensor:
+    """Hidden states of completions whose prompts run once each.
+
+    Parameters
+    ----------
+    backbone : PreTrainedModel
+        Without a head.
+    prompts, completions : (Tensor, Tensor)
+        Ids and mask; prompts left-padded, completions right-padded.
+    owner : Tensor of int, shape (completions,)
+        Row of the prompt of each completion.
+
+    Returns
+    -------
+    Tensor, shape (completions, tokens, hidden)
+        With gradients where the model has them.
+    """
+    (asked, shown), (said, kept) = prompts, completions
+    cache = backbone(
+        input_ids=asked,
+        attention_mask=shown,
+        position_ids=_positions(shown),
+        use_cache=True,
+    ).past_key_values
+    seen = torch.cat([shown.index_select(0, owner), kept], dim=1)
+    return backbone(
+        input_ids=said,
+        attention_mask=seen,
+        position_ids=_positions(seen)[:, asked.shape[1] :],
+        past_key_values=_rows_of(cache, owner),
+        use_cache=True,
+    ).last_hidden_state
+
+
 def _rows_of(cache, rows: torch.Tensor):
     """Copy rows of a cache; gradients flow back into it.
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from deepicd.tasks.known import coarse_and_finest, node_name, top_levels
 from deepicd.views.figures.palette import LEVEL_NAMES, METRIC_NAMES, in_order, look
+from deepicd.views.figures.verifying import RULES
 from deepicd.views.in_words import per_cent, points
 
 BARS = "95 % intervals by bootstrap over patients"
@@ -279,7 +280,48 @@ def _risk_coverage(frame) -> str:
             )
     return (
         f"Error among answered notes, {frame['n'].max():,} notes, answered from "
-        f"the highest agreement of samples down. {'; '.join(said)}."
+        f"the surest down. {'; '.join(said)}."
+    )
+
+
+def _best_of(frame) -> str:
+    said = []
+    for (panel, level), own in frame.groupby(["panel", "level"], sort=False):
+        last = own[own["n"] == own["n"].max()].set_index("rule")
+        named = [r for r in ("one", "majority", "outcome", "last") if r in last.index]
+        told = [f"{RULES[r].name} {per_cent(last.loc[r], ' %')}" for r in named]
+        said.append(f"{LEVEL_NAMES[level]}, {panel}, N = {own['n'].max()}: ")
+        said[-1] += "; ".join(told)
+    return (
+        f"Accuracy of the answer that each rule chooses among N drawn ones, {BARS} at "
+        f"the largest N. {'. '.join(said)}."
+    )
+
+
+def _gold_chosen(frame) -> str:
+    total = frame[frame["fault"] == "all"]
+    said = [
+        f"{RULES[row.score].name if row.score in RULES else row.score} "
+        f"{per_cent(row, ' %')}"
+        for row in total.itertuples()
+    ]
+    return (
+        f"A good trace against its faulty version, {total['n'].max():,} pairs, {BARS}; "
+        f"equal scores count half. All faults: {'; '.join(said)}."
+    )
+
+
+def _steps(frame) -> str:
+    area = frame[(frame["what"] == "auc") & (frame["kind"] == "all")]
+    said = [
+        f"{row.source} {row.value:.3f} [{row.low:.3f}, {row.high:.3f}] of "
+        f"{row.n:,} steps"
+        for row in area.itertuples()
+    ]
+    return (
+        "Left: area under the ROC curve of the process verifier's step scores, 95 % "
+        f"intervals by bootstrap over patients; all kinds: {'; '.join(said)}. Right: "
+        "share of steps that are right by their probability."
     )
 
 
@@ -304,6 +346,9 @@ def _tasks(frame) -> str:
 
 
 _WRITERS: dict[str, Callable] = {
+    "best_of": _best_of,
+    "gold_chosen": _gold_chosen,
+    "steps": _steps,
     "levels": _levels,
     "outcomes": _outcomes,
     "differences": _differences,
