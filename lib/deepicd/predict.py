@@ -1,4 +1,8 @@
-"""Command line: one note or a folder of notes in, JSON lines out.
+"""Command line: one note or a folder of notes in; JSON lines, text or a page out.
+
+An answer comes with its sources: the notes of the tabular list that bear on its code
+and category, and where they are given, the nearest training cases and the step that a
+verifier doubts.
 
 Research only: never for diagnosis, decision support, triage or unsupervised
 coding.
@@ -155,7 +159,7 @@ def describe(
 
     codes = [c if isinstance(c, str) else None for c in answers["code"]]
     code, share = agreement(codes, tree.levels[-1], tree)
-    chosen = answers[answers["code"] == code] if code else answers
+    chosen = _chosen(answers, code)
     levels = {lv: agreement(codes, lv, tree) for lv in tree.levels}
     why = _why(codes, share, threshold)
     thought = parse_completion(chosen["completion"].iloc[0], style, tree.tag).think
@@ -237,8 +241,9 @@ def _answer(notes: dict[str, str], given) -> None:
     import pandas as pd
 
     from deepicd.tasks import PRINCIPAL_DIAGNOSIS, get_task
-    from deepicd.training import models
+    from deepicd.training import models, verifier
     from deepicd.training.models import generate
+    from deepicd.views import one_answer, sources
 
     known = settings_of(given.model)
     style = given.style or known.get("style", "reasoning")
@@ -247,6 +252,15 @@ def _answer(notes: dict[str, str], given) -> None:
     frame = pd.DataFrame({"note_id": list(notes), "note": list(notes.values())})
     task = get_task(known.get("task", PRINCIPAL_DIAGNOSIS.name))
     tree = task.space(None)
+    instruction = given.instruction or known.get("instruction", "full")
+    asked = {"style": style, "instruction": instruction, "task": task, "space": tree}
+    judge = verifier.load(given.verifier) if given.verifier else None
+    near = (
+        sources.nearest(notes, *sources.read_cases(given.cases), tree)
+        if given.cases
+        else {}
+    )
+    records = []
     for name, row in frame.groupby("note_id", sort=False):
         answers = generate.predict(
             model,
@@ -259,10 +273,32 @@ def _answer(notes: dict[str, str], given) -> None:
             task=task,
             temperature=given.temperature,
             max_new_tokens=longest,
-            instruction=given.instruction or known.get("instruction", "full"),
+            instruction=instruction,
         )
         record = describe(name, notes[name], answers, tree, given.threshold, style)
-        print(json.dumps(record, ensure_ascii=False), flush=True)
+        record["official"] = sources.official(record["code"], tree)
+        record |= {"nearest": near[name]} if near else {}
+        if judge:
+            said = _chosen(answers, record["code"])["completion"].iloc[0]
+            record |= sources.checked_steps(record, said, notes[name], judge, asked)
+        records.append(record)
+        if given.format != "html":
+            print(_told(record, given.format), flush=True)
+    if given.format == "html":
+        print(one_answer.as_html(records, notes))
+
+
+def _told(record: dict, form: str) -> str:
+    from deepicd.views.one_answer import as_text
+
+    if form == "text":
+        return as_text(record)
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _chosen(answers, code: str | None):
+    """The samples that give a code; all where there is none."""
+    return answers[answers["code"] == code] if code else answers
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -293,6 +329,9 @@ def _arguments() -> argparse.ArgumentParser:
         help=f"default: as the model was trained, else {LONGEST_ANSWER}",
     )
     add("--temperature", type=float, default=0.9)
+    add("--format", choices=("json", "text", "html"), default="json")
+    add("--cases", help="run folder whose nearest training cases are told")
+    add("--verifier", help="folder process/model of notebook 08: tells doubted steps")
     add("--seed", type=int, default=0)
     return parser
 

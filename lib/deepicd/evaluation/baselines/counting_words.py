@@ -83,3 +83,27 @@ def nearest_votes(notes, train, numbers: np.ndarray, k: int) -> np.ndarray:
         found.append(votes)
     with np.errstate(divide="ignore"):
         return np.log(np.concatenate(found))
+
+
+def nearest_rows(notes, train, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k most similar training notes to each note, the nearest first.
+
+    Parameters
+    ----------
+    notes, train : sparse matrices with rows of unit length
+
+    Returns
+    -------
+    (array of int, array of float), shape (notes, k)
+        Rows of training notes, and their cosines.
+
+    Examples
+    --------
+    >>> from deepicd.evaluation.baselines.material import word_features
+    >>> train, new, _ = word_features(["chest pain", "cough"], ["a cough"], ["x"])
+    >>> nearest_rows(new, train, 1)[0].tolist()
+    [[1]]
+    """
+    cosine = (notes @ train.T).toarray()
+    rows = np.argsort(-cosine, axis=1, kind="stable")[:, :k]
+    return rows, np.take_along_axis(cosine, rows, axis=1)
