@@ -313,7 +313,8 @@ def test_a_spec_goes_into_a_manifest_and_text_for_a_number_is_refused():
 
 
 def test_parts_are_listed_once_and_have_weights():
-    assert set(PARTS) == {*TEXT_PARTS, "judge"}
+    own = {*TEXT_PARTS, "judge"}  # and "process", where training is imported
+    assert own <= set(PARTS) <= own | {"process"}
     assert get_spec("tree").parts == ("outcome",)
 
 

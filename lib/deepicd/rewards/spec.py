@@ -71,6 +71,9 @@ class RewardSpec:
         Length, in words, of the runs that count as repeated.
     judge_url, judge_model, judge_seconds : str, str, float
         OpenAI-compatible engine on this machine, its model, time limit of a request.
+    verifier : str
+        Folder of the process verifier (``08_verify_and_rank/process/model``) that pays
+        the part `process`.
 
     Examples
     --------
@@ -98,6 +101,7 @@ class RewardSpec:
     judge_url: str = "http://127.0.0.1:8000/v1"
     judge_model: str = "judge"
     judge_seconds: float = 60.0
+    verifier: str = ""
 
     def __post_init__(self):
         for given, known in ((self.credit, CREDIT), (self.weights, PARTS)):

@@ -141,6 +141,7 @@ def _reward_facts(spec: RewardSpec) -> dict:
     left out, so that a new part is no change of those that do without it."""
     on = {f"weight_{name}": PARTS[name].revision for name in spec.parts[1:]}
     off = {f"weight_{name}" for name in PARTS} - on.keys()
+    off |= set() if "weight_process" in on else {"verifier"}
     own = {name: value for name, value in spec.to_dict().items() if name not in off}
     return own | {"revisions": on}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+import deepicd.training.verifier.reward  # noqa: F401  registers the part `process`
 from deepicd import rewards
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import choice
