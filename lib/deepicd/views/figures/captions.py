@@ -336,7 +336,7 @@ def _tasks(frame) -> str:
             named = f"{look(best.system).name} {per_cent(best, ' %')}"
             said.append(f"{task.replace('_', ' ')} {named}")
         else:
-            said.append(f"{task.replace('_', ' ')} has nothing to tell")
+            said.append(f"{task.replace('_', ' ')} none: nothing is clearly above")
     return (
         f"What can be told from an admission note, {len(said)} tasks, {BARS}. Skill: "
         "the share of the way from the accuracy of the most frequent label to that of "

@@ -40,16 +40,17 @@ def plot_tasks(frame: pd.DataFrame) -> Figure:
     shift = dict(zip(systems, places, strict=True))
     for axes, (depth, metric, title) in zip(panels, PANELS, strict=True):
         rows = frame[(frame["depth"] == depth) & (frame["metric"] == metric)]
+        left, right = (0, 1) if metric == "accuracy" else _ends(rows)
         for row in rows.dropna(subset="value").itertuples():
-            how, y = (
-                look(row.system, systems),
-                tasks.index(row.task) + shift[row.system],
-            )
+            how = look(row.system, systems)
+            y = tasks.index(row.task) + shift[row.system]
             axes.plot([row.low, row.high], [y, y], "-", color=how.colour, linewidth=1)
-            axes.plot(row.value, y, how.marker, color=how.colour, markersize=4)
-        ends = (0, 1) if metric == "accuracy" else _ends(rows)
-        axes.set(title=title, xlim=(ends[0] - 0.02, ends[1] + 0.02))
+            mark = how.marker if row.value >= left else "<"  # it lies outside
+            axes.plot(max(row.value, left), y, mark, color=how.colour, markersize=4)
+        axes.set(title=title, xlim=(left - 0.02, right + 0.02))
         axes.grid(axis="y", visible=False)
+    for axes in panels[:2]:
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
     panels[2].axvline(0, color="#555555", linewidth=0.6, linestyle="-", zorder=1)
     panels[0].set_yticks(range(len(tasks)), [_name(frame, task) for task in tasks])
     panels[0].set_ylim(-0.6, len(tasks) - 0.4)
