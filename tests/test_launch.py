@@ -1,5 +1,6 @@
 """Two processes train as one does: same batch, same curves, same weights."""
 
+import dataclasses
 import functools
 import os
 import signal
@@ -12,6 +13,7 @@ import psutil
 import pytest
 import torch
 import training_kit as kit
+from accelerate.utils import DistributedType
 
 from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
@@ -118,6 +120,19 @@ def test_a_killed_run_of_two_goes_on_with_one(tokenizer, inputs, alone, tmp_path
     same(alone[0], net, 2e-4)
 
 
+def test_a_run_out_of_memory_goes_on_with_smaller_passes(
+    tokenizer, inputs, alone, tmp_path
+):
+    data, held, measure = inputs
+    with pytest.raises(kit.Interruption):
+        fine_tune(1, tokenizer, inputs, tmp_path, report=kit.stop_at(5))
+    smaller = dataclasses.replace(SFT, batch_size=4, accumulation=2)
+    given = data, held, smaller, tmp_path, measure
+    net, curves, _ = sft.train(kit.network(tokenizer), tokenizer, *given)
+    same_curves(curves, alone[1], rel=1e-3, abs=1e-6)
+    same(alone[0], net, 2e-4)
+
+
 def alive(process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
@@ -203,13 +218,65 @@ def test_a_job_of_several_nodes_starts_through_srun(monkeypatch):
         launch._launcher(7)
 
 
-def test_a_model_that_does_not_fit_is_said_before_it_is_tried(tokenizer):
+def test_a_model_that_does_not_fit_is_shared_out_or_refused(tokenizer):
     net = kit.network(tokenizer)
     size = sum(p.numel() for p in net.parameters())
-    launch.check_fit(net, 20 * size)
-    with pytest.raises(UserError, match="lora_rank=32"):
-        launch.check_fit(net, 12 * size)
-    launch.check_fit(models.add_adapter(net, models.Lora(rank=2), "trl", 0), 12 * size)
+    assert not launch.has_to_be_shared(net, 20 * size, 2)
+    assert launch.has_to_be_shared(net, 12 * size, 2)
+    for memory, processes in ((7 * size, 2), (4 * size, 64)):
+        with pytest.raises(UserError, match="lora_rank=32"):
+            launch.has_to_be_shared(net, memory, processes)
+    adapted = models.add_adapter(net, models.Lora(rank=2), "trl", 0)
+    assert not launch.has_to_be_shared(adapted, 12 * size, 2)
+
+
+def as_on_gpus(function, *given, **more):
+    """Train with FSDP on CPUs, which accelerate knows for GPUs only."""
+    from accelerate import PartialState
+
+    PartialState(cpu=True)
+    PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+    return function(*given, **more)
+
+
+def test_a_model_that_is_shared_out_learns_and_draws_as_a_whole_one(
+    taught, tokenizer, prompt_set, inputs, tmp_path, monkeypatch
+):
+    """Each of two processes holds half of it: RFT, then GRPO."""
+    settings = grpo.GrpoSettings(
+        steps=2,
+        prompts=4,
+        group_size=4,
+        max_completion=24,
+        learning_rate=1e-3,
+        warmup_steps=0,
+        validate_every=1,
+        log_every=1,
+        rft_steps=2,
+        examples=8,
+        rft_samples=2,
+        seed=3,
+    )
+    spec, measure, found = get_spec("tree"), inputs[2], []
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    for n in (2, 1):
+        if n == 2:
+            monkeypatch.setattr(launch, "_shared_out", lambda *_: True)
+        net, folder = models.load(taught, lora=models.Lora())[0], tmp_path / str(n)
+        for function, place, given in (
+            (rft.fine_tune, "rft", (prompt_set, inputs[0], spec, settings)),
+            (grpo.train, "grpo", (prompt_set, spec, settings)),
+        ):
+            asked = functools.partial(as_on_gpus, function) if n == 2 else function
+            net, curves, drawn, _ = launch.train(
+                n, asked, net, tokenizer, *given, folder=folder / place, measure=measure
+            )
+            found.append((net, curves, drawn))
+    for two, one in zip(found[:2], found[2:], strict=True):
+        names = ["step", "note_id", "completion", "reward"]
+        rows = [t[2].sort_values(names)[names].values.tolist() for t in (two, one)]
+        assert rows[0] == rows[1]
+        same(one[0], two[0], 4e-4)
 
 
 def test_a_batch_that_cannot_be_shared_is_an_error(monkeypatch):

@@ -7,11 +7,13 @@ found where they are installed, or in a folder of unpacked wheels given by
 
 import ast
 import importlib.util
+import types
 from pathlib import Path
 
 import pytest
 
 from deepicd.training import grpo, models, sft
+from deepicd.training.models import engine
 from deepicd.training.models.loading import Lora
 
 #: What our code, or TRL for it, passes besides what the tests ask our code for.
@@ -102,6 +104,19 @@ def test_vllm_opens_chats_and_samples_with_our_arguments(source):
     chat = methods(tree, "LLM")["chat"]
     assert chat.args.args[1].arg == "messages" and CHAT <= defaults(chat)
     assert SAMPLING <= fields(source("vllm", "sampling_params.py"), "SamplingParams")
+
+
+def test_vllm_starts_with_our_arguments_and_takes_weights(source):
+    """Of a small model with an adapter, and of a large one."""
+    known = fields(source("vllm", "engine/arg_utils.py"), "EngineArgs")
+    ends = types.SimpleNamespace(eos_token_id=0, pad_token_id=0)
+    small = models.make_model(ends, "tiny", 0, vocab=64)
+    small.name_or_path = "x"
+    given = engine.arguments(models.add_adapter(small, Lora(rank=8), "trl", 0), 0.3, 64)
+    assert {*given, "compilation_config", "distributed_executor_backend"} <= known
+    runner = source("vllm", "v1/worker/gpu_model_runner.py")
+    reload = methods(runner, "GPUModelRunner")["reload_weights"]
+    assert "weights_iterator" in accepted(reload)
 
 
 def test_what_trl_passes_to_vllm_exists(source):

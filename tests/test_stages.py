@@ -401,6 +401,28 @@ def test_checkpoints_stay_only_for_the_very_same_stamp(tmp_path):
     assert not prepare_folder(folder, {"a": 1}, force=True)
 
 
+def test_who_runs_out_of_memory_changes_the_room_and_goes_on(tmp_path):
+    """What the message about memory advises, in 04 and in 05."""
+    folder = tmp_path / "05_x"
+
+    def stamp(**given):
+        return {"code": "x", "parameters": {"seed": 0, **given}}
+
+    def goes_on(before, after) -> bool:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        mark_running(folder, before, 1)
+        return prepare_folder(folder, after, force=False)
+
+    first = stamp(batch_size=32, sft_options={"samples": 3}, processes=1)
+    room = {"samples": 3, "accumulation": 2, "predict_batch": 8}
+    assert goes_on(first, stamp(batch_size=16, sft_options=room, processes=4))
+    assert not goes_on(first, stamp(batch_size=16, sft_options={"samples": 3}))
+    first = stamp(grpo_options={"beta": 0.1})
+    room = {"beta": 0.1, "micro_batches": 2, "vllm_memory": 0.2}
+    assert goes_on(first, stamp(grpo_options=room))
+    assert not goes_on(first, stamp(grpo_options={**room, "beta": 0.2}))
+
+
 def test_hash_memory_notices_a_file_replaced_by_one_of_the_same_size(tmp_path):
     file, memory = tmp_path / "a", tmp_path / "memory.json"
     file.write_text("one")

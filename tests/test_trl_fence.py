@@ -51,6 +51,7 @@ def test_names_that_a_new_trl_has_moved_are_said():
     assert trl_trainer.missing(other) == [
         "GRPOTrainer._compute_loss",
         "GRPOTrainer._tokenize_prompts",
+        "GRPOTrainer._last_loaded_step",
         "GRPOTrainer._metrics",
         "trainer.utils.selective_log_softmax_and_entropy",
     ]

@@ -13,14 +13,16 @@ import time
 
 import httpx
 import pytest
+import torch
 
 from deepicd.common.errors import UserError
 from deepicd.data.synthetic.corpus import example_admissions
 from deepicd.tasks.prompts import parse_completion
 from deepicd.traces import AttemptLog, build_traces
 from deepicd.traces.teachers import OpenAITeacher, Request, VllmTeacher
-from deepicd.training import encoding, models
-from deepicd.training.models import generate
+from deepicd.training import encoding, grpo, models
+from deepicd.training.models import engine, generate
+from deepicd.training.models.sampling import sample
 from deepicd.training.models.tokenizer import train_tokenizer
 
 NOTES = example_admissions(40)
@@ -129,6 +131,65 @@ def test_a_run_with_the_engine_is_stored_and_resumed(teacher, tree, tmp_path):
     assert len(AttemptLog(log).answers) == 20
     again = build_traces(frame, tree, teacher, attempts=1, n=20, log_path=log)
     assert table["trace"].tolist() == again["trace"].tolist()
+
+
+@pytest.fixture(scope="module")
+def adapted(model):
+    """A network with an adapter, and encoded prompts; the engine starts from them."""
+    given = models.Lora(rank=4)
+    net, tokenizer = models.load(model, lora=given)
+    net = models.add_adapter(net, given, "trl", 0).eval()
+    asked = encoding.prompt_ids(NOTES["note"].head(8), tokenizer, "reasoning", "brief")
+    yield net, tokenizer, asked
+    engine._open.clear()
+
+
+def moved(net, size: float) -> None:
+    with torch.no_grad():
+        for name, weight in net.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=size)
+
+
+def test_the_engine_draws_with_the_adapter_of_now(adapted):
+    net, tokenizer, asked = adapted
+    seen = []
+    for size in (0.0, 0.3, 0.6):
+        moved(net, size)
+        found = engine.engine_of(net, 400, rows=32)
+        ids, chances = found.draw(asked, 12, 0.0, end=tokenizer.eos_token_id)
+        seen.append(ids)
+        assert ids == sample(net, asked, tokenizer, 12, 0.0)
+        assert [len(row) for row in chances] == [len(row) for row in ids]
+    assert seen[0] != seen[1] != seen[2]
+
+
+def test_answers_and_own_answers_come_from_the_engine(adapted, monkeypatch):
+    net, tokenizer, _ = adapted
+    told = []
+    settings = dict(tokenizer=tokenizer, max_new_tokens=12, batch_size=4)
+    notes = NOTES.head(12)
+    ours = generate.predict(net, notes, **settings)
+    monkeypatch.setattr(generate, "worth_it", lambda *_: True)
+    theirs = generate.predict(
+        net, notes, **settings, report=lambda *said: told.append(said)
+    )
+    assert theirs["completion"].tolist() == ours["completion"].tolist()
+    assert told[-1][:2] == (12, 12) and told[-1][2].endswith(" tokens/s")
+
+
+def test_grpo_draws_by_the_engine_and_leaves_frozen_weights_alone(adapted, tmp_path):
+    net, tokenizer, _ = adapted
+    moved(net, 1e-6)
+    rows = NOTES.assign(split="train").head(4)
+    data, _ = grpo.prompt_set(rows, tokenizer, "reasoning", "brief", 700)
+    frozen = {n: p.clone() for n, p in net.named_parameters() if "lora_" not in n}
+    own = dict(steps=2, prompts=2, group_size=2, max_completion=12, max_prompt=700)
+    settings = grpo.GrpoSettings(**own, rollouts="vllm", log_every=1, validate_every=0)
+    _, curves, log, _ = grpo.train(net, tokenizer, data, "tree", settings, tmp_path)
+    assert len(log) == 8 and curves["step"].max() == 2
+    for name, weight in net.named_parameters():
+        assert name not in frozen or torch.equal(weight, frozen[name])
 
 
 @pytest.fixture(scope="module")

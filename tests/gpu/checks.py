@@ -39,7 +39,7 @@ with phase("import"):
     from deepicd.rewards import get_spec
     from deepicd.training import encoding, grpo, models, sft
     from deepicd.training.grpo.grpo import reward_functions
-    from deepicd.training.models import generate, merging
+    from deepicd.training.models import engine, generate, merging, sampling
 
 SFT = sft.SftSettings(
     steps=STEPS,
@@ -220,6 +220,31 @@ def check_sync() -> None:
     assert before != after
 
 
+def check_answers() -> None:
+    """vLLM answers with the adapter of now; how much sooner than transformers."""
+    table, _ = inputs()
+    net, tokenizer = load(str(FOLDER / "taught"))
+    asked = encoding.prompt_ids(table["note"], tokenizer, "reasoning", "brief")
+    with phase("engine"):
+        vllm = engine.engine_of(net.eval(), LONGEST + ANSWER)
+    for name in ("taught", "moved"):
+        with phase(f"transformers, {name}"):
+            ours = sampling.sample(net, asked, tokenizer, ANSWER, 0.0)
+        vllm.sync(net)
+        with phase(f"vllm, {name}"):
+            theirs, _ = vllm.draw(asked, ANSWER, 0.0, end=tokenizer.eos_token_id)
+        same = sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(asked)
+        numbers[f"answers alike, {name}"] = same
+        assert same > (0.8 if DEVICE == "cuda" else 0.99)
+        with torch.no_grad():
+            for part, weight in net.named_parameters():
+                if "lora_B" in part:
+                    weight.normal_(std=0.05)
+    written = sum(map(len, theirs))
+    numbers["transformers tokens/s"] = written / phases["transformers, moved"]
+    numbers["vllm tokens/s"] = written / phases["vllm, moved"]
+
+
 def check_resume() -> None:
     """Killed after its checkpoint, a run goes on from it and ends as it should."""
     steps, place = grpo_settings(4, save_every=2), FOLDER / "resume"
@@ -247,6 +272,7 @@ RUN = {
     "sft": check_sft,
     "grpo": check_grpo,
     "sync": check_sync,
+    "answers": check_answers,
     "resume": check_resume,
 }
 RUN[KIND]()

@@ -22,6 +22,7 @@ CHECKS = {
     **{f"sft-{b}": ("sft", b, "transformers") for b in BACKENDS},
     **{f"grpo-{b}-{e}": ("grpo", b, e) for b in BACKENDS for e in ENGINES},
     "sync-trl-vllm": ("sync", "trl", "vllm"),
+    "answers-trl-vllm": ("answers", "trl", "vllm"),
     "resume-trl": ("resume", "trl", "transformers"),
 }
 LIMIT = {"cuda": 60, "cpu": 240}  # seconds of one check

@@ -19,16 +19,23 @@ from pathlib import Path
 
 import psutil
 import torch
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+)
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import atomic_path, read_json, write_json
 from deepicd.training import models, trainer
+from deepicd.training.models.engine import close
 
 _ERROR = re.compile(r"^(?:\[rank\d+\]: *)?([\w.]+(?:Error|Exception)):", re.MULTILINE)
 POLL = 0.5  # seconds between looks at the processes
 #: Bytes of a trained float32 weight (itself, its gradient, two moments of AdamW), and
 #: of a frozen one in bfloat16.
 TRAINED, FROZEN = 16, 2
+WEIGHT = 4  # bytes of a trained weight alone
+ROOM = 0.9  # of a GPU; the rest is for activations
 
 
 def train(processes: int, function, model, tokenizer, *given, folder, **more):
@@ -68,8 +75,8 @@ def train(processes: int, function, model, tokenizer, *given, folder, **more):
     call = (function, given, {"folder": folder, **more}, report is not None)
     with atomic_path(job / "call.pickle") as temporary:
         temporary.write_bytes(pickle.dumps((start, call, os.getpid())))
-    _fits(model)
-    _run(_launcher(processes), job, report or _quiet)
+    shared = _shared_out(model, processes)
+    _run(_launcher(processes), job, report or _quiet, shared)
     net, _ = _load(str(job / "out"), *start[1:])
     rest = pickle.loads((job / "rest.pickle").read_bytes())
     shutil.rmtree(job)  # it holds notes
@@ -100,38 +107,49 @@ def _load(folder: str, lora: models.Lora, name: str):
     return net, tokenizer
 
 
-def _fits(model) -> None:
-    """Every process holds the whole model; this one hands its GPU over.
+def _shared_out(model, processes: int) -> bool:
+    """Whether the model has to be shared out; this process hands its GPU over.
 
     Raises
     ------
     UserError
-        Where the weights alone fill a GPU.
+        Where it does not fit even so.
     """
     if not torch.cuda.is_available():
-        return
+        return False
+    close()
     model.to("cpu")
     torch.cuda.empty_cache()
-    check_fit(model, torch.cuda.get_device_properties(0).total_memory)
+    memory = torch.cuda.get_device_properties(0).total_memory
+    return has_to_be_shared(model, memory, processes)
 
 
-def check_fit(model, memory: int) -> None:
-    """Stop before weights, gradients and moments would fill a GPU of `memory` bytes.
+def has_to_be_shared(model, memory: int, processes: int) -> bool:
+    """Whether weights, gradients and moments fill a GPU of `memory` bytes.
+
+    Then each of the processes keeps its part of them (FSDP), and all weights only
+    while it loads the model and while it answers notes.
 
     Raises
     ------
     UserError
+        Where the parts, or all weights alone, fill it too.
     """
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in model.parameters()) - trained
     need = trained * TRAINED + frozen * FROZEN
-    if need > 0.9 * memory:
+    if need <= ROOM * memory:
+        return False
+    alone = trained * WEIGHT + frozen * FROZEN
+    if max(need / processes, alone) > ROOM * memory:
         raise UserError(
-            found=f"{need / 2**30:.0f} GiB of weights, gradients and moments for a GPU "
-            f"of {memory / 2**30:.0f} GiB",
-            expected="room for them on each GPU: several share a batch, not a model",
-            do="set lora_rank=32 to train an adapter, or a smaller model",
+            found=f"{need / 2**30:.0f} GiB of weights, gradients and moments for "
+            f"{processes} GPUs of {memory / 2**30:.0f} GiB",
+            expected="room for a part of them, and for all weights, on each GPU",
+            do="set lora_rank=32 to train an adapter, more processes, or a smaller "
+            "model",
         )
+    return True
 
 
 def _launcher(processes: int) -> list[str]:
@@ -153,12 +171,13 @@ def _launcher(processes: int) -> list[str]:
     return [*shared, "--rdzv_endpoint", f"{os.environ['SLURMD_NODENAME']}:29500"]
 
 
-def _run(launcher: list[str], job: Path, report) -> None:
+def _run(launcher: list[str], job: Path, report, shared: bool = False) -> None:
     """Start the processes, pass on their progress, and say how they failed."""
+    own = {**os.environ, **({trainer.SHARDED: "yes"} if shared else {})}
     log, told = job / "log.txt", job / "progress.json"
     command = [*launcher, "-m", "deepicd.training.launch", str(job)]
     with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=own)
         try:
             while process.poll() is None:
                 time.sleep(POLL)
@@ -188,6 +207,8 @@ def run_job(folder) -> None:
     if "SLURM_JOB_NUM_NODES" not in os.environ:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     function, given, more, reported = call
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     net, tokenizer = _load(*start)
     if reported:
         more["report"] = _Reporter(job / "progress.json")
@@ -197,9 +218,23 @@ def run_job(folder) -> None:
         if trainer.rank() == 0:
             write_json(vars(error), job / "user-error.json")
         raise
+    net = _plain(net, start)
     if trainer.rank() == 0:
         _keep(net, tokenizer, job / "out")
         (job / "rest.pickle").write_bytes(pickle.dumps(rest))
+
+
+def _plain(net, start: tuple):
+    """A model that was shared out, in one piece again; in the first process."""
+    if not trainer.sharded():
+        return net
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = get_model_state_dict(net, options=options)  # of all processes
+    if trainer.rank() > 0:
+        return net
+    plain, _ = _load(*start)
+    plain.load_state_dict(weights)
+    return plain
 
 
 def _end_with(parent: int) -> None:

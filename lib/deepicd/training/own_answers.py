@@ -1,5 +1,6 @@
 """Answers of the policy to training notes, for RFT and DPO."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 
@@ -14,8 +15,9 @@ from deepicd.training.grpo.plan import uniform
 from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import frame_of
+from deepicd.training.models.engine import engine_of, worth_it
 from deepicd.training.models.sampling import sample
-from deepicd.training.trainer import everyone, processes, rank
+from deepicd.training.trainer import everyone, processes, rank, whole
 
 
 def draw_answers(
@@ -47,11 +49,17 @@ def draw_answers(
     -------
     DataFrame
         Columns prompt, note_id, note, label, completion, right; the completions
-        of a prompt stand together. Drawn again, the same.
+        of a prompt stand together. Drawn again, the same; but for vLLM, which
+        draws where `settings` ask for it, or where it is there and sooner done.
     """
     training = model.training
     model.eval()
-    found, size = [], settings.prompts
+    found, size, engine = [], settings.prompts, None
+    if settings.rollouts == "vllm":
+        longest = settings.max_prompt + settings.max_completion
+        engine = engine_of(model, longest, settings.vllm_memory)
+    if engine:
+        size = -(-len(rows) // processes())
     chat = frame_of(tokenizer, judge.style)
     begin, written = time.perf_counter(), 0
     if report:
@@ -61,17 +69,12 @@ def draw_answers(
         part = rows.select(range(start, min(start + size, len(rows)))).to_pandas()
         part = part.loc[part.index.repeat(samples)].reset_index(drop=True)
         asked = tokenizer(part["prompt"].tolist(), add_special_tokens=False)
-        length = settings.max_completion
-        draws = uniform(settings.seed, start, number + 1_000_000, len(part), length)
-        ids = sample(
-            model,
-            asked["input_ids"],
-            tokenizer,
-            length,
-            settings.temperature,
-            settings.top_p,
-            draws,
-        )
+        asked = asked["input_ids"]
+        if engine:
+            ids = _by_vllm(engine, asked, tokenizer, settings, samples, report)
+        else:
+            place = settings.seed, start, number + 1_000_000
+            ids = _by_transformers(model, asked, tokenizer, settings, place)
         texts = [
             chat.whole(text)
             for text in tokenizer.batch_decode(ids, skip_special_tokens=True)
@@ -79,13 +82,35 @@ def draw_answers(
         right = judge.right(texts, part["label"].tolist())
         found.append((start, part.assign(completion=texts, right=right)))
         written += sum(map(len, ids))
+        seconds = time.perf_counter() - begin
         if report:
-            rate = written / (time.perf_counter() - begin)
-            text = f"drawing answers, {rate:,.0f} tokens/s"
+            text = f"drawing answers, {written / seconds:,.0f} tokens/s"
             report(min(start + size, len(rows)), len(rows), text)
+        left = seconds * (len(rows) / size - 1)
+        if start == 0 and settings.rollouts != "vllm" and worth_it(model, left):
+            model.train(training)
+            again = dataclasses.replace(settings, rollouts="vllm")
+            given = rows, samples, again, judge, number, report
+            return draw_answers(model, tokenizer, *given)
     model.train(training)
     parts = dict(everyone(found))
     return pd.concat([parts[start] for start in sorted(parts)], ignore_index=True)
+
+
+def _by_transformers(model, asked, tokenizer, settings, place) -> list[list[int]]:
+    length = settings.max_completion
+    draws = uniform(*place, len(asked), length)
+    given = length, settings.temperature, settings.top_p, draws
+    return sample(model, asked, tokenizer, *given)
+
+
+def _by_vllm(engine, asked, tokenizer, settings, many, report) -> list[list[int]]:
+    def told(done, total, speed):
+        if report:
+            report(done // many, total // many, f"drawing answers, {speed}")
+
+    given = settings.max_completion, settings.temperature, settings.top_p
+    return engine.draw(asked, *given, tokenizer.eos_token_id, told)[0]
 
 
 class Drawn:
@@ -121,16 +146,11 @@ class Drawn:
         """Answer the rows of drawing `number`, logged as of `step`."""
         path = self.folder / f"answers-{number}.parquet"
         if not path.exists():
-            answers = draw_answers(
-                model,
-                self.tokenizer,
-                self.data.select(rows),
-                self.samples,
-                self.settings,
-                self.judge,
-                number,
-                report,
-            )
+            asked = self.tokenizer, self.data.select(rows), self.samples
+            with whole(model):
+                answers = draw_answers(
+                    model, *asked, self.settings, self.judge, number, report
+                )
             if rank() == 0:
                 write_parquet(answers, path)
             everyone([])

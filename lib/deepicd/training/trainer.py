@@ -1,5 +1,6 @@
 """What SFT and GRPO share: checkpoints that survive a kill, curves, arguments."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch.distributed.fsdp import FSDPModule
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from deepicd.common.errors import UserError
@@ -16,6 +18,8 @@ from deepicd.common.parameters import nearest
 from deepicd.training.models.loading import mixes
 
 COMPLETE = "COMPLETE"
+#: Set where `deepicd.training.launch` shares the model out over its processes.
+SHARDED = "DEEPICD_SHARDED"
 
 
 def processes() -> int:
@@ -32,6 +36,35 @@ def processes() -> int:
 def rank() -> int:
     """Number of this process among `processes`; 0 writes what is kept."""
     return int(os.environ.get("RANK", "0"))
+
+
+def sharded() -> bool:
+    """Whether each of the processes holds a part of the model only (FSDP).
+
+    Examples
+    --------
+    >>> sharded()
+    False
+    """
+    return SHARDED in os.environ
+
+
+@contextlib.contextmanager
+def whole(model):
+    """Hold all weights of a shared-out model while it answers, in every process.
+
+    Its calls then wait for no other process, so each may make as many as it needs.
+    """
+    parts = [m for m in model.modules() if isinstance(m, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.set_reshard_after_forward(True, recurse=False)
+            part.reshard()
 
 
 def everyone(mine: list) -> list:
@@ -122,6 +155,8 @@ def shared_arguments(settings, folder: str | Path, headless: bool) -> dict:
         "dataloader_pin_memory": gpu,
         "shuffle_dataset": False,  # the order of the whole run is made before
         "ddp_find_unused_parameters": False,
+        "fsdp": sharded() or None,
+        "fsdp_config": {"version": 2} if sharded() else None,
     }
 
 
@@ -207,6 +242,8 @@ class ProgressReporter(TrainerCallback):
         """Pass on step, number of steps and the newest loss or reward."""
         logs = logs or {}
         shown = [f"{k} {logs[k]:.3g}" for k in ("loss", "reward") if k in logs]
+        if "drawn_a_second" in logs:
+            shown.append(f"{logs['drawn_a_second']:,.0f} tokens/s")
         text = ", ".join([self.label, *shown])
         self.report(state.global_step, state.max_steps, text)
 
@@ -214,7 +251,8 @@ class ProgressReporter(TrainerCallback):
 class Validator(TrainerCallback):
     """Calls a measure every few steps and keeps its numbers in the history.
 
-    The first of several processes does; the others wait for it at the next step.
+    The first of several processes does; the others wait for it at the next step. Of a
+    model that is shared out each has to lend its part: they only lend it.
 
     They go into ``state.log_history``, which a checkpoint stores, so a resumed
     run has the whole curve.
@@ -226,10 +264,14 @@ class Validator(TrainerCallback):
     def on_step_end(self, args, state, control, model=None, **kwargs):
         """Measure at multiples of `every` and at the last step."""
         due = self.every > 0 and state.global_step % self.every == 0
-        if not (due or state.global_step == state.max_steps) or rank() > 0:
+        due = due or state.global_step == state.max_steps
+        if not due or (rank() > 0 and not sharded()):
             return
         training = model.training
-        values = self.measure(model)
+        with whole(model):
+            values = self.measure(model) if rank() == 0 else {}
+            if sharded():
+                everyone([])
         model.train(training)
         state.log_history.append({"step": state.global_step, **values})
 

@@ -18,6 +18,8 @@ from deepicd.study.runner.run_folder import PROGRESS_FILE, RUNNING_FILE
 STAMP_FILE = ".stamp.json"
 CHECKPOINTS = "checkpoints"
 VIEWS = "views"  # the room of what is only looked at
+#: Parameters, and options, that change how much is computed at once and nothing else.
+ROOM = ("processes", "accumulation", "micro_batches", "predict_batch", "vllm_memory")
 PLACES = ("run_dir", "data_dir")  # where things lie, not what they are
 
 
@@ -190,17 +192,41 @@ def _files_changed(old: dict, new: dict, part: str) -> str:
     return names[0] + more if names else ""
 
 
+def work(stamp: dict) -> dict:
+    """A stamp without what only changes the room that training takes.
+
+    Examples
+    --------
+    >>> def stamp(rows, passes):
+    ...     options = {"accumulation": passes, "shots": 3}
+    ...     return {"parameters": {"batch_size": rows, "sft_options": options}}
+    >>> one = work(stamp(32, 1))
+    >>> one == work(stamp(16, 2)), one == work(stamp(16, 1))
+    (True, False)
+    """
+    given = dict(stamp.get("parameters", {}))
+    passes = (given.get("sft_options") or {}).get("accumulation", 1)
+    if "batch_size" in given:
+        given["batch_size"] *= passes
+    for name in [n for n, value in given.items() if isinstance(value, dict)]:
+        given[name] = {k: v for k, v in given[name].items() if k not in ROOM}
+    kept = {name: value for name, value in given.items() if name not in ROOM}
+    return stamp | {"parameters": kept}
+
+
 def prepare_folder(folder: Path, stamp: dict, force: bool) -> bool:
     """Ready the folder of a stage to run; whether it goes on from checkpoints.
 
-    Checkpoints stay only when the interrupted run had the very same stamp.
+    Checkpoints stay only when the interrupted run had the very same stamp, but for
+    `ROOM`: who ran out of memory changes that and goes on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.rglob(".*.tmp-*"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
     checkpoints = folder / CHECKPOINTS
-    same = _read(folder / RUNNING_FILE).get("stamp") == stamp and not force
+    old = _read(folder / RUNNING_FILE).get("stamp")
+    same = old is not None and work(old) == work(stamp) and not force
     if checkpoints.exists() and not same:
         shutil.rmtree(checkpoints)
     return checkpoints.exists()

@@ -9,6 +9,7 @@ To be imported where a run begins: Unsloth has to be imported before trl.
 import copy
 import inspect
 import re
+import time
 
 import torch
 import trl
@@ -16,9 +17,13 @@ from trl import GRPOTrainer
 from trl.models.utils import _ForwardRedirection
 from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
+from deepicd.common.errors import UserError
 from deepicd.training.grpo.plan import Plan, kl_weight, uniform
 from deepicd.training.grpo.redrawing import refill
+from deepicd.training.models.engine import ROWS, engine_of
 from deepicd.training.models.sampling import logits_by_length, sample
+from deepicd.training.models.serving import Server
+from deepicd.training.trainer import sharded, whole
 
 #: Methods of GRPOTrainer that `HouseTrainer` overrides or calls.
 METHODS = (
@@ -32,7 +37,12 @@ METHODS = (
     "_tokenize_prompts",
 )
 #: Attributes that GRPOTrainer sets on itself and `HouseTrainer` reads or writes.
-STATE = ("_entropy_bonus_enabled", "_metrics", "_pending_metrics")
+STATE = (
+    "_entropy_bonus_enabled",
+    "_last_loaded_step",
+    "_metrics",
+    "_pending_metrics",
+)
 #: The place of each name, below ``trl``.
 PRIVATE = (
     *(f"GRPOTrainer.{name}" for name in METHODS + STATE),
@@ -76,7 +86,8 @@ class HouseTrainer(GRPOTrainer):
     that teach nothing replaced), in how their log-probabilities are computed (each
     prompt once, completions of like length together) and in the weight of the KL
     penalty. The loss is TRL's. A model that was never saved is its own reference: a
-    copy of it, as it is given.
+    copy of it, as it is given. vLLM takes an adapter as it is; TRL would merge it in
+    the precision of the frozen weights, and change these by taking it out again.
     """
 
     plan: Plan
@@ -88,14 +99,22 @@ class HouseTrainer(GRPOTrainer):
         if beta and not hasattr(model, "disable_adapter"):
             if not model.config.name_or_path:  # TRL would load it from its folder
                 own, args.beta = copy.deepcopy(model).eval(), 0.0
+        engine = _Engine.of(model, args, kwargs["processing_class"])
+        if engine:
+            args.use_vllm = False  # or TRL would start another one
         super().__init__(model=model, args=args, **kwargs)
+        if engine:
+            self.use_vllm = args.use_vllm = True
+            self.vllm_generation, self._last_loaded_step = engine, -1
         if own is not None:
             self.beta = self.args.beta = beta
             self.ref_model = self.accelerator.prepare_model(own, evaluation_mode=True)
 
     @property
     def _shares(self) -> bool:
-        return self.plan.settings.share_prompts and not self.use_vllm
+        # Calls by length differ in number, and those of a shared-out model must not.
+        shares = self.plan.settings.share_prompts and not self.use_vllm
+        return shares and not sharded()
 
     def training_step(self, *args, **kwargs):
         settings, step = self.plan.settings, self.state.global_step
@@ -173,18 +192,26 @@ class HouseTrainer(GRPOTrainer):
         return ids, None if logprobs[0] is None else logprobs
 
     def _draw(self, number: int, prompt_ids, *args, **kwargs):
-        if not self._shares:
+        begin = time.perf_counter()
+        drawn = self._drawn(number, prompt_ids, *args, **kwargs)
+        speed = sum(map(len, drawn[0])) / (time.perf_counter() - begin)
+        self._metrics["train"]["drawn_a_second"].append(speed)
+        return drawn
+
+    def _drawn(self, number: int, prompt_ids, *args, **kwargs):
+        if self.use_vllm or not self.plan.settings.share_prompts:
             return super()._generate_single_turn(prompt_ids, *args, **kwargs)
         self.model.eval()
-        drawn = sample(
-            self.model,
-            prompt_ids,
-            self.processing_class,
-            self.max_completion_length,
-            self.temperature,
-            self.args.top_p,
-            self._numbers(number, len(prompt_ids)),
-        )
+        with whole(self.model):
+            drawn = sample(
+                self.model,
+                prompt_ids,
+                self.processing_class,
+                self.max_completion_length,
+                self.temperature,
+                self.args.top_p,
+                self._numbers(number, len(prompt_ids)),
+            )
         self.model.train()
         return drawn, None
 
@@ -261,3 +288,41 @@ class HouseTrainer(GRPOTrainer):
             )
             parts.append((part, chosen, spread))
         return parts
+
+
+class _Engine:
+    """What TRL asks of its vLLM, answered by the engine here or by the server."""
+
+    def __init__(self, engine, model, args, end: int):
+        self.engine, self.model, self.args, self.end = engine, model, args, end
+
+    @classmethod
+    def of(cls, model, args, tokenizer):
+        """What draws where arguments ask for vLLM; None where TRL's own is right."""
+        if not args.use_vllm or hasattr(model, "vllm_engine"):  # Unsloth has its own
+            return None
+        if args.vllm_mode == "server":
+            adapted = hasattr(model, "peft_config")
+            return (
+                cls(Server(), model, args, tokenizer.eos_token_id) if adapted else None
+            )
+        rows = args.per_device_train_batch_size * args.steps_per_generation
+        given = args.vllm_max_model_length, args.vllm_gpu_memory_utilization
+        engine = engine_of(model, *given, max(rows, ROWS))
+        if engine is None:
+            raise UserError(
+                found="a vLLM engine of another model in this process",
+                expected="one model: vLLM holds one engine a process",
+                do="restart the notebook, or set rollouts=transformers",
+            )
+        return cls(engine, model, args, tokenizer.eos_token_id)
+
+    def sync_weights(self) -> None:
+        self.engine.sync(self.model)
+
+    def generate(self, prompts, images, num_generations, profiler=None):
+        """Ids of prompts and completions, log-probabilities; as TRL wants them."""
+        args = self.args
+        given = args.max_completion_length, args.temperature, args.top_p
+        ids, chances = self.engine.draw(prompts, *given, self.end)
+        return prompts, ids, [[[chance] for chance in row] for row in chances], None

@@ -16,6 +16,7 @@ from deepicd.tasks.task import Task
 from deepicd.training import models
 from deepicd.training.encoding import prompt_ids
 from deepicd.training.models.chat import frame_of
+from deepicd.training.models.engine import engine_of, worth_it
 from deepicd.training.models.sampling import sample
 from deepicd.training.models.troubles import explained
 
@@ -152,7 +153,9 @@ def complete(
 
     At most `batch_size` texts are written at once; those of one prompt share its
     prefill. Prompts of like length share a batch, which keeps padding small. The
-    global random state is left as it was.
+    global random state is left as it was. Where the first batch says that the others
+    take longer than vLLM needs to start, and it is installed beside a GPU, it answers
+    all of them.
     """
     model.eval()
     order = sorted(range(len(asked)), key=lambda i: len(asked[i]))
@@ -181,7 +184,29 @@ def complete(
             rate = written / (time.perf_counter() - begin)
             text = f"answering notes, {rate:,.0f} tokens/s"
             tell(start + len(chosen), len(order), text)
+            left = (time.perf_counter() - begin) * (len(order) / len(chosen) - 1)
+            if start == 0 and worth_it(model, left):
+                found = _by_vllm(model, tokenizer, asked, max_new_tokens, heats, tell)
+                if found:
+                    return found
     return said
+
+
+def _by_vllm(model, tokenizer, asked, length: int, heats: list[float], tell):
+    """`complete` by the engine of this process; None where it holds another model."""
+    engine = engine_of(model, max(map(len, asked)) + length)
+    if engine is None:
+        return None
+    many = len(heats)
+
+    def told(done, total, speed):
+        tell(done // many, total // many, f"answering notes, {speed}")
+
+    rows = [ids for ids in asked for _ in heats]
+    end = tokenizer.eos_token_id
+    ids, _ = engine.draw(rows, length, heats * len(asked), end=end, tell=told)
+    texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+    return [texts[i : i + many] for i in range(0, len(texts), many)]
 
 
 def measure_accuracy(frame, **settings) -> Callable[[object], dict]:
