@@ -117,15 +117,34 @@ def test_a_nucleus_keeps_the_likeliest_tokens(parts):
     assert drawn == greedy * 50
 
 
-def test_a_completion_ends_with_the_end_token(parts):
+@pytest.mark.parametrize("room", [False, True])
+def test_a_completion_ends_with_the_end_token(parts, room):
     net, tokenizer = parts
     end = tokenizer.eos_token_id
     bias = torch.zeros(len(tokenizer))
     bias[end] = 8.0
     hook = net.lm_head.register_forward_hook(lambda m, i, out: out + bias)
-    prompts = [tokenizer("Pain")["input_ids"]] * 40
+    prompts = [tokenizer("Pain" * (i % 3 + 1))["input_ids"] for i in range(40)]
     torch.manual_seed(0)
-    said = sampling.sample(net, prompts, tokenizer, 30, temperature=4.0)
+    said = sampling.sample(net, prompts, tokenizer, 30, temperature=4.0, room=room)
     hook.remove()
     assert {len(s) for s in said} != {30}
     assert all(s.count(end) <= 1 and (end not in s or s[-1] == end) for s in said)
+
+
+def test_a_cache_with_room_draws_the_same(parts):
+    """What a GPU draws with; rows end at different tokens."""
+    net, tokenizer = parts
+    end, heats = tokenizer.eos_token_id, [0.0, 4.0] * 20
+    bias = torch.zeros(len(tokenizer))
+    bias[end] = 20.0
+    hook = net.lm_head.register_forward_hook(lambda m, i, out: out + bias)
+    prompts = [
+        tokenizer("Pain and cough " * (i % 4 + 1))["input_ids"] for i in range(40)
+    ]
+    draws = torch.rand(40, 24, generator=torch.Generator().manual_seed(0))
+    asked = net, prompts, tokenizer, 24, heats, 1.0, draws
+    grown, kept = (sampling.sample(*asked, room=room) for room in (False, True))
+    hook.remove()
+    assert len({len(said) for said in grown}) > 5
+    assert kept == grown

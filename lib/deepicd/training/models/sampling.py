@@ -10,6 +10,7 @@ import copy
 
 import numpy as np
 import torch
+from transformers import StaticCache
 
 
 def unique_prompts(ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -216,6 +217,7 @@ def sample(
     temperature: float | list[float],
     top_p: float = 1.0,
     draws: torch.Tensor | None = None,
+    room: bool | None = None,
 ) -> list[list[int]]:
     """Draw one completion for each prompt; equal prompts share their prefill.
 
@@ -234,6 +236,9 @@ def sample(
     draws : Tensor of shape (prompts, length), optional
         Uniform numbers that decide each token, so that a completion depends on
         nothing but its own row; from torch's global generator by default.
+    room : bool, optional
+        Keep room for all tokens from the start, so that a token copies nothing; by
+        default on a GPU.
 
     Returns
     -------
@@ -247,6 +252,10 @@ def sample(
     last, cache = _prompts_once(model, ids[first], mask[first])
     inverse = inverse.to(model.device)
     cache.batch_select_indices(inverse)
+    if room is None:
+        room = model.device.type == "cuda"
+    if room:
+        cache = _Room.around(cache, model.config, ids.shape[1] + length)
     heat = torch.as_tensor(temperature, dtype=torch.float32).expand(len(ids))
     if draws is None and heat.any():
         draws = torch.rand(len(ids), length)
@@ -258,19 +267,23 @@ def sample(
 def _decode(model, end, logits, cache, mask, length, choose):
     said: list[list[int]] = [[] for _ in range(len(mask))]
     alive = torch.arange(len(mask), device=mask.device)
+    going = torch.ones_like(alive, dtype=torch.bool)
     position = mask.sum(1)
     for done in range(1, length + 1):
         token = choose(logits, alive, done - 1)
-        for row, value in zip(alive.tolist(), token.tolist(), strict=True):
+        for row, value in zip(
+            alive[going].tolist(), token[going].tolist(), strict=True
+        ):
             said[row].append(value)
-        going = token != end
-        if done == length or not going.any():
+        going = going & (token != end)
+        left = int(going.sum())
+        if done == length or not left:
             return said
-        if not going.all():
+        if left < len(going) * (0.5 if isinstance(cache, _Room) else 1):
             keep = going.nonzero()[:, 0]
             cache.batch_select_indices(keep)
             token, mask, position = token[keep], mask[keep], position[keep]
-            alive = alive[keep]
+            alive, going = alive[keep], going[keep]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         out = model(
             input_ids=token[:, None],
@@ -281,6 +294,24 @@ def _decode(model, end, logits, cache, mask, length, choose):
         )
         logits, position = out.logits[:, -1], position + 1
     return said
+
+
+class _Room(StaticCache):
+    """A cache with room for tokens to come. Rows that ended leave it by the half."""
+
+    @classmethod
+    def around(cls, cache, config, room: int):
+        """A cache of `room` tokens that begins with those of another one."""
+        made = cls(config=config, max_cache_len=room)
+        for number, layer in enumerate(cache.layers):
+            made.update(layer.keys, layer.values, number)
+        return made
+
+    def batch_select_indices(self, rows: torch.Tensor) -> None:
+        """Keep these rows."""
+        for layer in self.layers:
+            layer.keys = layer.keys.index_select(0, rows)
+            layer.values = layer.values.index_select(0, rows)
 
 
 class _Chooser:
