@@ -21,7 +21,7 @@ from deepicd.tasks.prompts import parse_completion
 from deepicd.traces import AttemptLog, build_traces
 from deepicd.traces.teachers import OpenAITeacher, Request, VllmTeacher
 from deepicd.training import encoding, grpo, models
-from deepicd.training.models import engine, generate
+from deepicd.training.models import engine, generate, serving
 from deepicd.training.models.sampling import sample
 from deepicd.training.models.tokenizer import train_tokenizer
 
@@ -190,6 +190,19 @@ def test_grpo_draws_by_the_engine_and_leaves_frozen_weights_alone(adapted, tmp_p
     assert len(log) == 8 and curves["step"].max() == 2
     for name, weight in net.named_parameters():
         assert name not in frozen or torch.equal(weight, frozen[name])
+
+
+def test_a_server_that_the_run_starts_draws_with_the_adapter_of_now(adapted):
+    net, tokenizer, asked = adapted
+    with serving.running(net, 0.3):
+        server = serving.Server()
+        for size in (0.3, 0.6):
+            moved(net, size)
+            server.sync(net)
+            ids, chances = server.draw(asked, 12, 0.0, end=tokenizer.eos_token_id)
+            assert ids == sample(net, asked, tokenizer, 12, 0.0)
+            assert [len(row) for row in chances] == [len(row) for row in ids]
+    assert not serving._answers()
 
 
 @pytest.fixture(scope="module")

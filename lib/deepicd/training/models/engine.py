@@ -261,7 +261,9 @@ def worth_it(model, seconds: float) -> bool:
 def _kind(model) -> tuple:
     """What an engine cannot change: shapes, and under an adapter its base and rank."""
     if hasattr(model, "peft_config"):
-        return str(model.name_or_path), model.peft_config["default"].r
+        base = str(model.name_or_path)
+        base = os.path.realpath(base) if os.path.isdir(base) else base
+        return base, model.peft_config["default"].r
     return tuple((name, tuple(p.shape)) for name, p in model.named_parameters())
 
 
