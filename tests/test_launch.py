@@ -129,7 +129,8 @@ def test_a_run_out_of_memory_goes_on_with_smaller_passes(
     smaller = dataclasses.replace(SFT, batch_size=4, accumulation=2)
     given = data, held, smaller, tmp_path, measure
     net, curves, _ = sft.train(kit.network(tokenizer), tokenizer, *given)
-    same_curves(curves, alone[1], rel=1e-3, abs=1e-6)
+    # Accuracy is a mean over passes, which hold unlike numbers of tokens.
+    same_curves(curves, alone[1], rel=1e-2, abs=1e-6)
     same(alone[0], net, 2e-4)
 
 
