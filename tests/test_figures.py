@@ -119,6 +119,48 @@ FRAMES = {
         ],
         columns=["reward", "seed", "step", "name", "value"],
     ),
+    "plot_best_of": pd.DataFrame(
+        [
+            ("400 notes", rule, n, level, v := 0.3 + 0.02 * n + 0.01 * i)
+            + (v - 0.04, v + 0.04)
+            for i, rule in enumerate(("one", "majority", "last", "outcome", "ceiling"))
+            for level in ("category", "full")
+            for n in (1, 2, 4)
+        ],
+        columns=["panel", "rule", "n", "level", "value", "low", "high"],
+    ),
+    "plot_gold_chosen": pd.DataFrame(
+        [
+            (score, fault, 0.8 + 0.03 * i, 0.7, 0.95, 160)
+            for i, score in enumerate(("minimum", "last", "outcome"))
+            for fault in ("all", "wrong code", "altered quote")
+        ],
+        columns=["score", "fault", "value", "low", "high", "n"],
+    ),
+    "plot_steps": pd.DataFrame(
+        [
+            (source, what, kind, chance, 0.8, 0.7, 0.9, 500)
+            for source in ("planted faults", "own answers")
+            for what, kind, chance in (
+                ("auc", "all", np.nan),
+                ("auc", "code", np.nan),
+                ("calibration", "", 0.5),
+                ("calibration", "", 0.9),
+            )
+        ],
+        columns=["source", "what", "kind", "chance", "value", "low", "high", "n"],
+    ),
+    "plot_tasks": pd.DataFrame(
+        [
+            (task, depth, level, labels, system, metric, 0.5, 0.4, 0.6, 400)
+            for task, few, many in (("drg", 3, 40), ("length_of_stay", 2, 4))
+            for depth, level, labels in (("coarsest", "a", few), ("finest", "b", many))
+            for system in SYSTEMS
+            for metric in ("accuracy", "skill")
+        ],
+        columns=["task", "depth", "level", "labels", "system", "metric", "value"]
+        + ["low", "high", "n"],
+    ),
     "plot_training": log(["train_loss", "val_loss", "val_accuracy_full"]),
     "plot_grpo": log(
         [
