@@ -55,6 +55,13 @@ def test_labels_stand_at_the_last_tokens_of_steps(labelled, tokenizer):
         assert [labels[-1] for labels in row["labels"]] == [1, 0]
 
 
+def test_an_empty_answer_carries_no_label(labelled, tokenizer):
+    empty = labelled.head(3).assign(completion="", ends=[[0]] * 3, right=[[False]] * 3)
+    both = pd.concat([labelled, empty])
+    found = verifier.encode(both, tokenizer, SHORT, **ASKED)
+    assert found == verifier.encode(labelled, tokenizer, SHORT, **ASKED)
+
+
 def test_it_learns_which_answer_is_right(trained, labelled):
     net, tokenizer, curves = trained
     loss = curves[curves["name"] == "train_loss"]["value"]

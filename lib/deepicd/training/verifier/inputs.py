@@ -52,7 +52,7 @@ def encode(
     list of dict
         One a note (and each `settings.answers` answers to it): asked (ids), said (ids
         of each answer), labels (1 right, 0 wrong, at the last tokens of steps, else
-        -100). What is longer than `settings.max_length` is left out.
+        -100). What is longer than `settings.max_length`, or empty, is left out.
 
     Raises
     ------
@@ -68,7 +68,8 @@ def encode(
     for note_id, ids, at, right in zip(
         table["note_id"], said, places, table["right"], strict=True
     ):
-        if len(prompts[note_id]) + len(ids) <= settings.max_length:
+        # An empty answer has no token that could carry a label.
+        if ids and len(prompts[note_id]) + len(ids) <= settings.max_length:
             rows.setdefault(note_id, []).append((ids, _labels(ids, at, right)))
     found = [
         {
