@@ -21,6 +21,20 @@ from deepicd.rewards import get_spec
 from deepicd.training import encoding, grpo, launch, models, rft, sft
 from deepicd.training.models import generate
 
+RFT_GRPO = grpo.GrpoSettings(
+    steps=2,
+    prompts=4,
+    group_size=4,
+    max_completion=24,
+    learning_rate=1e-3,
+    warmup_steps=0,
+    validate_every=0,
+    log_every=1,
+    rft_steps=2,
+    examples=8,
+    rft_samples=2,
+    seed=3,
+)
 SFT = sft.SftSettings(
     steps=6,
     batch_size=8,
@@ -152,21 +166,7 @@ def test_two_processes_draw_and_learn_as_one_does(
     taught, tokenizer, prompt_set, inputs, tmp_path
 ):
     """RFT, then GRPO with a KL penalty from its model."""
-    settings = grpo.GrpoSettings(
-        steps=2,
-        prompts=4,
-        group_size=4,
-        max_completion=24,
-        learning_rate=1e-3,
-        beta=0.05,
-        warmup_steps=0,
-        validate_every=0,
-        log_every=1,
-        rft_steps=2,
-        examples=8,
-        rft_samples=2,
-        seed=3,
-    )
+    settings = dataclasses.replace(RFT_GRPO, beta=0.05)
     spec, found = get_spec("tree"), []
     for n in (2, 1):
         net, folder = models.load(taught, lora=models.Lora())[0], tmp_path / str(n)
@@ -244,20 +244,7 @@ def test_a_model_that_is_shared_out_learns_and_draws_as_a_whole_one(
     taught, tokenizer, prompt_set, inputs, tmp_path, monkeypatch
 ):
     """Each of two processes holds half of it: RFT, then GRPO."""
-    settings = grpo.GrpoSettings(
-        steps=2,
-        prompts=4,
-        group_size=4,
-        max_completion=24,
-        learning_rate=1e-3,
-        warmup_steps=0,
-        validate_every=1,
-        log_every=1,
-        rft_steps=2,
-        examples=8,
-        rft_samples=2,
-        seed=3,
-    )
+    settings = dataclasses.replace(RFT_GRPO, validate_every=1)
     spec, measure, found = get_spec("tree"), inputs[2], []
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     for n in (2, 1):

@@ -201,16 +201,21 @@ def choose(answers: Drawn, rule: str, n: int) -> np.ndarray:
     if rule == "one":
         value = np.zeros(codes.shape)
     elif rule in ("majority", "weighted"):
-        alike = codes[..., :, None] == codes[..., None, :]
         weight = np.ones(codes.shape)
         if rule == "weighted":
             weight = answers.scores["last"][:, : blocks * n].reshape(codes.shape)
-        value = (alike * weight[..., None, :]).sum(-1)
+        value = _votes(codes, weight)
     else:
         value = answers.scores[rule][:, : blocks * n].reshape(codes.shape)
     if rule != "one":
         value = np.where(codes < 0, -np.inf, value)
     return value.argmax(-1) + n * np.arange(blocks)
+
+
+def _votes(codes: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weight behind the code of each answer, among those of the last axis."""
+    alike = codes[..., :, None] == codes[..., None, :]
+    return (alike * weight[..., None, :]).sum(-1)
 
 
 def right_of(answers: Drawn, rule: str, n: int, level: str) -> np.ndarray:
@@ -300,9 +305,8 @@ def agreement(answers: Drawn, weight: np.ndarray | None = None) -> np.ndarray:
     weight : array, shape (notes, answers), optional
         Of each answer, 0 to 1; 1 for all by default.
     """
-    alike = answers.codes[..., :, None] == answers.codes[..., None, :]
     weight = np.ones(answers.codes.shape) if weight is None else weight
-    votes = (alike * weight[..., None, :]).sum(-1)
+    votes = _votes(answers.codes, weight)
     return np.where(answers.codes < 0, 0.0, votes).max(-1) / answers.size
 
 

@@ -3,7 +3,6 @@
 from deepicd.rewards.registry import Seen, part
 from deepicd.tasks.evidence import evidence
 from deepicd.tasks.quotes import words
-from deepicd.tasks.task import above
 
 
 @part("format")
@@ -23,10 +22,8 @@ def quoted_evidence(seen: Seen) -> float:
     """What the quotes tell for the answer (`tasks.evidence`), where the answer's
     category is right (of another space: the level shown above its labels): a policy
     cannot earn it without reading the note."""
-    thought, level = seen.parsed.think, above(seen.tree)
-    if not thought or seen.code is None:
-        return 0.0
-    if seen.tree.at(seen.code, level) != seen.tree.at(seen.gold, level):
+    thought = seen.parsed.think
+    if not thought or not seen.right_above:
         return 0.0
     return evidence(thought, seen.note, seen.code, seen.tree, seen.background)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepicd.tasks.format import Parsed
+from deepicd.tasks.task import above
 
 
 @dataclass(slots=True)
@@ -47,6 +48,14 @@ class Seen:
     spec: Any
     tree: Any
     background: Any = None
+
+    @property
+    def right_above(self) -> bool:
+        """Whether there is an answer, right at the level shown above the labels."""
+        level = above(self.tree)
+        return self.code is not None and (
+            self.tree.at(self.code, level) == self.tree.at(self.gold, level)
+        )
 
 
 @dataclass(frozen=True)

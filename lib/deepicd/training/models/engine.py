@@ -18,6 +18,7 @@ import torch
 from deepicd.common import progress
 from deepicd.common.errors import UserError
 from deepicd.training.models.loading import mixes
+from deepicd.training.trainer import processes
 
 #: Seconds until an engine answers, most of them compiling (7B weights on an H100).
 START = 75.0
@@ -45,7 +46,7 @@ class Engine:
 
     def __init__(self, model, memory: float = MEMORY, rows: int = ROWS):
         progress.report(0, 1, "starting vLLM, which takes up to two minutes")
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if processes() == 1:
             # Weights and adapters are handed over within the process.
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         given = arguments(model, memory, rows)
@@ -165,7 +166,7 @@ def arguments(model, memory: float, rows: int) -> dict:
     if hasattr(model, "peft_config"):
         given |= {"enable_lora": True, "max_loras": 1}
         given["max_lora_rank"] = lora_rank(model)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # each process has its own
+    if processes() > 1:  # each process has its own
         given["distributed_executor_backend"] = "external_launcher"
     return given
 
@@ -253,7 +254,7 @@ def worth_it(model, seconds: float) -> bool:
         return False  # no folder to start from
     if torch.cuda.get_device_capability() < (7, 5):
         return False
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes() > 1:
         return False  # all of several processes would have to start theirs
     return seconds > (0.0 if _open else START)
 

@@ -11,27 +11,18 @@ from functools import lru_cache
 from deepicd.rewards.registry import Seen, part
 from deepicd.tasks.known import get_task
 from deepicd.tasks.steps import KINDS
-from deepicd.tasks.task import above
 
 
 @part("process", needs=("note", "think"), many=True)
 def process(batch: list[Seen]) -> list[float]:
     """Mean over the kinds of steps of the lowest probability that one is right."""
     paid = [0.0] * len(batch)
-    chosen = [i for i, seen in enumerate(batch) if _near(seen)]
+    chosen = [i for i, s in enumerate(batch) if s.parsed.think and s.right_above]
     if chosen:
         values = _values([batch[i] for i in chosen])
         for i, value in zip(chosen, values, strict=True):
             paid[i] = value
     return paid
-
-
-def _near(seen: Seen) -> bool:
-    """Whether an answer is well-formed and right at the level above the labels."""
-    if not seen.parsed.think or seen.code is None:
-        return False
-    level = above(seen.tree)
-    return seen.tree.at(seen.code, level) == seen.tree.at(seen.gold, level)
 
 
 def _values(batch: list[Seen]) -> list[float]:
