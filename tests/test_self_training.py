@@ -111,6 +111,36 @@ def test_pairs_prefer_the_trace_to_a_wrong_answer():
         dpo.preference_pairs(answers, None, "code_only")
 
 
+def test_own_pairs_are_chosen_by_what_is_paid_within_a_note():
+    names = ["prompt", "note_id", "completion", "right", "reward"]
+    rows = [
+        ("p1", "a", "right, well paid", True, 0.9),
+        ("p1", "a", "right", True, 0.8),
+        ("p1", "a", "wrong, well paid", False, 0.5),
+        ("p1", "a", "wrong", False, 0.1),
+        ("p2", "b", "right alone", True, 1.0),
+        ("p3", "c", "wrong alone", False, 0.0),
+    ]
+    answers = pd.DataFrame(rows, columns=names)
+    expected = [["p1", "right, well paid", "wrong"]]
+    assert dpo.own_pairs(answers).values.tolist() == expected
+    shuffled = dpo.own_pairs(answers.iloc[::-1])
+    assert shuffled.values.tolist() == expected
+
+
+def test_own_pairs_need_no_traces(taught, tokenizer, prompt_set, tmp_path):
+    own = dataclasses.replace(SETTINGS, dpo_chosen="own", rounds=1)
+    net, _ = models.load(taught)
+    before = models.weights_hash(net)
+    given = (tokenizer, prompt_set, get_spec("tree"), own, tmp_path)
+    net, curves, log, _ = dpo.train("dpo", net, *given)
+    assert models.weights_hash(net) != before
+    assert "dpo_margin" in set(curves["name"])
+    certain = dataclasses.replace(own, temperature=1e-3)
+    with pytest.raises(UserError, match="right and wrong ones"):
+        dpo.train("dpo", net, *given[:3], certain, tmp_path / "certain")
+
+
 def test_nothing_to_learn_from_is_a_clear_error(tokenizer, prompt_set, tmp_path):
     given = (kit.network(tokenizer), tokenizer, prompt_set)
     rest = ("tree", SETTINGS, tmp_path)

@@ -1,5 +1,7 @@
 """Verifiers: what they read, that they learn, and that they are ordinary models."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +9,13 @@ import torch
 import training_kit as kit
 from transformers import AutoModelForTokenClassification
 
+from deepicd import traces
 from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
 from deepicd.tasks.prompts import format_completion
 from deepicd.training import models, verifier
 from deepicd.training.encoding import prompt_ids
+from deepicd.training.models import generate
 
 SHORT = verifier.VerifierSettings(
     steps=40, groups=7, answers=4, learning_rate=1e-2, warmup_steps=3, save_every=20
@@ -167,3 +171,35 @@ def test_nothing_that_fits_is_a_clear_error(labelled, tokenizer):
     tight = verifier.VerifierSettings(max_length=5)
     with pytest.raises(UserError, match="no answer within 5 tokens"):
         verifier.encode(labelled, tokenizer, tight, **ASKED)
+
+
+def test_a_greedy_continuation_of_a_greedy_answer_is_that_answer(taught, table):
+    tree, policy = load_tree(), models.load(taught)
+    said = generate.predict(policy[0], table, tokenizer=policy[1], tree=tree, **ASKED)
+    own = traces.of_answers(said, table, tree)
+    right = traces.answered_right(own, tree)
+    assert 0 < sum(right) < len(right)
+    found = traces.continued(*policy, own, 1, tree=tree, **ASKED)
+    for steps, ends, good in zip(found["right"], own["ends"], right, strict=True):
+        assert len(ends) > 1 and steps == [good] * len(ends)
+
+
+def test_a_wrong_answer_says_nothing_of_the_steps_before_it(taught, table):
+    tree, policy = load_tree(), models.load(taught)
+    train = table[table["split"] == "train"].head(6)
+    other = dict(pairwise([*kit.CODES, kit.CODES[0]]))
+    both = [
+        train.assign(completion=[format_completion("Pain, so this.", c) for c in codes])
+        for codes in (train["label"], train["label"].map(other))
+    ]
+    good, bad = (
+        traces.continued(*policy, traces.of_answers(part, table, tree), 4, tree=tree)
+        for part in both
+    )
+    assert [own[:-1] for own in good["reached"]] == [own[:-1] for own in bad["reached"]]
+    assert [own[-1] for own in good["reached"]] == [1.0] * 6
+    assert [own[-1] for own in bad["reached"]] == [0.0] * 6
+    shares = {share for own in good["reached"] for share in own[:-1]}
+    assert shares <= {0.0, 0.25, 0.5, 0.75, 1.0}
+    with pytest.raises(UserError, match="0 continuations"):
+        traces.continued(*policy, good, 0, tree=tree)

@@ -14,6 +14,7 @@ HOMES = {
     "build_traces": "distil",
     "catch_rates": "faults",
     "check_table": "counts",
+    "continued": "monte_carlo",
     "estimate_cost": "cost",
     "export_dataset": "dataset",
     "answered_right": "step_labels",

@@ -1,7 +1,7 @@
 """GRPO, or on-policy DPO with the same right and wrong answers.
 
-On-policy DPO (Rafailov et al. 2023) prefers the teacher's trace to the policy's own
-wrong answer to the same note.
+On-policy DPO (Rafailov et al. 2023) prefers the teacher's trace, or the policy's own
+best paid right answer, to the policy's own wrong answer to the same note.
 """
 
 import copy
@@ -120,12 +120,15 @@ def train(
         part = part[: len(order) // settings.rounds]
         answers = drawn.draw(model, part, number * steps, number, report)
         style, tag = drawn.spec.style, drawn.judge.tree.tag
-        pairs = preference_pairs(
-            answers, traces, style, frame_of(tokenizer, style), tag
-        )
+        chat = frame_of(tokenizer, style)
+        if settings.dpo_chosen == "own":
+            pairs, sought = own_pairs(answers, chat), "note with right and wrong ones"
+        else:
+            pairs = preference_pairs(answers, traces, style, chat, tag)
+            sought = "wrong answer to a note with a trace"
         if pairs.empty:
             raise UserError(
-                found=f"no wrong answer to a note with a trace among {len(answers)}",
+                found=f"no {sought} among {len(answers)} answers",
                 expected="at least one to learn from",
                 do="raise group_size or temperature, or set method=grpo",
             )
@@ -191,11 +194,44 @@ def preference_pairs(
         prompts.format_completion(trace, code, style, tag)
         for trace, code in zip(both["trace"], both["label"], strict=True)
     ]
-    chosen, rejected = (
-        [chat.rest(text) for text in texts] for texts in (chosen, both["completion"])
-    )
-    table = both[["prompt"]].assign(chosen=chosen, rejected=rejected)
-    return table.reset_index(drop=True)
+    return _pairs(both["prompt"], chosen, both["completion"], chat)
+
+
+def own_pairs(answers: pd.DataFrame, chat: Frame | None = None) -> pd.DataFrame:
+    """The best paid right answer against the worst paid wrong one to the same note.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        Columns prompt, note_id, completion, right, reward.
+    chat : Frame, optional
+        As of `preference_pairs`.
+
+    Returns
+    -------
+    DataFrame
+        Columns prompt, chosen, rejected; one row a note that has both.
+
+    Examples
+    --------
+    >>> rows = [("p", "a", "x", True, .7), ("p", "a", "y", True, .9),
+    ...         ("p", "a", "z", False, .1), ("q", "b", "w", False, 0.)]
+    >>> names = ["prompt", "note_id", "completion", "right", "reward"]
+    >>> own_pairs(pd.DataFrame(rows, columns=names)).values.tolist()
+    [['p', 'y', 'z']]
+    """
+    paid = answers.sort_values("reward", kind="stable")
+    best = paid[paid["right"]].drop_duplicates("note_id", keep="last")
+    worst = paid[~paid["right"]].drop_duplicates("note_id").set_index("note_id")
+    best = best[best["note_id"].isin(worst.index)].sort_index()
+    wrong = worst["completion"].reindex(best["note_id"])
+    return _pairs(best["prompt"], best["completion"], wrong, chat or Frame())
+
+
+def _pairs(asked, chosen, rejected, chat: Frame) -> pd.DataFrame:
+    said = [[chat.rest(text) for text in texts] for texts in (chosen, rejected)]
+    names = ("prompt", "chosen", "rejected")
+    return pd.DataFrame(dict(zip(names, (list(asked), *said), strict=True)))
 
 
 def dpo_arguments(settings: GrpoSettings, steps: int, folder, headless: bool) -> dict:

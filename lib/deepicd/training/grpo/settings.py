@@ -54,6 +54,10 @@ class GrpoSettings(Settings):
         RFT and method ``dpo``: examples or pairs of one step.
     dpo_beta : float
         Method ``dpo``: how strongly the reference model binds.
+    dpo_chosen : {"teacher", "own"}
+        Method ``dpo``: what is preferred to a wrong answer, the teacher's trace or the
+        best paid of the own right answers. With ``own`` the reward chooses both sides,
+        and with its part ``process`` a verifier does.
     samples : int
         Answers to each test note after training, the first one greedy.
     validate_notes, predict_batch : int
@@ -99,6 +103,7 @@ class GrpoSettings(Settings):
     rounds: int = 1
     examples: int = 16
     dpo_beta: float = 0.1
+    dpo_chosen: Literal["teacher", "own"] = "teacher"
     samples: int = 5
     validate_notes: int = 100
     predict_batch: int = 64
