@@ -18,6 +18,7 @@ from deepicd.common import progress
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
 from deepicd.common.processors import cores
+from deepicd.data.cohort import told_history
 from deepicd.study.ablations.kept_runs import KEPT
 from deepicd.study.runner import report
 from deepicd.study.runner.display import Display
@@ -561,6 +562,13 @@ def test_private_is_read_from_the_source_file(tmp_path):
     assert not run.private
     write_json({"private": True}, run.dir / "source.json")
     assert run.private
+
+
+def test_a_run_says_what_of_earlier_stays_its_notes_hold(tmp_path):
+    run = open_run(tmp_path, "01_extract_admission_notes")
+    assert run.history == {}
+    write_json({"task": "drg"} | told_history("codes", 9), run.dir / "source.json")
+    assert run.history == {"history": "codes", "history_limit": 9}
 
 
 def test_report_shows_a_note_that_only_the_last_model_gets_right(tmp_path):

@@ -12,6 +12,8 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_json, write_parquet
+from deepicd.common.parameters import choice
+from deepicd.data import history as earlier
 from deepicd.data import splits
 from deepicd.data.extraction import extract
 from deepicd.data.sections.guard import Guard
@@ -248,6 +250,8 @@ def build_admissions(
     task: Task = PRINCIPAL_DIAGNOSIS,
     guard: Guard | None = None,
     drop_named: bool = False,
+    history: str = earlier.NONE,
+    history_limit: int = earlier.LIMIT,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Build the admissions table: note, code, patient, split, metadata, flags.
 
@@ -279,6 +283,11 @@ def build_admissions(
     drop_named : bool
         Take sentences out that name what would tell the label (`Task.told_by`),
         beyond what history allows. Notes with such a sentence are flagged either way.
+    history : {"none", "codes", "titles"}
+        What was coded in the patient's earlier stays, as a last section of the note;
+        the last look does not see it.
+    history_limit : int
+        Codes of earlier stays at most, the latest first.
 
     Returns
     -------
@@ -290,12 +299,15 @@ def build_admissions(
     Raises
     ------
     UserError
-        If the data have no notes, if nothing remains, or if a given split puts a
-        patient into two parts.
+        If the data have no notes, if nothing remains, if a given split puts a
+        patient into two parts, or if history is asked of a source without times.
     """
+    choice("history", history, earlier.FORMS)
     tree = tree or task.open(raw)[0]
     cohort, steps = build_cohort(raw, tree, task)
     flow = Flow(steps.to_dict("records"))
+    told = history != earlier.NONE
+    past = earlier.read_past(raw, cohort["hadm_id"], history_limit) if told else None
     raw = _source_of_notes(raw, task, len(cohort))
     notes = extract(raw, cohort["hadm_id"], mode, workers, work_dir, guard)
     frame = _with_notes(cohort, *notes, raw.note_kind, flow)
@@ -306,6 +318,10 @@ def build_admissions(
     if task.tells:
         frame = _look_for(task.tells, frame, drop_named, flow)
     frame["flags"] = _flags(frame, tree)
+    if past:
+        frame = earlier.with_history(frame, past, history)
+        why = earlier.in_words(frame, past, history_limit)
+        flow.add(f"history={history}", 0, len(frame), why, "notes")
     flow.add("admissions used", 0, len(frame))
     return frame[COLUMNS], flow.frame()
 
@@ -413,6 +429,18 @@ def _flags(frame: pd.DataFrame, tree) -> pd.Series:
     extra = frame["label"].map(lambda c: "" if billable[c] else "code_not_billable")
     pairs = zip(frame["flags"].fillna(""), extra, frame["doubts"], strict=True)
     return pd.Series([";".join(filter(None, p)) for p in pairs], index=frame.index)
+
+
+def told_history(history: str, limit: int) -> dict:
+    """What a run says of the history in its notes; nothing where there is none.
+
+    Examples
+    --------
+    >>> told_history("codes", 20), told_history("none", 20)
+    ({'history': 'codes', 'history_limit': 20}, {})
+    """
+    told = {"history": history, "history_limit": limit}
+    return {} if history == earlier.NONE else told
 
 
 def note_ids(raw: RawTables, cohort: pd.DataFrame) -> pd.Series:

@@ -8,10 +8,11 @@ history, or is told as history, was known before.
 import re
 from typing import NamedTuple
 
+from deepicd.data.sections.names import EARLIER
 from deepicd.data.sections.splitting import TITLES
 
 FLAG = "names_the_diagnosis"
-_HEADS = {title: name for name, title in TITLES.items()}
+_HEADS = {title: name for name, title in TITLES.items()} | {EARLIER: "past_stays"}
 _SECTION = re.compile(rf"(?:\A|\n\n)({'|'.join(_HEADS)}): ")
 _SENTENCE = re.compile(r"(?:[^.;\n]|\.(?!\s)|\n(?!\s*[\n#*\d-]))+[.;]?")
 _KNOWN = re.compile(

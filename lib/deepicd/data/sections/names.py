@@ -49,6 +49,9 @@ KEPT = (
     "social_history",
 )
 
+# Not of a summary: what `data.history` puts behind a note.
+EARLIER = "EARLIER ADMISSIONS"
+
 # Left out, and about no time: these end a kept section wherever they stand.
 ADMINISTRATIVE = (
     "admission_date",

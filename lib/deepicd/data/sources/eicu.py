@@ -74,9 +74,16 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
         private=False,
         description="eICU unit stays: structured charting of the first 24 hours.",
         stays=_stays(patient),
+        undated=_UNDATED,
         open_table=lambda name, columns: _further(folder, name, columns),
         hide=lambda fact: _reader(_without(fact, patient), charted),
     )
+
+
+_UNDATED = (
+    "eICU, which orders the unit stays of one hospital stay (all of the same illness) "
+    "but not the hospital stays of a patient: of those it tells the year alone"
+)
 
 
 def _stays(patient: pd.DataFrame) -> pd.DataFrame | None:

@@ -66,6 +66,9 @@ class RawTables:
         `hadm_id`, `admitted` (whether its time is known) and `days` from admission
         to discharge, parts of a day counted, missing while the stay is open. None
         where the source has no times.
+    undated : str
+        Why earlier stays of a patient cannot be told; empty where they can, from the
+        tables `admissions` (admittime, dischtime) and `diagnoses_icd`.
     """
 
     admissions: pd.DataFrame
@@ -81,6 +84,7 @@ class RawTables:
     identity: str = ""
     version_given: bool = True
     stays: pd.DataFrame | None = None
+    undated: str = ""
     open_table: Callable[[str, Sequence[str]], pd.DataFrame | None] | None = None
     hide: Callable[[str], Callable] | None = None
 

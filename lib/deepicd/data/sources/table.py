@@ -244,6 +244,7 @@ def _raw(frame, given: dict, path: Path, skipped: dict, read_as: str) -> RawTabl
         split=_split(frame, given.get("split_column", ""), note_id, path),
         skipped=skipped,
         version_given="version" in frame,
+        undated="a table of notes, which has no times of admission and discharge",
     )
 
 

@@ -133,9 +133,17 @@ class Run:
         """
         from deepicd.tasks.known import DEFAULT, get_task
 
+        return get_task(self._source().get("task", DEFAULT.name))
+
+    @property
+    def history(self) -> dict:
+        """What of earlier admissions stands in the notes; empty where nothing does."""
+        known = self._source().items()
+        return {name: value for name, value in known if name.startswith("history")}
+
+    def _source(self) -> dict:
         file = self.root / privacy.SOURCE_FILE
-        known = read_json(file) if file.exists() else {}
-        return get_task(known.get("task", DEFAULT.name))
+        return read_json(file) if file.exists() else {}
 
     def tree(self):
         """The labels of the task, with those that only the data of this run know.
