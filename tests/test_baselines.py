@@ -15,7 +15,9 @@ from deepicd.evaluation.baselines import (
 )
 from deepicd.evaluation.baselines import encoder as encoder_module
 from deepicd.evaluation.baselines.encoder import CodeClassifier, Reader, make_scratch
-from deepicd.evaluation.baselines.fitting import loss_of
+from deepicd.evaluation.baselines.fitting import SIBLING_MARGIN, loss_of
+from deepicd.evaluation.baselines.label_vectors import known_of
+from deepicd.evaluation.baselines.material import Material
 from deepicd.icd import load_tree
 
 TREE = load_tree()
@@ -90,7 +92,7 @@ def test_networks_learn_and_every_epoch_is_recorded(admissions):
         TREE,
         systems=["embed_mlp", "encoder"],
         encoder_heads=["mean", "label_attention"],
-        encoder_losses=["ldam"],
+        losses=["ldam"],
         **SMALL,
     )
     for system in ("embed_mlp", "encoder"):
@@ -122,9 +124,13 @@ def test_padding_changes_no_logit():
         assert torch.allclose(alone, padded, atol=1e-5)
 
 
+def material(codes, **options):
+    return Material([pd.DataFrame({"label": codes})], 0, TREE, options)
+
+
 def test_ldam_asks_more_of_rare_codes():
     logits, gold = torch.zeros(3, 3), torch.arange(3)
-    loss = loss_of("ldam", np.array([0] * 81 + [1] * 16 + [2]), 3)
+    loss = loss_of("ldam", material(["I10"] * 81 + ["I21.11"] * 16 + ["J18.9"]))
     single = [loss(logits[i : i + 1], gold[i : i + 1]).item() for i in range(3)]
     assert single == sorted(single) and single[0] > np.log(3)
     # Margins n^(-1/4): 1/3, 1/2 and 1 of the largest.
@@ -132,12 +138,77 @@ def test_ldam_asks_more_of_rare_codes():
     assert margins == pytest.approx([-2 / 3, -1, -2], abs=1e-4)
 
 
+# I10, I21.11, I21.19 and J18.9: two chapters, three categories.
+FOUR = ["I10", "I21.11", "I21.19", "J18.9"]
+
+
+def test_the_loss_of_levels_is_the_mean_of_what_each_level_costs():
+    loss = loss_of("levels", material(FOUR))
+    # Of I21.11 the code has a quarter, its category a half, its chapter 3/4.
+    costs = -np.log([1 / 4, 1 / 2, 3 / 4])
+    assert loss(torch.zeros(1, 4), torch.tensor([1])).item() == pytest.approx(
+        costs.mean()
+    )
+    near, far = torch.eye(4)[[2]], torch.eye(4)[[3]]
+    assert loss(near, torch.tensor([1])) < loss(far, torch.tensor([1]))
+
+
+def test_the_loss_of_siblings_asks_for_a_lead_before_the_same_category_alone():
+    loss, plain = loss_of("siblings", material(FOUR)), torch.nn.CrossEntropyLoss()
+    for logits, code, lacking in (
+        ([[0.0, 0.5, 0.2, 9.0]], 1, SIBLING_MARGIN - 0.3),
+        ([[0.0, 5.0, 0.2, 9.0]], 1, 0.0),
+        ([[0.0, 0.0, 0.0, 0.0]], 0, 0.0),  # the only code of its category
+    ):
+        scores = torch.tensor(logits, requires_grad=True)
+        found = loss(scores, torch.tensor([code]))
+        more = found - plain(scores, torch.tensor([code]))
+        assert more.item() == pytest.approx(lacking, abs=1e-5)
+        found.backward()
+        assert torch.isfinite(scores.grad).all()
+
+
+def test_what_is_known_of_codes_is_shared_by_those_that_stand_or_sound_near():
+    for source in ("tree", "titles"):
+        given = material(FOUR, code_embeddings=source)
+        known = known_of(given).numpy()
+        assert len(known) == len(given.answerable) > 4
+        place = {code: i for i, code in enumerate(given.answerable)}
+        near, gold, far = (known[place[c]] for c in ("I21.02", "I21.11", "J18.1"))
+        assert gold @ near > gold @ far
+
+
+@pytest.mark.parametrize("source", ["tree", "titles"])
+def test_a_code_without_training_notes_can_be_answered(admissions, source):
+    hidden = (admissions["label"] == "I21.19") & (admissions["split"] == "train")
+    frame = admissions[~hidden]
+    free, made = (
+        run_baselines(
+            frame,
+            TREE,
+            systems=["embed_mlp", "encoder"],
+            code_embeddings=known,
+            losses=["levels", "siblings"],
+            **SMALL,
+        )
+        for known in ("none", source)
+    )
+    known = set(frame.loc[frame["split"] == "train", "label"])
+    assert set(free[0]["code"]) <= known
+    leaves = {x for code in known for x in TREE.leaves(TREE.at(code, "category"))}
+    assert set(made[0]["code"]) <= leaves
+    for system in ("embed_mlp", "encoder"):
+        assert accuracy(made[0], frame, system) > 0.5
+    assert made[1]["setting"].str.contains("lead=").all()
+
+
 @pytest.mark.parametrize(
     ("more", "text"),
     [
         ({"encoder": "./no-such-encoder"}, "no encoder at"),
         ({"encoder_heads": ["magic"]}, "label_attention"),
-        ({"encoder_losses": ["magic"]}, "ldam"),
+        ({"losses": ["magic"]}, "ldam"),
+        ({"code_embeddings": "magic"}, "titles"),
         ({"encoder_shape": [97, 1]}, "that 4 divides"),
         ({"encoder_shape": [96]}, r"encoder_shape \[96\]"),
     ],

@@ -6,6 +6,11 @@ from sklearn.decomposition import TruncatedSVD
 from torch import nn
 
 from deepicd.evaluation.baselines.fitting import epochs, loss_of
+from deepicd.evaluation.baselines.label_vectors import (
+    known_of,
+    label_layer,
+    with_leads,
+)
 from deepicd.evaluation.baselines.material import Material, Trials
 
 DIMENSIONS, HIDDEN, EPOCHS, EVERY = 256, 256, 40, 5
@@ -20,6 +25,13 @@ def frozen_embeddings(material: Material) -> Trials:
     name = material.options["embedder"]
     vectors = svd_vectors(material) if name == "svd" else hidden_means(material, name)
     vectors = _scaled(vectors)
+    for loss in material.options["losses"]:
+        for epoch, answer in _train(material, vectors, loss):
+            for lead, led in with_leads(answer, material):
+                yield f"{name}, {loss}, epoch={epoch}{lead}", led
+
+
+def _train(material: Material, vectors: list[torch.Tensor], loss: str):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(material.seed)
         network = nn.Sequential(
@@ -27,9 +39,8 @@ def frozen_embeddings(material: Material) -> Trials:
             nn.Linear(vectors[0].shape[1], HIDDEN),
             nn.GELU(),
             nn.Dropout(0.3),
-            nn.Linear(HIDDEN, len(material.labels)),
+            label_layer(HIDDEN, len(material.labels), known_of(material)),
         )
-    loss = loss_of("cross_entropy", material.numbers, len(material.labels))
     targets = torch.as_tensor(material.numbers)
 
     def batches(order):
@@ -42,10 +53,17 @@ def frozen_embeddings(material: Material) -> Trials:
 
     steps = -(-len(targets) // 64)
     for epoch in epochs(
-        network, batches, loss, len(targets), EPOCHS, steps, 1e-3, material.seed
+        network,
+        batches,
+        loss_of(loss, material),
+        len(targets),
+        EPOCHS,
+        steps,
+        1e-3,
+        material.seed,
     ):
         if epoch % EVERY == 0:
-            yield f"{name}, epoch={epoch}", answer
+            yield epoch, answer
 
 
 def svd_vectors(material: Material) -> list[np.ndarray]:

@@ -19,6 +19,12 @@ from transformers import (
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import choice
 from deepicd.evaluation.baselines.fitting import epochs, loss_of
+from deepicd.evaluation.baselines.label_vectors import (
+    LabelVectors,
+    known_of,
+    label_layer,
+    with_leads,
+)
 from deepicd.evaluation.baselines.material import Material, Trials
 
 SCRATCH = "scratch"
@@ -32,9 +38,10 @@ _WORD = r"[A-Za-z]+|\d+(?:\.\d+)?|[^\sA-Za-z\d]"
 def fine_tuned_encoder(material: Material) -> Trials:
     """Every pair of head and loss, judged after every epoch."""
     options = material.options
-    for head, loss in product(options["encoder_heads"], options["encoder_losses"]):
+    for head, loss in product(options["encoder_heads"], options["losses"]):
         for epoch, answer in _train(material, head, loss):
-            yield f"{head}, {loss}, epoch={epoch}", answer
+            for lead, led in with_leads(answer, material):
+                yield f"{head}, {loss}, epoch={epoch}{lead}", led
 
 
 def _train(material: Material, head: str, loss: str):
@@ -47,7 +54,8 @@ def _train(material: Material, head: str, loss: str):
             if name == SCRATCH
             else load_pretrained(name, length)
         )
-        network = CodeClassifier(body, len(material.labels), head)
+        known = known_of(material)
+        network = CodeClassifier(body, len(material.labels), head, known)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
     reader = Reader(tokenizer, length, device)
@@ -65,7 +73,7 @@ def _train(material: Material, head: str, loss: str):
     done = epochs(
         network,
         batches,
-        loss_of(loss, material.numbers, len(material.labels)),
+        loss_of(loss, material),
         len(texts[0]),
         options["encoder_epochs"],
         steps,
@@ -92,9 +100,10 @@ def _logits(network, reader, ids) -> np.ndarray:
     network.eval()
     found = np.empty((len(ids), network.out.out_features), dtype=np.float32)
     order = np.argsort([len(one) for one in ids], kind="stable")
+    size = 16 if isinstance(network.out, LabelVectors) else 128  # tokens times codes
     with torch.no_grad():
-        for start in range(0, len(order), 128):
-            rows = order[start : start + 128]
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
             logits = network(reader.pad([ids[i] for i in rows]))
             found[rows] = logits.float().cpu().numpy()
     return found
@@ -125,17 +134,19 @@ class CodeClassifier(nn.Module):
     head : str
         mean: a linear layer on the mean of the hidden states. label_attention:
         every code reads the note with its own attention (Mullenbach et al. 2018).
+    known : torch.Tensor, optional
+        What is known of codes, see `label_vectors.LabelVectors`.
     """
 
-    def __init__(self, body: nn.Module, classes: int, head: str):
+    def __init__(self, body: nn.Module, classes: int, head: str, known=None):
         super().__init__()
         choice("head", head, HEADS)
         hidden = body.config.hidden_size
         self.body, self.head = body, head
         self.drop = nn.Dropout(0.2)
-        self.out = nn.Linear(hidden, classes)
+        self.out = label_layer(hidden, classes, known)
         if head == "label_attention":
-            self.look = nn.Linear(hidden, classes, bias=False)
+            self.look = label_layer(hidden, classes, known, bias=False)
 
     def forward(self, inputs) -> torch.Tensor:
         """Logits, shape (notes, classes), of padded token ids and their mask."""

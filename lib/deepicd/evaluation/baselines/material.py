@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from deepicd.common.errors import UserError
+from deepicd.tasks.task import LabelSpace, above
 
 Answer = Callable[[int], np.ndarray]
 """From the number of a part (1 val, 2 test) to scores of the classes, shape (notes,
@@ -26,12 +27,14 @@ class Material:
     parts : list of three pandas.DataFrame
         Columns note_id, note, label, split.
     seed : int
+    tree : deepicd.tasks.task.LabelSpace
     options : dict
         Settings to try and sizes, by name; see `run_baselines`.
     """
 
     parts: list[pd.DataFrame]
     seed: int
+    tree: LabelSpace
     options: dict = field(default_factory=dict)
 
     @cached_property
@@ -48,6 +51,25 @@ class Material:
     def numbers(self) -> np.ndarray:
         """Class of each training note."""
         return np.searchsorted(self.labels.astype(str), self.codes.astype(str))
+
+    @cached_property
+    def families(self) -> list[str]:
+        """Node shown above each class: the category of a code."""
+        level = above(self.tree)
+        return [self.tree.at(label, level) for label in self.labels]
+
+    @cached_property
+    def unseen(self) -> list[str]:
+        """Labels below the same nodes without training notes, if they are answered."""
+        if self.options.get("code_embeddings", "none") == "none":
+            return []
+        near = [self.tree.leaves(node) for node in sorted(set(self.families))]
+        return sorted({x for leaves in near for x in leaves} - set(self.labels))
+
+    @cached_property
+    def answerable(self) -> np.ndarray:
+        """Classes, then labels without training notes."""
+        return np.array([*self.labels, *self.unseen], dtype=object)
 
     def notes(self, part: int) -> list[str]:
         """Texts of a part: 0 train, 1 val, 2 test."""

@@ -49,11 +49,12 @@ def run_baselines(
     encoder: str = "scratch",
     encoder_shape: Sequence[int] = (96, 1),
     encoder_heads: Sequence[str] = ("label_attention",),
-    encoder_losses: Sequence[str] = ("cross_entropy",),
     encoder_epochs: int = 6,
     encoder_learning_rate: float = 2e-3,
     encoder_length: int = 512,
     embedder: str = "svd",
+    losses: Sequence[str] = ("cross_entropy",),
+    code_embeddings: str = "none",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fit the baselines on train, choose settings on validation, answer val and test.
 
@@ -76,8 +77,8 @@ def run_baselines(
         "scratch" for a small network made here, else a hub name or folder.
     encoder_shape : two ints
         Width and layers of the network made here.
-    encoder_heads, encoder_losses : sequences of str
-        Of mean, label_attention, and of cross_entropy, ldam; all pairs are tried.
+    encoder_heads : sequence of str
+        Of mean, label_attention; each is tried with each loss.
     encoder_epochs, encoder_length : int
         Passes over train, each judged on validation; tokens of a note that are read.
     encoder_learning_rate : float
@@ -85,6 +86,13 @@ def run_baselines(
     embedder : str
         "svd" for truncated SVD of TF-IDF, else a hub name or folder whose hidden
         states are averaged over the note.
+    losses : sequence of str
+        Of both networks: cross_entropy, ldam, levels (at each level of the tree) or
+        siblings (a margin before codes of the same category), see `fitting.loss_of`.
+    code_embeddings : str
+        What both networks know of a code: "none" (free weights), its place in the
+        "tree" or its "titles". With the last two they may answer any code of the
+        categories in training, also such without training notes.
 
     Returns
     -------
@@ -122,7 +130,7 @@ def run_baselines(
         for name, value in locals().items()
         if name not in ("admissions", "tree", "seed", "systems", "unknown")
     }
-    material = Material(splits(admissions), seed, options)
+    material = Material(splits(admissions), seed, tree, options)
     predictions, search = [], []
     for done, system in enumerate(systems):
         report(done, len(systems), f"fitting {system}")
@@ -143,7 +151,7 @@ def _tune(system: str, material: Material, tree):
     start = time.perf_counter()
     for setting, answer in SYSTEMS[system](material):
         validated = answer(1)
-        codes = material.labels[validated.argmax(axis=1)]
+        codes = material.answerable[validated.argmax(axis=1)]
         scores = _validation_scores(material.parts[1]["label"], codes, tree)
         if scores[chosen_by] > best:
             best, place = scores[chosen_by], len(record)
@@ -176,7 +184,7 @@ def _validation_scores(gold, answers, tree) -> dict[str, float]:
 
 def _table(system: str, material: Material, scores, tree) -> pd.DataFrame:
     notes = pd.concat(material.parts[1:], ignore_index=True)
-    answers = material.labels[scores.argmax(axis=1)]
+    answers = material.answerable[scores.argmax(axis=1)]
     codes = [tree.normalise(code) for code in answers]
     table = pd.DataFrame(
         {
@@ -193,6 +201,7 @@ def _table(system: str, material: Material, scores, tree) -> pd.DataFrame:
     )
     if not tree.order:
         return table[PREDICTION_COLUMNS]
-    known = pd.DataFrame(softmax(scores, axis=1), columns=material.labels)
+    answered = material.answerable[: scores.shape[1]]
+    known = pd.DataFrame(softmax(scores, axis=1), columns=answered)
     shares = known.reindex(columns=list(tree.order), fill_value=0.0).to_numpy(float)
     return table[PREDICTION_COLUMNS].assign(shares=list(shares))

@@ -1,0 +1,172 @@
+"""Encoders that know the tree: losses and label vectors, with and without unseen codes.
+
+On the default corpus of several seeds, a network is trained with each loss on all
+codes, and with each kind of label vectors where some codes have lost their training
+notes. Those codes are counted apart: `zero-shot`. Names of results have four parts:
+system, variant, setting, score.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from deepicd.data import cohort, sources
+from deepicd.evaluation.baselines.search import run_baselines
+from deepicd.evaluation.counts import roll_up
+from deepicd.evaluation.strata import frequency_band, frequency_table
+from deepicd.evaluation.systems import gather
+from deepicd.icd.load import load_tree
+from deepicd.study.bench.measure import BETWEEN, Result
+from deepicd.tasks.task import above
+
+TITLE = "Encoders that know the tree: macro F1 by frequency, zero-shot codes apart"
+ALL, SOME = "all codes", "a fifth of the codes unseen"
+SHARE = 0.2
+ZERO_SHOT = "zero-shot"
+CROSS_ENTROPY, TREE, TITLES = "cross-entropy", "tree vectors", "title vectors"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A loss and what is known of codes."""
+
+    name: str
+    loss: str = "cross_entropy"
+    known: str = "none"
+
+
+VARIANTS = {
+    ALL: (
+        Variant(CROSS_ENTROPY),
+        Variant("levels", "levels"),
+        Variant("siblings", "siblings"),
+        Variant(TREE, known="tree"),
+        Variant(TITLES, known="titles"),
+    ),
+    SOME: (
+        Variant(CROSS_ENTROPY),
+        Variant(TREE, known="tree"),
+        Variant(TITLES, known="titles"),
+        Variant(f"levels, {TITLES}", "levels", "titles"),
+    ),
+}
+
+
+def run(notes: int = 4000, seeds: int = 5, system: str = "embed_mlp") -> list[Result]:
+    """Train and score every variant on the corpus of every seed.
+
+    Parameters
+    ----------
+    notes, seeds : int
+        Size of a corpus and number of corpora; each is split and trained by its seed.
+    system : str
+        "embed_mlp" (seconds a variant and seed) or "encoder" (a minute).
+
+    Returns
+    -------
+    list of Result
+        Means over seeds with 95 % intervals over seeds (t), in per cent, and paired
+        differences from cross-entropy in points.
+    """
+    rows = [row for seed in range(seeds) for row in _seed(notes, seed, system)]
+    table = pd.DataFrame(rows, columns=["variant", "setting", "score", "value", "seed"])
+    wide = table.pivot(index="seed", columns=["setting", "variant", "score"])["value"]
+    wide = wide[table[list(wide.columns.names)].drop_duplicates().agg(tuple, axis=1)]
+    found = []
+    for setting, variant, score in wide.columns:
+        own, base = wide[setting, variant, score], wide[setting, CROSS_ENTROPY, score]
+        name = (system, variant, setting, score)
+        found.append(_over_seeds(name, own, "%"))
+        if variant != CROSS_ENTROPY:
+            name = (system, f"{variant} minus {CROSS_ENTROPY}", setting, score)
+            found.append(_over_seeds(name, own - base, "points"))
+    return found
+
+
+def _over_seeds(name: tuple, values: pd.Series, unit: str) -> Result:
+    """Mean over seeds, and its interval where there are three or more."""
+    values = 100 * values.dropna().to_numpy()
+    mean, k = values.mean(), len(values)
+    if k < 3:
+        return Result(BETWEEN.join(name), round(mean, 2), unit)
+    half = stats.t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k)
+    low, high = round(mean - half, 2), round(mean + half, 2)
+    return Result(BETWEEN.join(name), round(mean, 2), unit, low=low, high=high)
+
+
+def _seed(notes: int, seed: int, system: str) -> Iterator[tuple]:
+    tree = load_tree()
+    with tempfile.TemporaryDirectory() as folder:
+        raw = sources.open_source("synthetic", "", folder, seed, {"notes": notes})
+        admissions = cohort.build_admissions(raw, tree, seed)[0]
+    for setting, variants in VARIANTS.items():
+        frame = admissions if setting == ALL else without_some(admissions, tree, seed)
+        for one in variants:
+            for score, value in scores_of(frame, tree, seed, system, one):
+                yield one.name, setting, score, value, seed
+
+
+def without_some(
+    admissions: pd.DataFrame, tree, seed: int, share: float = SHARE
+) -> pd.DataFrame:
+    """Take the training notes of some codes away whose category keeps another code.
+
+    Half of these codes stay in validation, where the lead of unseen codes is chosen,
+    the other half in test: no code is in both.
+
+    Parameters
+    ----------
+    admissions : pandas.DataFrame
+        Columns label, split.
+    tree : deepicd.icd.IcdTree
+    seed : int
+    share : float
+        Of the codes in training.
+    """
+    train = admissions["split"] == "train"
+    codes = sorted(admissions.loc[train, "label"].unique())
+    left = pd.Series({code: tree.at(code, above(tree)) for code in codes})
+    gone: list[str] = []
+    for code in np.random.default_rng(seed).permutation(codes):
+        if len(gone) < share * len(codes) and (left == left[code]).sum() > 1:
+            gone.append(code)
+            left = left.drop(code)
+    lost = {"train": gone, "val": gone[::2], "test": gone[1::2]}
+    away = pd.Series(False, index=admissions.index)
+    for split, names in lost.items():
+        away |= (admissions["split"] == split) & admissions["label"].isin(names)
+    return admissions[~away]
+
+
+def scores_of(
+    admissions: pd.DataFrame, tree, seed: int, system: str, variant: Variant
+) -> Iterator[tuple[str, float]]:
+    """Macro F1 over the codes of each frequency, and accuracy by level."""
+    predictions, _ = run_baselines(
+        admissions,
+        tree,
+        seed,
+        [system],
+        losses=[variant.loss],
+        code_embeddings=variant.known,
+    )
+    cases = gather(predictions, admissions)
+    train = admissions.loc[admissions["split"] == "train", "label"]
+    table = frequency_table(cases, train, tree)
+    band = np.where(
+        table["train_n"] == 0, ZERO_SHOT, frequency_band(table["code"], train)
+    )
+    for name, f1 in [("all", table["f1"]), *table["f1"].groupby(band)]:
+        yield f"macro F1, {name}", f1.mean()
+    unseen = ~cases.notes["label"].isin(train)
+    answers = next(iter(cases.answers[system].values()))
+    for level in tree.shown:
+        gold, said = (roll_up(x, level, tree) for x in (cases.gold, answers))
+        right = pd.Series(gold == said)
+        for name, own in (("seen", ~unseen), (ZERO_SHOT, unseen)):
+            if own.any():
+                yield f"{level} accuracy, {name} codes", right[own.to_numpy()].mean()

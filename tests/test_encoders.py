@@ -1,0 +1,39 @@
+"""`bench encoders`: codes that lose their training notes are counted apart."""
+
+import pandas as pd
+
+from deepicd.icd import load_tree
+from deepicd.study.bench import encoders
+
+TREE = load_tree()
+
+
+def test_codes_without_training_notes_are_in_validation_or_in_test_never_in_both():
+    codes = TREE.leaves("I21") + TREE.leaves("J18") + ["I10"]
+    rows = [(c, s) for c in codes for s in ("train", "val", "test")]
+    admissions = pd.DataFrame(rows, columns=["label", "split"])
+    left = encoders.without_some(admissions, TREE, seed=0, share=0.5)
+    of = {split: set(part["label"]) for split, part in left.groupby("split")}
+    gone = set(codes) - of["train"]
+    assert len(gone) >= 0.5 * len(codes) - 1 and "I10" not in gone
+    assert of["val"] & gone and of["test"] & gone
+    assert not of["val"] & of["test"] & gone
+    families = {TREE.at(code, "category") for code in of["train"]}
+    assert {TREE.at(code, "category") for code in gone} <= families
+    assert of["val"] - gone == of["test"] - gone == of["train"]
+
+
+def test_every_variant_is_scored_on_the_same_notes(monkeypatch):
+    few = {encoders.SOME: encoders.VARIANTS[encoders.SOME][::2]}
+    monkeypatch.setattr(encoders, "VARIANTS", few)
+    found = {r.name: r for r in encoders.run(notes=300, seeds=1)}
+    free, titles = (
+        {name.split(" | ")[3]: r for name, r in found.items() if f"| {one} |" in name}
+        for one in (encoders.CROSS_ENTROPY, encoders.TITLES)
+    )
+    assert free.keys() == titles.keys()
+    zero = "full accuracy, zero-shot codes"
+    assert free[zero].value == 0 and "macro F1, zero-shot" in free
+    name = f"embed_mlp | title vectors minus cross-entropy | {encoders.SOME} | {zero}"
+    assert found[name].value == titles[zero].value
+    assert titles["category accuracy, zero-shot codes"].value > 0
