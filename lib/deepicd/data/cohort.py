@@ -454,10 +454,15 @@ def hand_on(
     extra: dict[str, str],
     folder: Path,
     task: Task = PRINCIPAL_DIAGNOSIS,
+    history: str = earlier.NONE,
 ) -> None:
-    """Write what only some sources bring: further labels, the oracle's answers."""
+    """Write what only some sources bring: further labels, the oracle's answers.
+
+    With history these are those of who knows all earlier codes.
+    """
     if extra:
         write_json(extra, folder / "catalogue.json")
-    best = raw.oracle and oracle_path(raw.oracle, task.name)
+    knows = history != earlier.NONE
+    best = raw.oracle and oracle_path(raw.oracle, task.name, knows)
     if best and best.exists():
         write_parquet(pd.read_parquet(best), folder / ORACLE)

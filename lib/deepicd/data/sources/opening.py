@@ -11,10 +11,12 @@ from pathlib import Path
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_text
 from deepicd.common.parameters import unknown
+from deepicd.data.history import NONE
 from deepicd.data.sources.raw_tables import RawTables
 from deepicd.icd.load import release_key
 
 SOURCES = ("synthetic", "mimic", "eicu", "table")
+_OF_CORPUS = ("notes", "length", "readmitted", "bearing")
 CORPUS = "synthetic"  # folder of the corpus in that of the run
 MADE_FROM = "made_from.txt"
 
@@ -39,8 +41,9 @@ def open_source(
     seed : int
         Seed of the synthetic corpus.
     options : dict, optional
-        What the source understands: synthetic `notes`, `length`, `task` (whose
-        best answers it writes; by default those of all); eicu
+        What the source understands: synthetic `notes`, `length`, `readmitted`,
+        `bearing`, `task` (whose best answers it writes; by default those of all),
+        `history` (other than "none": those of who knows earlier codes, too); eicu
         `include_admission_dx`; table `text_column`, `code_column`,
         `patient_column`, `split_column`, `id_column`, `skip_invalid`,
         `version_column`, `code_separator`, `separator`, `encoding`.
@@ -121,13 +124,17 @@ def _synthetic(work_dir: str | Path, seed: int, options: dict) -> RawTables:
     from deepicd.data.synthetic import corpus
     from deepicd.data.synthetic.posterior_file import ORACLE, oracle_path
 
-    arguments = {k: options[k] for k in ("notes", "length") if k in options}
+    arguments = {k: options[k] for k in _OF_CORPUS if k in options}
+    history = options.get("history", NONE) != NONE
     tasks = [options["task"]] if "task" in options else corpus.ASKED
     folder = Path(work_dir) / CORPUS
     mark, made_from = folder / MADE_FROM, _made_from(seed, arguments)
     there = mark.exists() and mark.read_text(encoding="utf-8") == made_from
-    if not there or not all(oracle_path(folder / ORACLE, t).exists() for t in tasks):
-        corpus.write_corpus(folder, seed=seed, tasks=tasks, **arguments)
+    best = [oracle_path(folder / ORACLE, task, history) for task in tasks]
+    if not there or not all(path.exists() for path in best):
+        corpus.write_corpus(
+            folder, seed=seed, tasks=tasks, history=history, **arguments
+        )
         write_text(made_from, mark)
     raw = mimic.read(folder, {})
     raw.private = False

@@ -14,6 +14,8 @@ record, no statistic and no text of MIMIC-IV or of any hospital went into it.
 | seed | {seed} |
 | difficulty (sibling-telling findings left out) | {difficulty} |
 | tail (exponent of the Zipf law of the codes) | {tail} |
+| stays that follow another one of the patient | {readmitted} |
+| of these, code hangs on the stay before (`bearing`) | {bearing} |
 
 Made again, byte for byte with the same zlib, by
 
@@ -39,6 +41,12 @@ age band; the procedure hangs on the code. `oracle_<task>.parquet` holds the bes
 answers to these questions, exact in the same way: the true label, the most probable
 node of each level and its probability, and where labels have an order the answer that
 is fewest steps off and the probability of each label.
+
+A later stay of a patient keeps sex and age. With probability `bearing` its code is the
+one of the stay before (half of these), one of its category (a quarter) or of its line
+of illness (`related` in the knowledge base); else it is drawn given sex and age alone.
+`oracle_history.parquet`, where asked for (`--history`), holds the posterior of who also
+knows every code of the earlier stays: exact, too. Who does not gains nothing.
 
 ## What is in it
 `hosp/`: patients, admissions, diagnoses_icd, d_icd_diagnoses, procedures_icd,
@@ -78,10 +86,20 @@ def card(facts: dict) -> str:
     Examples
     --------
     >>> facts = dict(notes=5, seed=0, length="brief", difficulty=0.3, tail=0.9,
-    ...              codes=120, categories=54, chapters=19)
+    ...              codes=120, categories=54, chapters=19, readmitted=0.14,
+    ...              bearing=0.0)
     >>> "not patient data" in card(facts)
     True
     """
-    options = ("notes", "seed", "length", "difficulty", "tail", "codes")
+    options = (
+        "notes",
+        "seed",
+        "length",
+        "difficulty",
+        "tail",
+        "codes",
+        "readmitted",
+        "bearing",
+    )
     command = " ".join(f"--{name} {facts[name]}" for name in options)
     return _CARD.format(**facts, command=command)

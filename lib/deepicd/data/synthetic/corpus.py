@@ -33,6 +33,7 @@ from deepicd.data.synthetic.tables import (
     open_tables,
     procedure_rows,
 )
+from deepicd.data.synthetic.trajectory import MOST, READMITTED
 from deepicd.data.synthetic.words import Draw, lexicon, speak
 
 CHUNK = 500
@@ -64,6 +65,9 @@ def write_corpus(
     codes: int | None = CODES,
     level: int = GZIP_LEVEL,
     tasks: Sequence[str] = ASKED,
+    readmitted: float = READMITTED,
+    bearing: float = 0.0,
+    history: bool = False,
 ) -> Path:
     """Write a synthetic corpus in the layout of MIMIC-IV.
 
@@ -88,12 +92,19 @@ def write_corpus(
         Compression of the tables, 0 (none) to 9.
     tasks : sequence of str
         Whose best possible answers are written, beside those of the diagnosis.
+    readmitted : float
+        Share of the usable stays that follow another one of the patient.
+    bearing : float
+        Share of these whose code hangs on the stay before (see `trajectory`).
+    history : bool
+        Whether the best answers of who also knows all earlier codes are written, too.
 
     Returns
     -------
     Path
         `out_dir`, with `hosp/`, `note/`, `oracle.parquet` and `oracle_<task>.parquet`
-        of other tasks, `corpus.json` and a dataset card.
+        of other tasks (`…_history.parquet` with history), `corpus.json` and a dataset
+        card.
 
     Raises
     ------
@@ -109,9 +120,12 @@ def write_corpus(
     """
     out_dir = Path(out_dir)
     _check(out_dir, notes, length, difficulty, tail, codes)
+    _check_stays(readmitted, bearing)
     knowledge = core(load_knowledge(), codes)
     model = models.build_model(knowledge, length, float(difficulty), float(tail))
-    recipe = Recipe(model, int(seed), length, questions(model, tuple(tasks)))
+    asked = questions(model, tuple(tasks), 1 - readmitted)
+    again = float(readmitted), float(bearing), history
+    recipe = Recipe(model, int(seed), length, asked, *again)
     with atomic_path(out_dir) as folder:
         folder.mkdir()
         with open_tables(folder, level) as writers, OracleWriter(folder) as oracle:
@@ -141,6 +155,8 @@ def _facts(recipe: Recipe, notes: int, difficulty: float, tail: float) -> dict:
         "length": recipe.length,
         "difficulty": difficulty,
         "tail": tail,
+        "readmitted": recipe.readmitted,
+        "bearing": recipe.bearing,
         "codes": len(entries),
         "categories": len({e.category for e in entries}),
         "chapters": len({e.chapter for e in entries}),
@@ -166,6 +182,15 @@ def _check(out_dir: Path, notes, length, difficulty, tail, codes) -> None:
             found=f"{out_dir}, which holds something else",
             expected="a new or empty folder, or an older corpus",
             do="--out another",
+        )
+
+
+def _check_stays(readmitted: float, bearing: float) -> None:
+    if not 0 <= readmitted <= MOST or not 0 <= bearing <= 1:
+        raise UserError(
+            found=f"readmitted {readmitted} with bearing {bearing}",
+            expected=f"shares: readmitted from 0 to {MOST}, bearing from 0 to 1",
+            do=f"--readmitted {READMITTED} --bearing 0.8",
         )
 
 
@@ -253,6 +278,23 @@ def main(arguments: list[str] | None = None) -> None:
         default=CODES,
         help="how many codes, the most common first; 0 for all",
     )
+    parser.add_argument(
+        "--readmitted",
+        type=float,
+        default=READMITTED,
+        help="share of the stays that follow another one of the patient",
+    )
+    parser.add_argument(
+        "--bearing",
+        type=float,
+        default=0.0,
+        help="share of these whose code hangs on the stay before",
+    )
+    parser.add_argument(
+        "--history",
+        action="store_true",
+        help="also write the best answers of who knows all earlier codes",
+    )
     given = parser.parse_args(arguments)
     try:
         folder = write_corpus(
@@ -263,6 +305,9 @@ def main(arguments: list[str] | None = None) -> None:
             given.difficulty,
             given.tail,
             given.codes or None,
+            readmitted=given.readmitted,
+            bearing=given.bearing,
+            history=given.history,
         )
     except UserError as error:
         parser.exit(2, f"{error}\n")

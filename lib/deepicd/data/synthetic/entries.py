@@ -64,7 +64,8 @@ class Knowledge:
     """All entries (sorted by code), variables (in file order) and code titles.
 
     `complications` grades the secondary diagnoses that make a stay a graver one: 1 for
-    a complication or comorbidity (CC), 2 for a major one (MCC).
+    a complication or comorbidity (CC), 2 for a major one (MCC). `related` gathers
+    categories that lead to one another, by line of illness.
     """
 
     entries: tuple[Entry, ...]
@@ -72,6 +73,7 @@ class Knowledge:
     titles: dict
     icd9: dict = field(default_factory=dict)
     complications: dict = field(default_factory=dict)
+    related: dict = field(default_factory=dict)
 
 
 def phrases(text) -> tuple[str, ...]:

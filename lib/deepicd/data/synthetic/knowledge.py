@@ -220,7 +220,10 @@ def load_knowledge(files: tuple[str, ...] | None = None) -> Knowledge:
     _check(entries, variables)
     titles = {**merged["secondary"], **{e.code: e.title for e in entries}}
     graded = {c: 1 + i for i, k in enumerate(("CC", "MCC")) for c in common[k]}
-    return Knowledge(tuple(entries), tuple(variables), titles, common["icd9"], graded)
+    related = {line: phrases(text) for line, text in common["related"].items()}
+    return Knowledge(
+        tuple(entries), tuple(variables), titles, common["icd9"], graded, related
+    )
 
 
 @lru_cache(maxsize=8)

@@ -153,14 +153,13 @@ def posterior(model: Model, sex: np.ndarray, hits: np.ndarray) -> np.ndarray:
     array of float, shape (n, codes)
         Rows sum to one. Bayes' rule over code and age band, band summed out.
     """
-    return posterior_of(model, sex, log_likelihood(model, sex, hits))
+    return posterior_of(model, log_prior(model)[sex] + log_likelihood(model, sex, hits))
 
 
-def posterior_of(model: Model, sex: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """`posterior` from the `log_likelihood` of the notes."""
-    score = log_prior(model)[sex] + seen
-    score -= score.max(axis=1, keepdims=True)
-    weight = np.exp(score).reshape(len(sex), -1, len(BANDS)).sum(axis=2)
+def posterior_of(model: Model, score: np.ndarray) -> np.ndarray:
+    """`posterior` from the logarithm of prior and likelihood, (n, codes x bands)."""
+    score = score - score.max(axis=1, keepdims=True)
+    weight = np.exp(score).reshape(len(score), -1, len(BANDS)).sum(axis=2)
     return weight / weight.sum(axis=1, keepdims=True)
 
 

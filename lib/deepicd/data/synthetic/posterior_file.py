@@ -10,6 +10,7 @@ from deepicd.data.synthetic.model import Model
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
 ORACLE = "oracle.parquet"
+HISTORY = "_history"  # behind a task: answers of who also knows all earlier codes
 TOP = 5
 ROWS = 10_000  # rows of one row group
 LEVELS = PRINCIPAL_DIAGNOSIS.levels[:-1]
@@ -95,7 +96,9 @@ class OracleWriter:
     def _flush(self, task: str) -> None:
         tables = self.waiting.pop(task)
         if task not in self.files:
-            path = oracle_path(self.folder / ORACLE, task)
+            path = oracle_path(
+                self.folder / ORACLE, task.removesuffix(HISTORY), HISTORY in task
+            )
             self.files[task] = pq.ParquetWriter(path, tables[0].schema)
         self.files[task].write_table(pa.concat_tables(tables))
 
@@ -106,13 +109,15 @@ class OracleWriter:
             file.close()
 
 
-def oracle_path(path: Path, task: str) -> Path:
+def oracle_path(path: Path, task: str, history: bool = False) -> Path:
     """File with the answers to a task; that of the diagnosis names no task.
 
     Examples
     --------
     >>> oracle_path(Path("oracle.parquet"), "drg").name
     'oracle_drg.parquet'
+    >>> oracle_path(Path("oracle.parquet"), "principal_diagnosis", history=True).name
+    'oracle_history.parquet'
     """
-    own = f"{path.stem}_{task}"
-    return path if task == PRINCIPAL_DIAGNOSIS.name else path.with_stem(own)
+    own = "" if task == PRINCIPAL_DIAGNOSIS.name else f"_{task}"
+    return path.with_stem(path.stem + own + HISTORY * history)

@@ -7,7 +7,7 @@ has a probability of its labels given them; the answer follows by summing over t
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from deepicd.data.synthetic.outcomes import (
     unit_shares,
 )
 from deepicd.data.synthetic.tables import Admission
+from deepicd.data.synthetic.trajectory import READMITTED
 from deepicd.tasks.drg import DRG, Drgs
 from deepicd.tasks.known import TASKS, get_task
 from deepicd.tasks.length_of_stay import LENGTH_OF_STAY, bin_of, bins_of
@@ -32,11 +33,11 @@ from deepicd.tasks.routing import ROUTING, SERVICE, Services, Units
 from deepicd.tasks.task import LabelSpace
 
 ASKED = (*(name for name in TASKS if name != PRINCIPAL_DIAGNOSIS.name), SERVICE.name)
-LAST = 0.86  # share of usable stays that no later one of the patient follows
+LAST = 1 - READMITTED  # share of usable stays that no later one of the patient follows
 _KINDS = (False, True)  # coded in ICD-9
 
 
-def state_shares(model: Model, sex, hits, seen, older: float) -> np.ndarray:
+def state_shares(model: Model, sex, hits, seen, older, prior=None) -> np.ndarray:
     """Exact probability of what is hidden behind each note.
 
     Parameters
@@ -46,17 +47,21 @@ def state_shares(model: Model, sex, hits, seen, older: float) -> np.ndarray:
     hits : array of bool, shape (n, columns)
     seen : array, shape (n, codes x bands)
         From `model.log_likelihood`.
-    older : float
+    older : float or array, shape (n,)
         Stays coded in ICD-9, per other one.
+    prior : array, shape (n, codes x bands), optional
+        Log-probability of code and age band where a stay is not coded in ICD-9.
+        Default: `model.log_prior`.
 
     Returns
     -------
     array, shape (n, 2 x codes x bands x grades)
         Rows sum to one; kinds of coding first.
     """
-    both = np.stack([seen + log_prior(model)[sex], seen + older_prior(model)[sex]], 1)
+    prior = log_prior(model)[sex] if prior is None else prior
+    both = np.stack([seen + prior, seen + older_prior(model)[sex]], 1)
     weight = np.exp(both - both.max(axis=(1, 2), keepdims=True))
-    weight[:, 1] *= older
+    weight[:, 1] *= np.reshape(older, (-1, 1))
     weight /= weight.sum(axis=(1, 2), keepdims=True)
     graded = grades_of(model).shares(hits)
     weight = weight.reshape(len(sex), len(_KINDS), -1, len(BANDS), 1)
@@ -134,17 +139,19 @@ class Question:
 
 
 @lru_cache(maxsize=8)
-def questions(model: Model, names: tuple[str, ...] = ASKED) -> dict[str, Question]:
+def questions(
+    model: Model, names: tuple[str, ...] = ASKED, last: float = LAST
+) -> dict[str, Question]:
     """Tasks but the diagnosis, by name, with the probability of their answers.
 
-    Tasks that the corpus has no labels for are left out.
+    Tasks that the corpus has no labels for are left out. `last`: see `LAST`.
     """
     made = {
         DRG.name: _drg,
         PROCEDURE.name: _procedure,
         ROUTING.name: _routing,
         SERVICE.name: _service,
-        MORTALITY.name: _mortality,
+        MORTALITY.name: partial(_mortality, last=last),
     }
     found = {}
     for name in names:
@@ -228,11 +235,11 @@ def _service(model: Model) -> Question:
     return _asked(model, space, space.labels, law, lambda stay: stay.entry.service)
 
 
-def _mortality(model: Model) -> Question:
+def _mortality(model: Model, last: float) -> Question:
     """Who dies is not admitted again; stays coded in ICD-9 are all the last ones."""
 
     def law(entry: Entry, older: bool, band: int, grade: int) -> dict:
-        dies = death_share(entry, band == len(BANDS) - 1) * (1.0 if older else LAST)
+        dies = death_share(entry, band == len(BANDS) - 1) * (1.0 if older else last)
         return {SURVIVES: 1 - dies, DIES: dies}
 
     def gold(stay: Admission) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from deepicd.data.synthetic import model as models
 from deepicd.data.synthetic.knowledge import Entry
 from deepicd.data.synthetic.people import NEWBORN, end_stays, make_stays
-from deepicd.data.synthetic.posterior_file import answers_of
+from deepicd.data.synthetic.posterior_file import HISTORY, answers_of
 from deepicd.data.synthetic.questions import Question, state_shares
 from deepicd.data.synthetic.sentences import admission_sections
 from deepicd.data.synthetic.summary import Stay, summary
@@ -22,10 +22,12 @@ from deepicd.data.synthetic.tables import (
     note_row,
     patient_row,
 )
+from deepicd.data.synthetic.trajectory import READMITTED, follow, informed_prior
 from deepicd.data.synthetic.words import Draw, Said, lexicon, speak
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 
-_ENDS = 26  # names the random stream of how stays end
+# Names of the random streams of how stays end and of what follows from the stay before.
+_ENDS, _PAST = 26, 29
 # Excluded admissions, per usable one; at least one of each in a chunk. Those coded in
 # ICD-9 have usable notes, and only the diagnosis and the procedure cannot be asked.
 EXCLUDED = {"icd9": 0.04, "newborn": 0.02, "empty": 0.01, "broken": 0.01, "none": 0.01}
@@ -39,6 +41,9 @@ class Recipe:
     seed: int
     length: str
     questions: dict[str, Question] = field(default_factory=dict)
+    readmitted: float = READMITTED
+    bearing: float = 0.0
+    history: bool = False  # whether answers of who knows earlier codes are wanted
 
 
 def make_chunk(recipe: Recipe, number: int, size: int):
@@ -57,21 +62,27 @@ def make_chunk(recipe: Recipe, number: int, size: int):
     -------
     tuple
         CSV text per table; by task an Arrow table with the best
-        answers, one row per summary that has a label.
+        answers, one row per summary that has a label. Where asked for, those of who
+        also knows the earlier codes, by task and `HISTORY`.
     """
     model = recipe.model
-    rng, ends = (
+    rng, ends, past = (
         np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
-        for key in ([recipe.seed, number], [recipe.seed, number, _ENDS])
+        for key in ([recipe.seed, number, *own] for own in ((), (_ENDS,), (_PAST,)))
     )
     extra = {k: max(1, round(size * share)) for k, share in EXCLUDED.items()}
     kinds = ["usable"] * size + [k for k, times in extra.items() for _ in range(times)]
-    patient = _owners(rng, size, len(kinds))
+    count = len(kinds)
+    patient = _owners(rng, size, count, recipe.readmitted)
     code, sex, age = models.sample_people(model, rng, patient)
+    if recipe.bearing:
+        code = follow(
+            model, recipe.bearing, patient, code, sex, age, past.random(count)
+        )
     old = np.array([kind == "icd9" for kind in kinds])
     code[old] = _older_codes(model, rng, sex[old])
     hits = models.sample_hits(model, rng, sex, code, models.band_of(age))
-    draws = [Draw(seed) for seed in rng.integers(0, 2**62, len(kinds)).tolist()]
+    draws = [Draw(seed) for seed in rng.integers(0, 2**62, count).tolist()]
     stays = make_stays(model, number, kinds, patient, code, sex, age, rng)
     letters = [stay.patient.sex for stay in stays]
     said = speak(lexicon(model.knowledge), hits, rng, letters, draws)
@@ -86,30 +97,43 @@ def make_chunk(recipe: Recipe, number: int, size: int):
     tables["hosp/patients"] = [patient_row(person) for person in people.values()]
     text = {name: "".join(rows) for name, rows in tables.items()}
     asked = size + extra["icd9"]
-    return text, _answers(
-        recipe, ids[:asked], stays[:asked], size, code, sex[:asked], hits[:asked]
-    )
+    given = ids[:asked], stays[:asked], size, code, sex[:asked], hits[:asked]
+    answers = _answers(recipe, *given)
+    if recipe.history:
+        told = _answers(recipe, *given, patient[:asked])
+        answers |= {name + HISTORY: table for name, table in told.items()}
+    return text, answers
 
 
-def _answers(recipe: Recipe, ids, stays, size: int, code, sex, hits) -> dict:
-    """The best answers to each task; the first `size` notes are coded in ICD-10."""
+def _answers(recipe: Recipe, ids, stays, size, code, sex, hits, patient=None) -> dict:
+    """The best answers to each task; the first `size` notes are coded in ICD-10.
+
+    With `patient`, those of who also knows what was coded in earlier stays.
+    """
     model = recipe.model
     count = len(ids) if recipe.questions else size
     seen = models.log_likelihood(model, sex[:count], hits[:count])
-    probability = models.posterior_of(model, sex[:size], seen[:size])
+    prior, older = models.log_prior(model)[sex[:count]], len(ids) / size - 1
+    if patient is not None:
+        listed = [stay.secondary for stay in stays[:count]]
+        past = patient[:count], code[:count], sex[:count], listed
+        prior = informed_prior(model, recipe.bearing, *past)
+        # Stays coded in ICD-9 are first ones.
+        first = np.diff(patient[:count], prepend=-1) > 0
+        older = first * older / (1 - recipe.readmitted)
+    probability = models.posterior_of(model, prior[:size] + seen[:size])
     best = answers_of(model, ids[:size], code[:size], probability)
     answers = {PRINCIPAL_DIAGNOSIS.name: best}
     if recipe.questions:
-        older = len(ids) / size - 1
-        state = state_shares(model, sex, hits, seen, older)
+        state = state_shares(model, sex, hits, seen, older, prior)
     for name, one in recipe.questions.items():
         answers[name] = one.answers(ids, stays, state)
     return answers
 
 
-def _owners(rng, size: int, count: int) -> np.ndarray:
-    """Number the patients: one in seven usable admissions is a readmission."""
-    new = rng.random(count) < 0.86
+def _owners(rng, size: int, count: int, readmitted: float) -> np.ndarray:
+    """Number the patients: by default one in seven usable admissions is a later one."""
+    new = rng.random(count) < 1 - readmitted
     new[0] = True
     new[size:] = True
     return np.cumsum(new) - 1
