@@ -7,6 +7,7 @@ only those are looked at one by one. Every position counts in the original text.
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -53,6 +54,14 @@ def _plain(letter: str) -> str:
 _TAG = re.compile(r"</?(?:br|p|div)\s*/?>", re.I)  # what stands for a line end
 
 
+def _without_tags(text: str, line_end: Callable[[re.Match], str]) -> str:
+    """Look only at each `<`: most stand in results, as in `<10,000`."""
+    at = text.find("<")
+    while at >= 0 and not _TAG.match(text, at):
+        at = text.find("<", at + 1)
+    return text if at < 0 else _TAG.sub(line_end, text)
+
+
 def clean(text: str) -> str:
     """Give a note with one character a line end and without NUL, as models read it.
 
@@ -61,8 +70,7 @@ def clean(text: str) -> str:
     >>> clean("Cough.\\r\\nFe\\0ver.\\rPain<br/>No rash")
     'Cough.\\nFever.\\nPain\\nNo rash'
     """
-    if "<" in text:
-        text = _TAG.sub("\n", text)
+    text = _without_tags(text, lambda tag: "\n")
     if "\r" in text:  # to look for two letters takes ten times as long
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.replace("\0", "")
@@ -76,8 +84,7 @@ def fold(text: str) -> str:
     >>> fold("Allergies\\u00a0\\uff1a\\r\\nnone"), fold("none<br>PMH:")
     ('Allergies :\\n\\nnone', 'none\\n   PMH:')
     """
-    if "<" in text:
-        text = _TAG.sub(lambda tag: "\n".ljust(len(tag[0])), text)
+    text = _without_tags(text, lambda tag: "\n".ljust(len(tag[0])))
     if text.isascii() and "\r" not in text and "\f" not in text and "\v" not in text:
         return text
     # A note has few kinds of odd letters: replacing each is faster than translating.
@@ -113,7 +120,7 @@ def find_all(texts: list[str]) -> list[list[tuple]]:
     [2, 0, 0]
     """
     found: list[list[tuple]] = [[] for _ in texts]
-    joined = "\n".join(["", *texts, "    "])
+    joined = "\n".join([_EDGE, *texts, _EDGE])
     begins, ends, places, notes = _worth_a_look(joined, texts)
     pieces = (joined[a:b] for a, b in zip(begins, ends, strict=True))
     for known, end, note in zip(map(look, pieces), places, notes, strict=True):
@@ -228,29 +235,30 @@ def _worth_a_look(joined: str, texts: list[str]) -> tuple[list[int], ...]:
     Gives four lists: where a piece begins and stops in the joined texts, where it
     ends in its note, and the number of the note.
     """
-    padded = b"\n\n\n" + joined.encode("ascii", "replace")
-    letters = np.frombuffer(padded, np.uint8, offset=3)
-    fours = np.ndarray(len(letters), "<u4", padded, strides=1)  # that end at a place
+    written = joined.encode("ascii", "replace")
+    letters = np.frombuffer(written, np.uint8)
+    fours = np.ndarray(len(letters) - 3, "<u4", written, strides=1)  # from each place
     marks = np.flatnonzero((letters == 10) | (letters == 58))
     begins, ends = marks[:-1], marks[1:]
     sizes, colon = ends - begins - 1, letters[ends] == 58
     starts = (letters[begins] == 10) & (sizes <= _LONGEST)
     able = starts & ~_SMALL[letters[begins + 1]] | colon
     some = np.flatnonzero(able & (sizes > 1))
-    tails = _past_decoration(letters, ends[some] - 1, -1, 7)
+    tails = _past_decoration(letters, ends[some] - 1, -1, 7) - 3
     worth = _TAILS[_number(fours[tails])]
     rest = np.flatnonzero(starts[some] & ~worth)
-    heads = _past_decoration(letters, begins[some[rest]] + 1, 1, 24) + 3
+    heads = _past_decoration(letters, begins[some[rest]] + 1, 1, 24)
     worth[rest] = _HEADS[_number(fours[heads])]
     some = some[worth]
     begins, ends, starts = begins[some], ends[some], starts[some]
     begins = np.where(starts, begins, np.maximum(begins, ends - _LONGEST_GLUED - 1))
-    origins = np.cumsum([1, *(len(text) + 1 for text in texts)])
+    origins = np.cumsum([len(_EDGE) + 1, *(len(text) + 1 for text in texts)])
     notes = np.searchsorted(origins, ends, side="right") - 1
     columns = begins, ends + 1, ends - origins[notes], notes
     return tuple(column.tolist() for column in columns)
 
 
+_EDGE = "\n\n\n\n"  # so that every place has four letters before it and behind it
 _DECORATION = np.zeros(256, bool)
 _DECORATION[list(b" \t#*-=_>.([)]0123456789")] = True
 _SMALL = np.zeros(256, bool)

@@ -85,17 +85,18 @@ class Reader:
         elif self.current == "physical_exam" and not self.exam_done:
             self.exam_done = self.said_something(start)
         late = rank < RESULTS <= self.reached
-        plain = first and not late and header.name == name and header.undoubted
+        plain = first and header.undoubted and header.name == name and not late
         doubt = "" if plain else _doubt(header, name, rank, first, late)
         self.marks.append((start, body, name, doubt))
         self.current = name
         self.seen.add(name)
-        if rank > self.reached and name != MEDS and not self._opens(name):
-            self.reached = rank
+        if rank > self.reached and name != MEDS:
+            if name != "discharge_diagnosis" or not self._opens():
+                self.reached = rank
 
-    def _opens(self, name: str) -> bool:
+    def _opens(self) -> bool:
         """Whether a diagnosis precedes the history, which is still to come."""
-        if name != "discharge_diagnosis" or self.seen & _TOLD:
+        if self.seen & _TOLD:
             return False
         ahead = self.candidates[self.at :]
         return any(c[2].name in _DECIDING and c[4] for c in ahead)

@@ -172,7 +172,7 @@ def admission_note(
         folded = fold(text)
         marks = _marks(folded, find_all([folded])[0], guard)
         sections = _sections(text, marks)
-        note, flags = _note(text, marks)
+        note, flags, _ = _note(text, marks)
     return AdmissionNote(note, [s for s in sections if s.kept], flags)
 
 
@@ -214,8 +214,7 @@ def admission_notes(
         folded = [fold(text) for text in some]
         found = zip(some, folded, find_all(folded), strict=True)
         for text, folded_text, headers in found:
-            marks = _marks(folded_text, headers, guard)
-            notes.append((*_note(text, marks), _diagnosis(text, marks)))
+            notes.append(_note(text, _marks(folded_text, headers, guard)))
     return notes
 
 
@@ -227,27 +226,20 @@ def _check(mode: str) -> None:
         raise ValueError(f"found mode {mode!r}; expected one of {', '.join(MODES)}")
 
 
-def _note(text: str, marks: list[Mark]) -> tuple[str, list[str]]:
-    """Cut the kept bodies out; nothing else is copied."""
+def _note(text: str, marks: list[Mark]) -> tuple[str, list[str], str]:
+    """Cut out the kept bodies and the first discharge diagnosis; nothing else."""
     bodies: dict[str, list[str]] = {}
     doubts = dict.fromkeys([doubt for _, _, _, doubt in marks if doubt])
-    end = len(text)
+    diagnosis, end = "", len(text)
     for start, body, name, _ in reversed(marks):
         if name in TITLES:
             said = text[body:end].strip()
             if said.strip(_NOTHING):
                 bodies.setdefault(name, []).append(said)
+        elif name == "discharge_diagnosis":
+            diagnosis = text[body:end].strip()
         end = start
-    return _assemble(bodies, {name for _, _, name, _ in marks}, doubts)
-
-
-def _diagnosis(text: str, marks: list[Mark]) -> str:
-    """Give the text of the first discharge diagnosis."""
-    for place, (_, body, name, _) in enumerate(marks):
-        if name == "discharge_diagnosis":
-            end = marks[place + 1][0] if place + 1 < len(marks) else len(text)
-            return text[body:end].strip()
-    return ""
+    return *_assemble(bodies, {name for _, _, name, _ in marks}, doubts), diagnosis
 
 
 def _cop_note(text: str) -> tuple[str, list[str]]:

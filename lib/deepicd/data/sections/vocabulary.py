@@ -6,8 +6,8 @@ spellings, spellings with a gap, and spellings with one slip of the pen.
 """
 
 import re
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from deepicd.data.sections.names import FROM_EXAM_ON, FULL, GAPPED, IN_EXAM, RANK, WEAK
 
@@ -15,8 +15,9 @@ _SMALL = {"of", "the", "on", "or", "and", "to", "by", "at", "for", "upon", "prio
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|_{2,}[a-z]+|[a-z]+_{2,}|_{2,}")
 
 
-class Header(NamedTuple):
-    """What a header may stand for.
+@dataclass(slots=True, eq=False)
+class Header:
+    """What a header may stand for; all but the first three follow from these.
 
     names : sections, one unless ambiguous
     kind : full, misspelt, gap, weak, from_exam or in_exam
@@ -31,26 +32,24 @@ class Header(NamedTuple):
 
     names: tuple[str, ...]
     kind: str
-    admission: bool
-    name: str
-    rank: int
-    sure: bool
-    late: bool
-    list: bool
-    plain: bool
-    undoubted: bool
+    admission: bool = False
+    name: str = field(init=False)
+    rank: int = field(init=False)
+    sure: bool = field(init=False)
+    late: bool = field(init=False)
+    list: bool = field(init=False)
+    plain: bool = field(init=False)
+    undoubted: bool = field(init=False)
 
-
-def _header(names: tuple[str, ...], kind: str, admission: bool = False) -> Header:
-    sure = kind in ("full", "misspelt")
-    ranks = [RANK[name] for name in names]
-    late = sure or kind == "gap" or admission
-    late = late and min(ranks) >= RANK["pertinent_results"]
-    meds = "medications_on_admission" in names
-    plain = sure and names[0] not in _JUDGED
-    undoubted = kind not in ("gap", "misspelt")
-    about = (names[0], ranks[0], sure, late, meds, plain, undoubted)
-    return Header(names, kind, admission, *about)
+    def __post_init__(self):
+        ranks = [RANK[name] for name in self.names]
+        self.name, self.rank = self.names[0], ranks[0]
+        self.sure = self.kind in ("full", "misspelt")
+        said = self.sure or self.kind == "gap" or self.admission
+        self.late = said and min(ranks) >= RANK["pertinent_results"]
+        self.list = "medications_on_admission" in self.names
+        self.plain = self.sure and self.name not in _JUDGED
+        self.undoubted = self.kind not in ("gap", "misspelt")
 
 
 _JUDGED = ("physical_exam", "discharge_exam", "medications_on_admission")
@@ -83,7 +82,7 @@ def _exact() -> dict[str, Header]:
         for name, spellings in names.items():
             for spelling in spellings:
                 said = "admission" in spelling or "admit" in spelling
-                table[spelling] = _header((name,), kind, said)
+                table[spelling] = Header((name,), kind, said)
     return table
 
 
@@ -193,7 +192,7 @@ def _dated(key: str) -> Header | None:
     if not header or header.name != "physical_exam":
         return None
     later = day[1] and int(day[2]) > 1
-    return _header(("discharge_exam",), "full") if later else header
+    return Header(("discharge_exam",), "full") if later else header
 
 
 _DAY = re.compile(
@@ -217,7 +216,7 @@ def _with_gap(key: str) -> Header | None:
     found = joined if joined in GAPS else _gap_slip(joined)
     if found is None:
         return None if key.startswith("*") else _misspelt(bare)
-    return _header(GAPS[found], "gap", "admission" in found.split())
+    return Header(GAPS[found], "gap", "admission" in found.split())
 
 
 def _gap_slip(key: str) -> str | None:
@@ -236,5 +235,5 @@ def _misspelt(key: str) -> Header | None:
         spelling = SLIPS.get(slip)
         if spelling:
             header = EXACT[spelling]
-            return _header(header.names, "misspelt", header.admission)
+            return Header(header.names, "misspelt", header.admission)
     return None
