@@ -15,7 +15,7 @@ from deepicd.common.errors import UserError
 from deepicd.tasks.correct import Judge
 from deepicd.training import grpo, models, own_answers
 from deepicd.training.grpo import trl_trainer
-from deepicd.training.models import engine, generate
+from deepicd.training.models import engine, generate, serving
 from deepicd.training.models.sampling import sample
 
 LORA = models.Lora(rank=4)
@@ -71,13 +71,15 @@ def test_small_deltas_vanish_where_they_are_merged_and_not_where_they_are_kept(
     same = [(merged[name] == before[name]).float().mean() for name in before]
     assert min(same) > 0.9  # the share of weights that the update did not reach
 
-    kept = engine.Adapters()
+    kept = engine.Handover()
     places = [kept.keep(net) for _ in range(2)]
     assert len({name for name, *_ in places}) == 2 and not places[0][2].exists()
     base = AutoModelForCausalLM.from_pretrained(taught)
     again = PeftModel.from_pretrained(base, places[1][2])
     for name, weight in weights(net, "lora_").items():
         assert torch.equal(again.get_parameter(name), weight), name
+    other = engine.Handover()
+    assert other.keep(net)[0] not in {name for name, *_ in places}  # of another run
 
 
 def test_answers_come_from_vllm_where_it_is_sooner(taught, table, monkeypatch):
@@ -126,6 +128,27 @@ def test_vllm_that_is_not_installed_names_the_setting(taught, prompt_set, tmp_pa
     settings = grpo.GrpoSettings(steps=1, prompts=2, group_size=2, rollouts="vllm")
     with pytest.raises(UserError, match="rollouts=transformers"):
         grpo.train(net, tokenizer, prompt_set, "tree", settings, tmp_path)
+
+
+def test_a_server_that_ends_says_why(taught, tmp_path):
+    net, _ = models.load(taught)
+    net.config.max_position_embeddings = -1  # no vLLM starts with it
+    with pytest.raises(UserError, match="ended with [1-9]") as caught:
+        serving.at_hand(net, 0.3, tmp_path)
+    said = (tmp_path / serving.LOG).read_text().splitlines()
+    assert said[-1] in str(caught.value) and "Error" in caught.value.found
+    assert not serving._started
+
+
+def test_the_cause_of_a_server_that_ended_is_the_first_error(tmp_path):
+    log = tmp_path / "log.txt"
+    cause = "ValueError: Free memory on device cuda:0 (1 of 80 GiB) is less than asked"
+    rest = ["Traceback", *map(str, range(20)), "RuntimeError: see root cause above."]
+    log.write_text("\n".join([f"(EngineCore) {cause}", *rest]))
+    error = serving._failed(1, log)
+    assert "Free memory on device" in error.found and "vllm_memory" in error.do
+    assert error.do.splitlines()[1:] == rest[-serving.LAST :]
+    assert "silent after" in serving._failed(None, log).found
 
 
 def test_what_vllm_is_started_with(taught):

@@ -1,9 +1,11 @@
 """Two processes train as one does: same batch, same curves, same weights."""
 
+import contextlib
 import dataclasses
 import functools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -274,3 +276,39 @@ def test_a_batch_that_cannot_be_shared_is_an_error(monkeypatch):
         sft.arguments(sft.SftSettings(batch_size=8), "x", True)
     with pytest.raises(UserError, match="equal shares"):
         grpo.arguments(grpo.GrpoSettings(prompts=8, group_size=8), [1.0], "x", True)
+
+
+def test_a_process_started_for_a_run_ends_with_it(tmp_path):
+    """The asking process is killed, and cannot end what it has started."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    asked = ["-m", "deepicd.common.processes", "http.server", port]
+    code = (
+        "import subprocess, sys, time\n"
+        f"below = subprocess.Popen([sys.executable, *{asked}])\n"
+        "print(below.pid, flush=True); time.sleep(600)\n"
+    )
+    own = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "env": own}
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, **given)
+    below = psutil.Process(int(parent.stdout.readline()))
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", int(port))).close()
+            return True
+        return False
+
+    wait_for(answers)
+    parent.kill()
+    parent.communicate()
+    wait_for(lambda: not (below.is_running() and alive(below)))
+
+
+def test_a_server_of_the_run_is_refused_on_several_nodes(tokenizer, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    settings = dataclasses.replace(RFT_GRPO, rollouts="vllm_server")
+    net = kit.network(tokenizer)
+    with pytest.raises(UserError, match="rollouts=vllm$"):
+        launch.train(2, grpo.train, net, tokenizer, settings, folder="")

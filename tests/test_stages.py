@@ -17,6 +17,7 @@ from PIL import Image
 from deepicd.common import progress
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
+from deepicd.common.processes import descendants
 from deepicd.common.processors import cores
 from deepicd.data.cohort import told_history
 from deepicd.study.ablations.kept_runs import KEPT
@@ -27,7 +28,6 @@ from deepicd.study.runner.fingerprint import Hashes, _data_files, meaning, reach
 from deepicd.study.runner.graph import EXTRACT, GRPO, SFT, Stage, select
 from deepicd.study.runner.graph import STAGES as REAL
 from deepicd.study.runner.plan import PACKAGE
-from deepicd.study.runner.processes import descendants
 from deepicd.study.runner.run_folder import open_run
 from deepicd.study.runner.runner import Runner
 from deepicd.study.runner.stamps import mark_running, prepare_folder

@@ -16,11 +16,12 @@ import pytest
 import torch
 
 from deepicd.common.errors import UserError
+from deepicd.common.processes import descendants
 from deepicd.data.synthetic.corpus import example_admissions
 from deepicd.tasks.prompts import parse_completion
 from deepicd.traces import AttemptLog, build_traces
 from deepicd.traces.teachers import OpenAITeacher, Request, VllmTeacher
-from deepicd.training import encoding, grpo, models
+from deepicd.training import encoding, grpo, launch, models, rft
 from deepicd.training.models import engine, generate, serving
 from deepicd.training.models.sampling import sample
 from deepicd.training.models.tokenizer import train_tokenizer
@@ -192,17 +193,71 @@ def test_grpo_draws_by_the_engine_and_leaves_frozen_weights_alone(adapted, tmp_p
         assert name not in frozen or torch.equal(weight, frozen[name])
 
 
-def test_a_server_that_the_run_starts_draws_with_the_adapter_of_now(adapted):
+def tuned(processes, net, tokenizer, folder):
+    """RFT, then GRPO, whose completions the server of the run draws."""
+    rows = NOTES.assign(split="train").head(4)
+    data, _ = grpo.prompt_set(rows, tokenizer, "reasoning", "brief", 700)
+    settings = grpo.GrpoSettings(
+        steps=2,
+        prompts=2,
+        group_size=2,
+        max_completion=12,
+        max_prompt=700,
+        rollouts="vllm_server",
+        rft_steps=1,
+        rft_samples=2,
+        examples=4,
+        log_every=1,
+        validate_every=0,
+    )
+    replay = encoding.encode(
+        rows.assign(trace="Pain."), tokenizer, "reasoning", "brief", 700
+    )[0]
+    asked = net, tokenizer, data, replay, "tree", settings
+    net, _, drawn, _ = launch.train(processes, rft.fine_tune, *asked, folder=folder)
+    asked = net, tokenizer, data, "tree", settings
+    net, curves, log, _ = launch.train(processes, grpo.train, *asked, folder=folder)
+    assert len(drawn) == 8 and len(log) == 8 and curves["step"].max() == 2
+    return net
+
+
+def test_a_server_that_the_run_starts_draws_with_the_adapter_of_now(
+    adapted, tmp_path, request
+):
     net, tokenizer, asked = adapted
-    with serving.running(net, 0.3):
-        server = serving.Server()
-        for size in (0.3, 0.6):
-            moved(net, size)
-            server.sync(net)
-            ids, chances = server.draw(asked, 12, 0.0, end=tokenizer.eos_token_id)
-            assert ids == sample(net, asked, tokenizer, 12, 0.0)
-            assert [len(row) for row in chances] == [len(row) for row in ids]
-    assert not serving._answers()
+    begin = time.perf_counter()
+    serving.at_hand(net, 0.3, tmp_path)
+    show(request, f"server: answers after {time.perf_counter() - begin:.0f} s")
+    server, seen = serving.Server(), []
+    for size in (0.3, 0.6):
+        moved(net, size)
+        server.sync(net)
+        ids, chances = server.draw(asked, 12, 0.0, end=tokenizer.eos_token_id)
+        assert ids == sample(net, asked, tokenizer, 12, 0.0)
+        assert [len(row) for row in chances] == [len(row) for row in ids]
+        seen.append(ids)
+    assert seen[0] != seen[1]
+    process = serving._started[0][0]
+    tuned(1, net, tokenizer, tmp_path / "run")
+    assert serving._started[0][0] is process  # one server for all of it
+    process.kill()
+    process.wait()
+    with pytest.raises(UserError, match="no answer from a vLLM server"):
+        server.draw(asked, 12, 0.0)
+    serving.close()
+
+
+def test_a_server_takes_all_weights_of_two_processes(model, tmp_path):
+    net, tokenizer = models.load(model)
+    asked = encoding.prompt_ids(NOTES["note"].head(4), tokenizer, "reasoning", "brief")
+    net = tuned(2, net, tokenizer, tmp_path)
+    server, below = serving.Server(), descendants(serving._started[0][0].pid)
+    server.sync(net)
+    ids, _ = server.draw(asked, 12, 0.0, end=tokenizer.eos_token_id)
+    assert ids == sample(net, asked, tokenizer, 12, 0.0)
+    serving.close()
+    assert serving._served() is None
+    assert below and not any(process.is_running() for process in below)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from torch.distributed.checkpoint.state_dict import (
 from deepicd.common.errors import UserError
 from deepicd.common.files import atomic_path, read_json, write_json
 from deepicd.training import models, trainer
+from deepicd.training.models import serving
 from deepicd.training.models.engine import close
 
 _ERROR = re.compile(r"^(?:\[rank\d+\]: *)?([\w.]+(?:Error|Exception)):", re.MULTILINE)
@@ -65,6 +66,7 @@ def train(processes: int, function, model, tokenizer, *given, folder, **more):
     UserError
         When a process fails; what it says to the user is passed on.
     """
+    _serve(model, given, folder, processes)
     if processes == 1:
         return function(model, tokenizer, *given, folder=folder, **more)
     job, report = Path(folder) / "job", more.pop("report", None)
@@ -81,6 +83,20 @@ def train(processes: int, function, model, tokenizer, *given, folder, **more):
     rest = pickle.loads((job / "rest.pickle").read_bytes())
     shutil.rmtree(job)  # it holds notes
     return (net, *rest)
+
+
+def _serve(model, given, folder, processes: int) -> None:
+    """Have a vLLM server at hand where settings ask for one; RFT and GRPO share it."""
+    asked = [one for one in given if getattr(one, "rollouts", "") == "vllm_server"]
+    if not asked:
+        return
+    if _nodes() > 1:
+        raise UserError(
+            found=f"rollouts=vllm_server on {_nodes()} nodes",
+            expected="one node: notes do not leave a machine for its server",
+            do="set rollouts=vllm",
+        )
+    serving.at_hand(model, asked[0].vllm_memory, folder, processes)
 
 
 def _quiet(done: int, total: int, text: str = "") -> None:
@@ -155,7 +171,7 @@ def has_to_be_shared(model, memory: int, processes: int) -> bool:
 def _launcher(processes: int) -> list[str]:
     """Command that starts the processes here, or over the nodes of a SLURM job."""
     command = [sys.executable, "-m", "torch.distributed.run"]
-    nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    nodes = _nodes()
     if nodes == 1:
         return [*command, "--standalone", "--nproc_per_node", str(processes)]
     each, rest = divmod(processes, nodes)
@@ -169,6 +185,10 @@ def _launcher(processes: int) -> list[str]:
     shared += ["--nnodes", str(nodes), "--nproc_per_node", str(each)]
     shared += ["--rdzv_backend", "c10d", "--rdzv_id", os.environ["SLURM_JOB_ID"]]
     return [*shared, "--rdzv_endpoint", f"{os.environ['SLURMD_NODENAME']}:29500"]
+
+
+def _nodes() -> int:
+    return int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
 
 
 def _run(launcher: list[str], job: Path, report, shared: bool = False) -> None:

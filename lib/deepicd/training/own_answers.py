@@ -17,6 +17,7 @@ from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import frame_of
 from deepicd.training.models.engine import engine_of, worth_it
 from deepicd.training.models.sampling import sample
+from deepicd.training.models.serving import Server
 from deepicd.training.trainer import everyone, processes, rank, whole
 
 
@@ -58,6 +59,9 @@ def draw_answers(
     if settings.rollouts == "vllm":
         longest = settings.max_prompt + settings.max_completion
         engine = engine_of(model, longest, settings.vllm_memory)
+    elif settings.rollouts == "vllm_server":
+        engine = Server()
+        engine.sync(model)
     if engine:
         size = -(-len(rows) // processes())
     chat = frame_of(tokenizer, judge.style)
@@ -87,7 +91,8 @@ def draw_answers(
             text = f"drawing answers, {written / seconds:,.0f} tokens/s"
             report(min(start + size, len(rows)), len(rows), text)
         left = seconds * (len(rows) / size - 1)
-        if start == 0 and settings.rollouts != "vllm" and worth_it(model, left):
+        cold = settings.rollouts == "transformers"
+        if start == 0 and cold and worth_it(model, left):
             model.train(training)
             again = dataclasses.replace(settings, rollouts="vllm")
             given = rows, samples, again, judge, number, report

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
 from deepicd.common.errors import UserError
+from deepicd.common.processes import die_with_parent
 from deepicd.common.processors import cores
 from deepicd.study.ablations.inputs import load_material
 from deepicd.study.ablations.jobs import Job
 from deepicd.study.ablations.one_run import execute
-from deepicd.study.runner.processes import die_with_parent
 
 
 def check_workers(workers: int) -> None:

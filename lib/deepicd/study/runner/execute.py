@@ -12,15 +12,15 @@ from pathlib import Path
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
-from deepicd.common.processors import thread_variables
-from deepicd.study.runner.fast_imports import skip_slow_imports
-from deepicd.study.runner.graph import Stage, missing_outputs
-from deepicd.study.runner.processes import (
+from deepicd.common.processes import (
     adopt_orphans,
     descendants,
     kill_descendants,
     memory_bytes,
 )
+from deepicd.common.processors import thread_variables
+from deepicd.study.runner.fast_imports import skip_slow_imports
+from deepicd.study.runner.graph import Stage, missing_outputs
 from deepicd.study.runner.run_folder import END_MARKER
 
 POLL_SECONDS = 0.25

@@ -39,7 +39,7 @@ def main() -> None:
     """Run the kernel named on the command line (``-f connection_file``)."""
     here = str(Path(__file__).resolve().parent)  # its files must not hide modules
     sys.path[:] = [p for p in sys.path if p and str(Path(p).resolve()) != here]
-    from deepicd.study.runner.processes import die_with_parent
+    from deepicd.common.processes import die_with_parent
 
     die_with_parent()
     from ipykernel.kernelapp import IPKernelApp

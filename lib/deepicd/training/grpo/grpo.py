@@ -4,7 +4,6 @@ Shao et al. 2024, "DeepSeekMath": the advantage of a completion is its reward
 minus the mean of the completions drawn for the same prompt.
 """
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from deepicd.training.grpo.plan import Plan, order_of_run
 from deepicd.training.grpo.rollout_log import RolloutLog
 from deepicd.training.grpo.settings import GrpoSettings, arguments, rows_a_pass
 from deepicd.training.models.chat import frame_of
-from deepicd.training.models.serving import running
 from deepicd.training.models.troubles import explained
 from deepicd.training.sft import seed_everything
 from deepicd.training.tracking import Tracker
@@ -188,29 +186,27 @@ def train(
         settings.group_size,
         frame_of(tokenizer, spec.style),
     )
-    served = settings.rollouts == "vllm_server"
-    with running(model, settings.vllm_memory) if served else contextlib.nullcontext():
-        trainer = make_trainer(
-            model,
-            tokenizer,
-            prompts,
-            settings,
-            log,
-            (functions, names, weights),
-            folder,
-            report is not None,
-        )
-        tracker = Tracker(track / "grpo", NAMES) if track else None
-        callbacks = training.watchers(
-            "GRPO", settings.validate_every, measure, report, tracker
-        )
-        callbacks.insert(1, CollapseGuard(settings))
-        training.attach(trainer, callbacks)
-        checkpoint = training.last_checkpoint(folder)
-        log.rewind(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
-        with explained():
-            trainer.train(resume_from_checkpoint=checkpoint)
-        trainer.accelerator.wait_for_everyone()
+    trainer = make_trainer(
+        model,
+        tokenizer,
+        prompts,
+        settings,
+        log,
+        (functions, names, weights),
+        folder,
+        report is not None,
+    )
+    tracker = Tracker(track / "grpo", NAMES) if track else None
+    callbacks = training.watchers(
+        "GRPO", settings.validate_every, measure, report, tracker
+    )
+    callbacks.insert(1, CollapseGuard(settings))
+    training.attach(trainer, callbacks)
+    checkpoint = training.last_checkpoint(folder)
+    log.rewind(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
+    with explained():
+        trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.accelerator.wait_for_everyone()
     curves = training.history(trainer.state.log_history, NAMES)
     return trainer.model, curves, log.frame(), training.resolved(trainer.args)
 

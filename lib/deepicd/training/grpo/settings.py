@@ -184,9 +184,6 @@ def _engine(settings: GrpoSettings) -> dict:
         "vllm_gpu_memory_utilization": settings.vllm_memory,
         "vllm_max_model_length": settings.max_prompt + settings.max_completion,
         "vllm_tensor_parallel_size": 1,
-        # Prompts hold notes: the engine has to run on this machine.
-        "vllm_server_host": "127.0.0.1",
-        "vllm_server_port": 8000,
         "vllm_importance_sampling_correction": True,
     }
 

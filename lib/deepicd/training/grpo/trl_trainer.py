@@ -302,10 +302,7 @@ class _Engine:
         if not args.use_vllm or hasattr(model, "vllm_engine"):  # Unsloth has its own
             return None
         if args.vllm_mode == "server":
-            adapted = hasattr(model, "peft_config")
-            return (
-                cls(Server(), model, args, tokenizer.eos_token_id) if adapted else None
-            )
+            return cls(Server(), model, args, tokenizer.eos_token_id)
         rows = args.per_device_train_batch_size * args.steps_per_generation
         given = args.vllm_max_model_length, args.vllm_gpu_memory_utilization
         engine = engine_of(model, *given, max(rows, ROWS))
@@ -318,7 +315,8 @@ class _Engine:
         return cls(engine, model, args, tokenizer.eos_token_id)
 
     def sync_weights(self) -> None:
-        self.engine.sync(self.model)
+        with whole(self.model):
+            self.engine.sync(self.model)
 
     def generate(self, prompts, images, num_generations, profiler=None):
         """Ids of prompts and completions, log-probabilities; as TRL wants them."""

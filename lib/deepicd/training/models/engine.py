@@ -50,11 +50,11 @@ class Engine:
             # Weights and adapters are handed over within the process.
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         given = arguments(model, memory, rows)
-        self.kind, self.context = _kind(model), given["max_model_len"]
+        self.kind, self.context = kind(model), given["max_model_len"]
         begin = time.perf_counter()
         self.llm = _vllm().LLM(**given)
         self.seconds = time.perf_counter() - begin
-        self.adapters = Adapters()
+        self.handover = Handover()
         self.lora = None
 
     def sync(self, model) -> None:
@@ -62,7 +62,7 @@ class Engine:
         if hasattr(model, "peft_config"):
             from vllm.lora.request import LoRARequest
 
-            name, number, folder = self.adapters.keep(model)
+            name, number, folder = self.handover.keep(model)
             self.lora = LoRARequest(name, number, str(folder))
             return
         weights = [(name, p.data) for name, p in model.named_parameters()]
@@ -184,24 +184,29 @@ def lora_rank(model) -> int:
     return min(r for r in (8, 16, 32, 64, 128, 256, 320, 512) if r >= rank)
 
 
-class Adapters:
-    """Folders that an adapter is handed over in, each of another name.
+class Handover:
+    """Folders that an adapter, or a whole model, is handed over in.
 
-    A name of its own keeps vLLM from answering with what it knows of an older one.
+    A name of its own keeps vLLM from answering with what it knows of an older one,
+    of another run too.
     """
 
     def __init__(self):
-        self.place = tempfile.TemporaryDirectory(prefix="deepicd-adapter-")
+        self.place = tempfile.TemporaryDirectory(prefix="deepicd-weights-")
         self.number = 0
 
     def keep(self, model) -> tuple[str, int, Path]:
-        """Write the adapter as it is now: its name, its number, its folder."""
+        """Write the weights as they are now: a name, a number, their folder."""
         folder = Path(self.place.name) / str(self.number)
         shutil.rmtree(folder, ignore_errors=True)
         self.number += 1
         folder = folder.with_name(str(self.number))
-        model.save_pretrained(folder, selected_adapters=["default"])
-        return f"adapter-{self.number}", self.number, folder
+        # Parameters, not the state: that of a shared-out model is in parts again.
+        given = {"state_dict": {n: p.data for n, p in model.named_parameters()}}
+        if hasattr(model, "peft_config"):
+            given["selected_adapters"] = ["default"]
+        model.save_pretrained(folder, **given)
+        return f"{folder.parent.name}-{self.number}", self.number, folder
 
 
 def engine_of(
@@ -227,7 +232,7 @@ def engine_of(
     if not _open:
         _open.append(Engine(model, memory, rows))
     found = _open[0]
-    if found.kind != _kind(model) or found.context < context:
+    if found.kind != kind(model) or found.context < context:
         return None
     found.sync(model)
     return found
@@ -259,7 +264,7 @@ def worth_it(model, seconds: float) -> bool:
     return seconds > (0.0 if _open else START)
 
 
-def _kind(model) -> tuple:
+def kind(model) -> tuple:
     """What an engine cannot change: shapes, and under an adapter its base and rank."""
     if hasattr(model, "peft_config"):
         base = str(model.name_or_path)

@@ -1,8 +1,14 @@
-"""Processes that must not outlive the runner, on Linux and elsewhere."""
+"""Processes that must not outlive the one that started them.
+
+``python -m deepicd.common.processes MODULE ARGUMENT…`` runs a module that is told to
+end (SIGTERM) when the process that started it has ended, however that was.
+"""
 
 import ctypes
 import os
+import runpy
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,11 +20,17 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 POLL_SECONDS = 1.0
 
 
-def die_with_parent() -> None:
-    """Kill this process when the one that started it ends, however it ends."""
+def die_with_parent(how: int = signal.SIGKILL) -> None:
+    """Kill this process when the one that started it ends, however it ends.
+
+    Parameters
+    ----------
+    how : int
+        Signal that Linux sends; SIGTERM lets it end what is below it.
+    """
     parent = os.getppid()
     if sys.platform == "linux":
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(PR_SET_PDEATHSIG, how)
         if os.getppid() != parent:
             os._exit(1)
         return
@@ -71,6 +83,25 @@ def kill_descendants(pid: int, wait: float = 3.0, besides=frozenset()) -> int:
     return len(left)
 
 
+def end(process: subprocess.Popen, grace: float = 20.0) -> None:
+    """Tell a process to end; kill what is left of its session.
+
+    Parameters
+    ----------
+    process : subprocess.Popen
+        Started with ``start_new_session=True``: what it has started is found even
+        where it has ended itself.
+    grace : float
+        Seconds that it has.
+    """
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(grace)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def memory_bytes(pid: int) -> int:
     """Resident memory of all processes below one."""
     total = 0
@@ -78,3 +109,9 @@ def memory_bytes(pid: int) -> int:
         with suppress(psutil.Error):  # it just ended
             total += process.memory_info().rss
     return total
+
+
+if __name__ == "__main__":
+    die_with_parent(signal.SIGTERM)
+    sys.argv[:] = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
