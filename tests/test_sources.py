@@ -293,7 +293,7 @@ def test_table_formats_give_the_same(tmp_path, kind):
         (
             {},
             TABLE.replace("I2111", "XX1"),
-            "1 of 2 rows with a code in 'code' outside",
+            "1 of 2 rows with a code outside ICD-10-CM, in 'code'",
         ),
         ({}, TABLE.replace("qxone pain", ""), "no text in 'note'"),
         ({"split_column": "who"}, TABLE, "train, val or test"),

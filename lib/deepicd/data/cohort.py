@@ -127,6 +127,8 @@ def build_cohort(
     for reason, count in (raw.skipped or {}).items():
         rows -= count
         flow.add("skipped while reading", count, rows, reason, "rows")
+    for how, count in (raw.mapped or {}).items():
+        flow.add("codes mapped", 0, rows, f"{count:,} rows: {how}", "rows")
     frame = _distinct(raw.admissions, flow)
     found, steps, about = task.labels(raw, tree)
     merged = frame.merge(found, on="hadm_id", how="left")

@@ -46,7 +46,7 @@ def open_source(
         `history` (other than "none": those of who knows earlier codes, too); eicu
         `include_admission_dx`; table `text_column`, `code_column`,
         `patient_column`, `split_column`, `id_column`, `skip_invalid`,
-        `version_column`, `code_separator`, `separator`, `encoding`.
+        `version_column`, `code_system`, `code_separator`, `separator`, `encoding`.
 
     Returns
     -------

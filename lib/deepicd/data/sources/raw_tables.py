@@ -53,6 +53,8 @@ class RawTables:
         `note_id, split`, where the data set brings its own split.
     skipped : dict
         What was left out while reading because the user allowed it: reason to count.
+    mapped : dict
+        Codes of another system that were changed into ICD-10-CM: how, to count.
     oracle : Path or None
         The best possible answers, where the source knows them (synthetic): the file
         for the diagnosis; see `synthetic.posterior_file.oracle_path` for other tasks.
@@ -80,6 +82,7 @@ class RawTables:
     description: str = ""
     split: pd.DataFrame | None = None
     skipped: dict[str, int] | None = None
+    mapped: dict[str, int] | None = None
     oracle: Path | None = None
     identity: str = ""
     version_given: bool = True

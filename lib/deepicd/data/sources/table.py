@@ -10,7 +10,9 @@ from deepicd.data.sources.raw_tables import (
     DIAGNOSIS_COLUMNS,
     RawTables,
 )
+from deepicd.data.sources.table_codes import read_codes
 from deepicd.data.sources.user_files import FORMATS, kind, read_user_table
+from deepicd.icd.code_systems import OWN
 from deepicd.icd.editions import read_versions
 from deepicd.icd.load import load_tree
 
@@ -40,11 +42,13 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
         `text_column` (default "text"), `code_column` ("icd_code"),
         `patient_column`, `split_column`, `id_column` (each default none),
         `version_column` (default "icd_version" where the table has it),
-        `code_separator` (between several codes of a cell, of which the first
-        counts), `separator` and `encoding` (default: found out), and
-        `skip_invalid` (default False: a row without a valid ICD-10-CM code, or
-        without a text, is an error). Metadata columns (sex, age, race, insurance,
-        language, admission_type, era) are taken where the table has them.
+        `code_system` (of `icd.code_systems.SYSTEMS`; default ICD-10-CM, but a table
+        whose codes or language are of elsewhere has to name it), `code_separator`
+        (between several codes of a cell, of which the first counts), `separator` and
+        `encoding` (default: found out), and `skip_invalid` (default False: a row
+        without a code that ICD-10-CM has, or without a text, is an error). Metadata
+        columns (sex, age, race, insurance, language, admission_type, era) are taken
+        where the table has them.
 
     Returns
     -------
@@ -55,7 +59,8 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
     Raises
     ------
     UserError
-        For a missing column, an unreadable file, invalid codes, unknown splits.
+        For a missing column, an unreadable file, invalid codes, codes of a system that
+        is not named, unknown splits.
 
     Examples
     --------
@@ -79,8 +84,17 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
         options.get("encoding") or "",
     )
     frame = _by_role(table, given, options.get("code_separator") or "")
+    system = options.get("code_system") or ""
+    codes = frame["code"]
+    frame, told = read_codes(frame, system)
+    frame = frame.assign(found=codes, told=told)
     frame, skipped = _usable(frame, given, path, bool(options.get("skip_invalid")))
-    return _raw(frame, given, path, skipped, table.read_as)
+    told = frame["told"][frame["told"] != ""]
+    raw = _raw(frame, given, path, skipped, table.read_as)
+    raw.mapped = {f"{system} {what}": n for what, n in told.value_counts().items()}
+    raw.version_given |= bool(system)
+    raw.description += f" Codes: {system or OWN}."
+    return raw
 
 
 def _file(path: Path) -> Path:
@@ -140,16 +154,15 @@ def _usable(frame, given: dict[str, str], path: Path, skip: bool):
     A row is counted for one reason only, so that the counts add up.
     """
     text, code = given["text_column"], given["code_column"]
-    problems = (
+    problems = [
         (frame["blank"], "neither text nor code", "no blank rows"),
         (_empty(frame["text"]), f"no text in {text!r}", "a note in every row"),
-        (_empty(frame["code"]), f"no code in {code!r}", "a code in every row"),
-        (
-            ~_known(frame),
-            f"a code in {code!r} outside ICD-10-CM",
-            "valid ICD-10-CM codes",
-        ),
-    )
+        (_empty(frame["found"]), f"no code in {code!r}", "a code in every row"),
+    ]
+    wrong = frame["told"].where(frame["code"].isna(), "")
+    for what in sorted(set(wrong) - {""}):
+        said = f"{what}, in {code!r}"
+        problems.append((wrong == what, said, "codes that ICD-10-CM has"))
     left = pd.Series(True, index=frame.index)
     skipped = {}
     for bad, what, expected in problems:
@@ -163,30 +176,17 @@ def _usable(frame, given: dict[str, str], path: Path, skip: bool):
                 f"(first: {places} of {path.name})",
                 expected=expected,
                 do="correct them, or leave them out with --set skip_invalid=true"
-                + _several(frame.loc[bad, "code"]),
+                + _several(frame.loc[bad, "found"]),
             )
         skipped[f"row with {what}"] = int(bad.sum())
         left &= ~bad
     if not left.any():
         raise UserError(
-            found=f"no row of {path} with a note and a valid ICD-10-CM code",
+            found=f"no row of {path} with a note and a code that ICD-10-CM has",
             expected=f"notes in {text!r} and codes in {code!r}",
             do="check the names of the two columns",
         )
     return frame[left].reset_index(drop=True), skipped
-
-
-def _known(frame: pd.DataFrame) -> pd.Series:
-    """Whether a row's code is of ICD-10-CM; codes of other versions pass.
-
-    The cohort leaves those out and counts them.
-    """
-    tree = load_tree()
-    known = {c: tree.normalise(str(c)) is not None for c in frame["code"].unique()}
-    valid = frame["code"].map(known).astype(bool)
-    if "version" in frame:
-        valid |= read_versions(frame["version"]).ne(10).fillna(True).astype(bool)
-    return valid
 
 
 def _several(codes: pd.Series) -> str:
