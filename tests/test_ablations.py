@@ -15,6 +15,7 @@ import training_kit as kit
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json, write_parquet
+from deepicd.data import history
 from deepicd.icd import load_tree
 from deepicd.study import ablations
 from deepicd.study.ablations import comparison, inputs, jobs, one_run, verdicts, workers
@@ -202,7 +203,7 @@ def test_a_wrong_choice_is_told(call, message):
 
 def test_every_section_of_full_has_five_seeds_and_resolves(study):
     sections = ablations.load_sections("full")
-    assert [one.letter for one in sections.values()] == list("abcdef")
+    assert [one.letter for one in sections.values()] == list("abcdefg")
     for section in sections.values():
         assert len(section.seeds) == 5 and section.against in section.variants
         for _, given in section.points():
@@ -506,3 +507,70 @@ def test_faulty_traces_change_what_sft_reads_and_nothing_else_is_shared(study):
     study.run([TINY | {"faults": 0.5, "grpo.steps": 0}])
     done = read_json(bad[0].folder / "done.json")
     assert done["given"]["faults"] == 0.5 and done["n_traces"] >= 1
+
+
+FORMS = ("", *history.FORMS)
+
+
+@pytest.fixture
+def with_past(study) -> inputs.Material:
+    """The same run where every second note names an earlier stay."""
+    table = study.material.admissions.copy()
+    forms = pd.DataFrame({"note_id": table["note_id"], "codes": "", "titles": ""})
+    forms.loc[::2, "codes"] = "EARLIER ADMISSIONS: 9 days before: I50.9; I10"
+    forms.loc[::2, "titles"] = "EARLIER ADMISSIONS: 9 days before: Heart failure"
+    told = history.with_form(table, forms, "codes")
+    hashes = study.material.hashes | {"history": "one"}
+    changed = {"admissions": told, "past": forms, "hashes": hashes}
+    return inputs.Material(**vars(study.material) | changed)
+
+
+def test_forms_of_history_are_compared_on_the_same_notes_and_traces(study, with_past):
+    assert with_past.told("") is with_past
+    none, codes, titles = (with_past.told(form) for form in history.FORMS)
+    pd.testing.assert_frame_equal(none.admissions, study.material.admissions)
+    pd.testing.assert_frame_equal(codes.admissions, with_past.admissions)
+    named = titles.admissions["note"].str.endswith("Heart failure")
+    assert named.tolist() == [i % 2 == 0 for i in range(len(named))]
+    assert len(none.traces) == len(codes.traces) == len(titles.traces) > 0
+    quoting = with_past.traces.assign(trace='The note says "I50.9; I10".')
+    spoilt = inputs.Material(**vars(with_past) | {"traces": quoting})
+    assert len(spoilt.told("codes").traces) == 0
+
+
+def test_the_form_of_history_is_part_of_the_key_only_where_it_is_asked(
+    study, with_past
+):
+    asked = [resolve(TINY | {"history": form}, with_past.taught) for form in FORMS]
+    keys = [jobs.jobs_of(point, with_past)[0].key for point in asked]
+    assert len(set(keys)) == len(FORMS)
+    assert keys[0] == study.jobs(TINY)[0].key  # as it was before there were forms
+    assert "history" not in asked[0].of("sft") and "history" in asked[1].of("sft")
+
+
+def test_history_is_refused_where_the_notes_have_none(study, counted):
+    with pytest.raises(UserError, match="set history=codes"):
+        study.run([TINY | {"history": "codes"}])
+    with pytest.raises(UserError, match="section g"):
+        ablations.load_sections("full", ["g"])
+    assert not counted and not ablations.load_sections("full")["history"].runs
+    knows = {"history": "codes"}
+    told = ablations.load_sections("full", history=knows)["history"]
+    assert told.runs and len(told.points()) == 15
+    assert not ablations.load_sections("quick", history=knows)["history"].runs
+
+
+def test_a_run_without_history_learns_from_notes_without_it(with_past, monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def train(job, found, report):
+        raise Seen(found.admissions["note"].str.contains("EARLIER").any())
+
+    monkeypatch.setattr(one_run, "_train_sft", train)
+    for form, expected in (("none", False), ("titles", True)):
+        point = resolve(TINY | {"history": form}, with_past.taught)
+        job, _ = jobs.jobs_of(point, with_past)
+        with pytest.raises(Seen, match=str(expected)):
+            one_run.execute(job, with_past)
+        shutil.rmtree(job.folder)

@@ -8,10 +8,12 @@ follows another within days may read codes that were not yet written.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from deepicd.common.errors import UserError
+from deepicd.common.files import write_parquet
 from deepicd.common.parameters import choice
 from deepicd.data.sections.names import EARLIER
 from deepicd.data.sources.raw_tables import RawTables
@@ -21,6 +23,7 @@ from deepicd.icd.names import as_written
 
 NONE, CODES, TITLES = FORMS = ("none", "codes", "titles")
 LIMIT = 20  # codes
+FILE = "history.parquet"
 OLD = " (ICD-9)"
 _DAY = pd.Timedelta(days=1, seconds=-1)
 _STAY = ["subject_id", "hadm_id", "admittime", "dischtime"]
@@ -269,6 +272,54 @@ def with_history(frame: pd.DataFrame, past: Past, form: str) -> pd.DataFrame:
         "\n\n".join(filter(None, p)) for p in zip(frame["note"], told, strict=True)
     ]
     return frame.assign(note=notes)
+
+
+def save_forms(
+    raw: RawTables, admissions: pd.DataFrame, folder: Path, form: str, limit: int
+) -> None:
+    """Write every form of each note's section to `FILE`, where a run has history.
+
+    Runs of one study then compare them (`without`, `with_form`).
+    """
+    if form == NONE:
+        return
+    past = read_past(raw, admissions["hadm_id"], limit)
+    told = {
+        one: [past.section(hadm_id, one) for hadm_id in admissions["hadm_id"]]
+        for one in (CODES, TITLES)
+    }
+    write_parquet(admissions[["note_id"]].assign(**told), folder / FILE)
+
+
+def without(note: str) -> str:
+    """A note without its history.
+
+    Examples
+    --------
+    >>> without("CHIEF COMPLAINT: Cough\\n\\nEARLIER ADMISSIONS: same day: I10")
+    'CHIEF COMPLAINT: Cough'
+    """
+    head, found, _ = note.rpartition(f"{EARLIER}: ")
+    return head.rstrip() if found else note
+
+
+def with_form(notes: pd.DataFrame, forms: pd.DataFrame, form: str) -> pd.DataFrame:
+    """Notes with another form of their history.
+
+    Parameters
+    ----------
+    notes : DataFrame
+        Columns note_id, note.
+    forms : DataFrame
+        Of `save_forms`.
+    form : {"none", "codes", "titles"}
+    """
+    bare = notes["note"].map(without)
+    if form == NONE:
+        return notes.assign(note=bare)
+    told = notes["note_id"].map(forms.set_index("note_id")[form]).fillna("")
+    pairs = zip(bare, told, strict=True)
+    return notes.assign(note=["\n\n".join(filter(None, pair)) for pair in pairs])
 
 
 def in_words(frame: pd.DataFrame, past: Past, limit: int) -> str:

@@ -17,6 +17,8 @@ from deepicd.study.ablations.one_question import ask, save_differences
 from deepicd.study.ablations.questions import Changes, load_sections
 from deepicd.study.ablations.study import Study
 from deepicd.study.ablations.verdicts import tell_plan
+from deepicd.study.runner.graph import ABLATIONS
+from deepicd.study.runner.run_folder import open_run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +60,10 @@ def _run(given) -> None:
         (),
         parse_value(options, given.options),
     )
-    sections = load_sections(given.ablation, _list(given.sections), changes)
+    run = open_run(given.run, ABLATIONS)
+    sections = load_sections(
+        given.ablation, _list(given.sections), changes, None, run.task, run.history
+    )
     report = line if sys.stderr.isatty() else _Log()
     study = Study(given.run, given.workers, report, None if given.anew else KEPT)
     chosen = {name: one for name, one in sections.items() if one.runs}

@@ -1,7 +1,7 @@
 """What all runs of a study share: notes, traces, the model of notebook 04."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,9 +9,11 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json
+from deepicd.data import history
 from deepicd.study.runner.fingerprint import digest
 from deepicd.study.runner.graph import ABLATIONS, DISTILL, EXTRACT, SFT
 from deepicd.study.runner.run_folder import open_run
+from deepicd.tasks import quotes
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 from deepicd.training import encoding
@@ -31,6 +33,8 @@ class Material:
         Folder of the model of notebook 04; its tokenizer is that of every run.
     taught : dict
         ``arguments.json`` of notebook 04.
+    past : DataFrame or None
+        Of `data.history.save_forms`; None where the notes have no history.
     """
 
     folder: Path
@@ -42,6 +46,24 @@ class Material:
     answers: pd.DataFrame
     hashes: dict = field(default_factory=dict)
     task: Task = PRINCIPAL_DIAGNOSIS
+    past: pd.DataFrame | None = None
+
+    def told(self, form: str) -> "Material":
+        """The same with another form of history in the notes; empty: as they are.
+
+        Traces that quote the history are left out, whatever the form: all forms are
+        learned from the same ones. Only for a run with history (`past`).
+        """
+        if not form:
+            return self
+        bare = self.admissions.set_index("note_id")["note"].map(history.without)
+        rows = zip(self.traces["trace"].fillna(""), self.traces["note_id"], strict=True)
+        kept = [
+            all(quotes.stands_in(q.text, bare[note]) for q in quotes.quotes(trace))
+            for trace, note in rows
+        ]
+        told = history.with_form(self.admissions, self.past, form)
+        return replace(self, admissions=told, traces=self.traces[kept])
 
     def examples(self, share: float = 1.0) -> pd.DataFrame:
         """The first traces of notebook 04, this share of them."""
@@ -83,6 +105,8 @@ def load_material(run_dir: str) -> Material:
             "./run_all.sh --from 04",
         )
     answers = pd.read_parquet(run.path(SFT, "predictions.parquet"))
+    file = run.root / EXTRACT / history.FILE
+    past = pd.read_parquet(file) if run.history and file.exists() else None
     hashes = {
         "admissions": _frame_hash(admissions),
         "traces": _frame_hash(traces[["note_id", "trace", "accepted"]]),
@@ -97,8 +121,9 @@ def load_material(run_dir: str) -> Material:
         taught,
         run.tree(),
         answers[answers["system"] == "sft"],
-        hashes,
+        hashes if past is None else hashes | {"history": _frame_hash(past)},
         run.task,
+        past,
     )
 
 

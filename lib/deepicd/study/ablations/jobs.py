@@ -88,8 +88,9 @@ def jobs_of(point: Point, material: Material) -> tuple[Job | None, Job | None]:
 
 
 def _shared_facts(point: Point, material: Material) -> dict:
-    taught = material.taught
-    return {
+    taught, form = material.taught, point.plain["history"]
+    told = {"history": [form, material.hashes.get("history")]} if form else {}
+    return told | {
         "admissions": material.hashes["admissions"],
         "tokenizer": material.hashes["tokenizer"],
         "taught": [

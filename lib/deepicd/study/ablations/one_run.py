@@ -36,6 +36,7 @@ def execute(job: Job, material: Material, report=None) -> None:
         if job.finished:  # by another process that worked on the same grid
             return
         begin, resumed = time.monotonic(), job.started
+        material = material.told(job.point.plain["history"])
         train = _train_sft if job.kind == SFT else _train_grpo
         net, tokenizer, curves, facts, resolved = train(job, material, report)
         test = material.test(job.point.plain["test_notes"])

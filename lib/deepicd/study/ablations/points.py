@@ -34,6 +34,11 @@ NAMES = {
     "traces": (float, 1.0, "share of the traces of notebook 04"),
     "faults": (float, 0.0, "share of traces with a planted fault"),
     "filtered": (bool, False, "only traces that pass the checks again"),
+    "history": (
+        Literal["", "none", "codes", "titles"],
+        "",
+        "of earlier admissions in the notes; empty: as in notebook 01",
+    ),
     "reward": (str, "tree", "name of the reward"),
     "completions": (int, 0, "of a GRPO step, shared out to groups; 0: grpo.prompts"),
     "threads": (int, 1, "that compute; another number trains another model"),
@@ -80,6 +85,7 @@ class Point:
             name: value
             for name, value in self.plain.items()
             if (kind == "grpo" or name not in OF_GRPO)
+            and (name != "history" or value)
             and (own or name not in OF_SFT or name == "style")
         }
         return plain | {k: v for k, v in self.given.items() if k.startswith(spaces)}
@@ -144,6 +150,15 @@ def settings_of(space: str) -> dict[str, Parameter]:
 def _unknown(name: str, where: str) -> UserError:
     known = [f"{space}.{one}" for space in SPACES for one in settings_of(space)]
     return unknown(f"{where}:", name, [*NAMES, *known])
+
+
+def no_history(what: str) -> UserError:
+    """What is wrong where a run is asked about history that its notes have not."""
+    return UserError(
+        f"{what} over notes without history",
+        "a run whose notebook 01 knows the earlier stays of its patients",
+        "./run_all.sh --from 01 --set history=codes",
+    )
 
 
 def resolve(given: Mapping, taught: Mapping) -> Point:

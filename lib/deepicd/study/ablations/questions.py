@@ -8,7 +8,7 @@ import yaml
 
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import choice
-from deepicd.study.ablations.points import OF_SFT, check_names, grid
+from deepicd.study.ablations.points import OF_SFT, check_names, grid, no_history
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 
@@ -96,6 +96,7 @@ def load_sections(
     changes: Changes | None = None,
     own: Mapping | None = None,
     task: Task = PRINCIPAL_DIAGNOSIS,
+    history: Mapping | None = None,
 ) -> dict[str, Section]:
     """The sections of notebook 07.
 
@@ -113,6 +114,9 @@ def load_sections(
         What the runs ask. Another one's reward takes the place of the tree's, and
         joins those of the section on rewards; questions about the ICD-10-CM tables
         are not run.
+    history : mapping, optional
+        Of the run (`RunFolder.history`); without it the section on earlier admissions
+        is not run.
 
     Returns
     -------
@@ -144,6 +148,9 @@ def load_sections(
         wanted = name in chosen or raw["letter"] in chosen
         runs = wanted or (scope in raw and not chosen and not own)
         runs &= task.tabular or name != "catalogue"
+        runs &= bool(history) or name != "history"
+        if wanted and name == "history" and not history:
+            raise no_history(f"section {raw['letter']}")
         used = scope if scope in raw else "full"
         found[name] = _section(name, raw, content["base"], used, changes, runs)
     if own:
@@ -229,7 +236,7 @@ def _own(own: Mapping, base: Mapping, changes: Changes) -> Section:
             'a list of values for each name, such as {"reward": ["tree", "flat"]}',
             "write a list" if bad else "set ablation_seeds",
         )
-    of_sft = any(n in OF_SFT or n.startswith("sft.") for n in own)
+    of_sft = any(n in (*OF_SFT, "history") or n.startswith("sft.") for n in own)
     shared = dict(base) | {
         "start": "scratch" if of_sft else "study",
         "grpo.steps": 20,

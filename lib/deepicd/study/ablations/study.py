@@ -11,7 +11,7 @@ from deepicd.data.privacy import is_private_run
 from deepicd.study.ablations.inputs import load_material
 from deepicd.study.ablations.jobs import DONE, GRPO, SFT, Job, jobs_of
 from deepicd.study.ablations.kept_runs import KEPT, Kept
-from deepicd.study.ablations.points import resolve
+from deepicd.study.ablations.points import no_history, resolve
 from deepicd.study.ablations.workers import check_workers, run_jobs
 
 HAD = "finished", "kept"
@@ -106,6 +106,8 @@ class Study:
 
     def run(self, points: Sequence[Mapping]) -> int:
         """Do what is not finished of the points; gives the number of runs done."""
+        if self.material.past is None and any(p.get("history") for p in points):
+            raise no_history("history in a grid")
         jobs = self.all_jobs(points)
         for job, state in self._states(jobs):
             if state == "kept":

@@ -83,11 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", help=", ".join(names()))
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--notes", type=int, help="extract: summaries in the file")
+    parser.add_argument("--notes", type=int, help="extract, history: summaries")
     parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
     parser.add_argument("--size", help="paper: 1b or 7b")
     parser.add_argument("--device", help="paper: cuda or cpu")
-    parser.add_argument("--mimic", help="tasks: folder of MIMIC-IV")
+    parser.add_argument("--mimic", help="tasks, history: folder of MIMIC-IV")
     parser.add_argument("--eicu", help="tasks: folder of eICU")
     given = parser.parse_args(arguments)
     if given.name is None:

@@ -62,7 +62,7 @@ STAGES = (
         EXTRACT,
         (),
         ("admissions.parquet", "flow.csv", "source.json", FIGURES),
-        (CATALOGUE, "oracle.parquet"),
+        (CATALOGUE, "oracle.parquet", "history.parquet"),
     ),
     Stage(BASELINES, (EXTRACT,), ("predictions.parquet", "search.csv", FIGURES)),
     Stage(DISTILL, (EXTRACT,), ("traces.parquet", "checks.csv", FIGURES)),
