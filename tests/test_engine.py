@@ -130,8 +130,9 @@ def test_vllm_that_is_not_installed_names_the_setting(taught, prompt_set, tmp_pa
         grpo.train(net, tokenizer, prompt_set, "tree", settings, tmp_path)
 
 
-def test_a_server_that_ends_says_why(taught, tmp_path):
+def test_a_server_that_ends_says_why(taught, tmp_path, monkeypatch):
     net, _ = models.load(taught)
+    monkeypatch.setattr(serving, "URL", "http://127.0.0.1:9")  # nobody answers there
     net.config.max_position_embeddings = -1  # no vLLM starts with it
     with pytest.raises(UserError, match="ended with [1-9]") as caught:
         serving.at_hand(net, 0.3, tmp_path)
