@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from deepicd.common.errors import UserError
 from deepicd.common.progress import Count
@@ -84,8 +83,7 @@ def extract(
         parts = list(_counted(done, len(hadm_ids)))
         if not parts:
             return pd.DataFrame(columns=COLUMNS), {}
-        whole = [p if isinstance(p, pa.Table) else pq.read_table(p) for p in parts]
-        return one_each(pa.concat_tables(whole).to_pandas())
+        return one_each(pa.concat_tables(parts).to_pandas())
 
 
 def _as_they_are(batch: pd.DataFrame) -> pd.DataFrame:
@@ -96,7 +94,7 @@ def _as_they_are(batch: pd.DataFrame) -> pd.DataFrame:
 
 def stream(
     tables: Iterable[pa.Table], mode: str, folder: Path, workers=None, guard=None
-) -> Iterator[pa.Table | Path]:
+) -> Iterator[pa.Table]:
     """Take the notes of every batch, in order, with bounded memory.
 
     Parameters
@@ -105,16 +103,16 @@ def stream(
         Batches with the note columns.
     mode : {"robust", "cop"}
     folder : Path
-        Finished batches are files here; those that are there are not done again.
+        Finished batches are files here, if there are more than `ALONE` of them;
+        those that are there are not done again.
     workers : int, optional
         Processes; default: all cores.
     guard : Guard, optional
 
     Yields
     ------
-    pyarrow.Table or Path
-        A finished batch, or its file. A batch stands in a file if there are more
-        than `ALONE` of them.
+    pyarrow.Table
+        A finished batch; one that stands in a file takes no memory of its own.
     """
     tables = iter(tables)
     few = list(islice(tables, ALONE + 1))
@@ -130,7 +128,7 @@ def stream(
         part = _part(folder, number)
         if not _finished(part, table):
             batches_of.write(batches_of.take(table, mode, guard), part)
-        yield part
+        yield batches_of.read(part)
 
 
 def _chained(few: list, rest: Iterator) -> Iterator:
@@ -142,18 +140,18 @@ def _chained(few: list, rest: Iterator) -> Iterator:
 
 
 def _part(folder: Path, number: int) -> Path:
-    return folder / f"part-{number:05}.parquet"
+    return folder / f"part-{number:05}.arrow"
 
 
 def _finished(part: Path, table: pa.Table) -> bool:
     """Whether the file of this very batch is there."""
     if not part.exists():
         return False
-    written = pq.read_table(part, columns=["note_id"])["note_id"]
+    written = batches_of.read(part)["note_id"]
     return written.to_pylist() == table["note_id"].to_pylist()
 
 
-def _parallel(tables, mode: str, folder: Path, workers: int, guard) -> Iterator[Path]:
+def _parallel(tables, mode: str, folder: Path, workers: int, guard) -> Iterator:
     """Keep one batch a worker, and one more, in flight: memory stays bounded."""
     pool = ProcessPoolExecutor(
         workers, get_context("spawn"), batches_of.start, initargs=(mode, guard)
@@ -181,10 +179,10 @@ def _parallel(tables, mode: str, folder: Path, workers: int, guard) -> Iterator[
         pool.shutdown(cancel_futures=True)
 
 
-def _result(part: Path, job) -> Path:
+def _result(part: Path, job) -> pa.Table:
     if job is not None:
         job.result()
-    return part
+    return batches_of.read(part)
 
 
 @contextmanager
@@ -219,12 +217,11 @@ def key(identity: str, hadm_ids: list[str], how: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _counted(parts: Iterable, total: int) -> Iterator:
+def _counted(parts: Iterable[pa.Table], total: int) -> Iterator[pa.Table]:
     """Pass finished batches on and tell how many notes are done."""
     count = Count(total, "cutting notes")
     for part in parts:
-        table = isinstance(part, pa.Table)
-        count.add(len(part) if table else pq.read_metadata(part).num_rows)
+        count.add(len(part))
         yield part
 
 

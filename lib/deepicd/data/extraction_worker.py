@@ -1,4 +1,4 @@
-"""Batches of summaries, as worker processes take them: Arrow in, a Parquet file out.
+"""Batches of summaries, as worker processes take them: an Arrow file in, one out.
 
 Only Arrow and the sections are imported here, so that a worker starts fast and small.
 """
@@ -9,7 +9,6 @@ import signal
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from deepicd.data.sections.guard import Guard
 from deepicd.data.sections.lines import clean
@@ -53,24 +52,29 @@ _TAKING: dict = {}  # how this process takes notes
 
 def hand_over(table: pa.Table, part: Path) -> None:
     """Write a batch beside the part to be made: a worker maps it into its memory."""
-    with pa.OSFile(str(_batch(part)), "wb") as sink:
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+    write(table, _batch(part))
 
 
 def work(part: Path) -> None:
     """Write the admission notes of a batch that was handed over; it is removed."""
-    with pa.memory_map(str(_batch(part))) as source:
-        write(take(pa.ipc.open_file(source).read_all(), **_TAKING), part)
+    write(take(read(_batch(part)), **_TAKING), part)
     _batch(part).unlink()
 
 
 def _batch(part: Path) -> Path:
-    return part.with_suffix(".arrow")
+    return part.with_name(f"batch-{part.name}")
+
+
+def read(path: Path) -> pa.Table:
+    """Map a file that `write` wrote into memory; nothing of it is copied."""
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file that is there as a whole or not at all."""
+    """Write an Arrow file that is there as a whole or not at all."""
     temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")
-    pq.write_table(table, temporary, compression="lz4", use_dictionary=False)
+    with pa.OSFile(str(temporary), "wb") as sink:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
     os.replace(temporary, path)

@@ -108,7 +108,7 @@ def _of_gap(reader: Reader, candidate: Candidate) -> str | None:
     names = candidate.header.names
     if MEDS in names or "discharge_medications" in names:
         return _gapped_medications(reader, candidate)
-    if set(names) & set(EXAMS):
+    if not EXAMS.isdisjoint(names):
         return _gapped_exam(reader, candidate, names)
     if RANK[names[0]] < EXAM:
         return _gapped_early(reader, names)
@@ -125,7 +125,7 @@ def _gapped_early(reader: Reader, names) -> str | None:
     """Choose the next unread section between the last header and the next sure one."""
     if reader.reached >= RESULTS:
         return None
-    after = reader.next_sure[reader.at]
+    after = reader.next_sure()
     unread = [n for n in names if n not in reader.seen and n not in reader.full]
     fits = [n for n in unread if RANK[n] > RANK[reader.current] and RANK[n] <= after]
     return (fits or unread or list(names))[0]
@@ -172,7 +172,7 @@ def _something_on_admission(reader: Reader, candidate: Candidate) -> str | None:
         return MEDS if MEDS not in reader.seen else None
     if reader.reached >= RESULTS:
         missing = not {"brief_hospital_course", MEDS} & reader.full
-        follows = reader.next_sure[reader.at] == RANK["discharge_medications"]
+        follows = reader.next_sure() == RANK["discharge_medications"]
         return MEDS if missing and follows else None
     if reader.current in EXAMS or "physical_exam" not in reader.full:
         return "physical_exam"

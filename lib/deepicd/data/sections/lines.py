@@ -7,6 +7,7 @@ only those are looked at one by one. Every position counts in the original text.
 
 import re
 import unicodedata
+from bisect import bisect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -119,14 +120,21 @@ def find_all(texts: list[str]) -> list[list[tuple]]:
     >>> [len(found) for found in find_all(["HPI: x\\nPMH: y", "", "cough"])]
     [2, 0, 0]
     """
-    found: list[list[tuple]] = [[] for _ in texts]
     joined = "\n".join([_EDGE, *texts, _EDGE])
-    begins, ends, places, notes = _worth_a_look(joined, texts)
-    pieces = (joined[a:b] for a, b in zip(begins, ends, strict=True))
-    for known, end, note in zip(map(look, pieces), places, notes, strict=True):
-        if known:
-            header, before, colon, first = known
-            found[note].append((end - before, end + colon, header, colon, first))
+    begins, ends = _worth_a_look(joined)
+    pieces = [joined[a : b + 1] for a, b in zip(begins, ends, strict=True)]
+    looked = [*zip(ends, map(look, pieces), strict=True)]
+    found, origin, done = [], len(_EDGE) + 1, 0
+    for text in texts:
+        headers = []
+        begun, done = done, bisect(ends, origin + len(text), done)
+        for end, known in looked[begun:done]:
+            if known:
+                header, before, colon, first = known
+                end -= origin
+                headers.append((end - before, end + colon, header, colon, first))
+        found.append(headers)
+        origin += len(text) + 1
     return found
 
 
@@ -229,12 +237,8 @@ def _set_off(piece: str, begin: int) -> bool:
 # first four or its last four. NumPy compares those of all pieces of many texts at once.
 
 
-def _worth_a_look(joined: str, texts: list[str]) -> tuple[list[int], ...]:
-    """Give the pieces that may be headers, with the marks on either side of each.
-
-    Gives four lists: where a piece begins and stops in the joined texts, where it
-    ends in its note, and the number of the note.
-    """
+def _worth_a_look(joined: str) -> tuple[list[int], list[int]]:
+    """Give the pieces that may be headers: the places of the marks on either side."""
     written = joined.encode("ascii", "replace")
     letters = np.frombuffer(written, np.uint8)
     fours = np.ndarray(len(letters) - 3, "<u4", written, strides=1)  # from each place
@@ -252,10 +256,7 @@ def _worth_a_look(joined: str, texts: list[str]) -> tuple[list[int], ...]:
     some = some[worth]
     begins, ends, starts = begins[some], ends[some], starts[some]
     begins = np.where(starts, begins, np.maximum(begins, ends - _LONGEST_GLUED - 1))
-    origins = np.cumsum([len(_EDGE) + 1, *(len(text) + 1 for text in texts)])
-    notes = np.searchsorted(origins, ends, side="right") - 1
-    columns = begins, ends + 1, ends - origins[notes], notes
-    return tuple(column.tolist() for column in columns)
+    return begins.tolist(), ends.tolist()
 
 
 _EDGE = "\n\n\n\n"  # so that every place has four letters before it and behind it

@@ -28,7 +28,6 @@ _INSIDE = re.compile(
     r"|\b(?:discharge|d/c|dc)\s+(?:physical\b|exam|pe\b|vitals?\b|vs\b|weight|wt\b)",
     re.I,
 )
-_LAB_WORDS = ("BLOOD", "URINE", "PLT", "OTHER")
 _LAB_LINE = re.compile(
     r"^[^\w\n]*_{2,}[ \t]+\d\d?:\d\d\s?[AP]M\s+(?:BLOOD|URINE|PLT|OTHER)", re.M
 )
@@ -96,8 +95,8 @@ def _cut_exam(body: str, start: int) -> list[Mark]:
     lowered = _lowered(body)
     places = (_discharge_at(body, lowered), _again_at(body, lowered))
     found = [(at, "discharge_exam") for at in places if at >= 0]
-    has_lab = any(word in body for word in _LAB_WORDS)
-    lab = _LAB_LINE.search(body) if has_lab else None
+    timed = "AM" in body or "PM" in body
+    lab = _LAB_LINE.search(body) if timed else None
     if lab:
         found.append((lab.start(), "pertinent_results"))
     return [
@@ -124,7 +123,8 @@ def _again_at(body: str, lowered: str) -> int:
     least two other systems.
     """
     lowered = "\n" + lowered
-    if all(sum(map(lowered.count, heads)) < 2 for heads in _FIRST_HEADS):
+    begun = "".join(_BEGINS.findall(lowered)).replace("t", "v")
+    if len(set(begun)) == len(begun):
         return -1
     seen: set[str] = set()
     others, free = set(), 0
@@ -140,11 +140,8 @@ def _again_at(body: str, lowered: str) -> int:
     return -1
 
 
-_FIRST_HEADS = (
-    ("\nvs", "\nvital", "\nt ", "\nt:", "\ntemp"),
-    ("\ngen",),
-    ("\nheent",),
-)
+# Each needs one of these twice: vital signs or temperature, appearance, head.
+_BEGINS = re.compile(r"\n(v(?=s|ital)|t(?=[ :]|emp)|g(?=en)|h(?=eent))")
 _OPENING = ("vs", "gen", "heent")
 _SYSTEM = re.compile(
     r"\n[ \t*#-]*(vs|vital|temp|t(?=:? ?\d)|gen|heent|neck|cv|card|heart|lung|pulm|"

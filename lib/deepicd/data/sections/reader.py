@@ -9,7 +9,7 @@ _LETTER = re.compile(r"[^\W_]")
 RESULTS = RANK["pertinent_results"]
 COURSE = RANK["brief_hospital_course"]
 EXAM = RANK["physical_exam"]
-EXAMS = ("physical_exam", "discharge_exam")
+EXAMS = frozenset(("physical_exam", "discharge_exam"))
 MEDS = "medications_on_admission"
 _ATTENDING = RANK["attending"]
 
@@ -36,7 +36,7 @@ class Reader:
         self.text, self.candidates = text, candidates
         self.marks: list[Mark] = []
         self.seen: set[str] = set()
-        self.at = 0  # the candidate that is looked at
+        self.at = self.ahead = 0  # the candidate that is looked at; the next sure one
         self.current, self.reached, self.exam_done = "preamble", 0, False
 
     @cached_property
@@ -55,15 +55,15 @@ class Reader:
                 early.add(header.name)
         return early
 
-    @cached_property
-    def next_sure(self) -> list[int]:
-        """The rank of the next sure header after each candidate."""
-        ranks, following = [], len(RANK)
-        for _, _, header, _, _ in reversed(self.candidates):
-            ranks.append(following)
+    def next_sure(self) -> int:
+        """Give the rank of the next sure header; the way there is gone once."""
+        self.ahead = max(self.ahead, self.at + 1)
+        while self.ahead < len(self.candidates):
+            header = self.candidates[self.ahead][2]
             if header.sure:
-                following = header.rank
-        return ranks[::-1]
+                return header.rank
+            self.ahead += 1
+        return len(RANK)
 
     @cached_property
     def last_list(self) -> int:
