@@ -22,7 +22,7 @@ NOTICE = (
     "unsupervised coding."
 )
 ARGUMENTS, SFT = "arguments.json", "04_train_sft"
-TRAINED = ("style", "instruction", "max_new_tokens", "task")
+TRAINED = ("style", "instruction", "max_new_tokens", "task", "candidates")
 LONGEST_ANSWER = 512
 """Tokens of an answer of a model that was not trained here."""
 
@@ -237,6 +237,19 @@ def _check(given) -> None:
         raise UserError(f"no config.json in {folder}", "the folder of a model", do)
 
 
+def _with_candidates(notes, cases, tree, known: dict) -> list[str]:
+    """Notes as a model reads them that chooses among candidates."""
+    from deepicd.training.candidates import ask_all
+
+    if cases is None:
+        raise UserError(
+            f"a model that chooses among {known['candidates']} candidates",
+            "training cases that propose them",
+            "--cases FOLDER, the run that trained it",
+        )
+    return ask_all(notes.tolist(), cases[0], tree, known["candidates"])
+
+
 def _answer(notes: dict[str, str], given) -> None:
     import pandas as pd
 
@@ -255,11 +268,10 @@ def _answer(notes: dict[str, str], given) -> None:
     instruction = given.instruction or known.get("instruction", "full")
     asked = {"style": style, "instruction": instruction, "task": task, "space": tree}
     judge = verifier.load(given.verifier) if given.verifier else None
-    near = (
-        sources.nearest(notes, *sources.read_cases(given.cases), tree)
-        if given.cases
-        else {}
-    )
+    cases = sources.read_cases(given.cases) if given.cases else None
+    near = sources.nearest(notes, *cases, tree) if cases else {}
+    if known.get("candidates"):
+        frame["asked"] = _with_candidates(frame["note"], cases, tree, known)
     records = []
     for name, row in frame.groupby("note_id", sort=False):
         answers = generate.predict(

@@ -68,15 +68,22 @@ def examples_below(admissions, traces, ranks: int) -> pd.DataFrame:
 def _accepted(admissions, traces) -> pd.DataFrame:
     train = admissions[admissions["split"] == "train"].sort_values("sft_rank")
     accepted = traces[traces["accepted"]].drop_duplicates("note_id")
-    return train[["note_id", "note", "label", "sft_rank"]].merge(
-        accepted[["note_id", "trace"]], on="note_id"
-    )
+    columns = ["note_id", "note", "label", "sft_rank", *{"asked"} & set(train)]
+    return train[columns].merge(accepted[["note_id", "trace"]], on="note_id")
 
 
 def ranks_below(examples, admissions) -> int:
     """Smallest `sft_rank` above all of `examples`: later notes are new to RL."""
     seen = admissions["note_id"].isin(examples["note_id"])
     return int(admissions.loc[seen, "sft_rank"].max()) + 1
+
+
+def asked_of(frame: pd.DataFrame) -> pd.Series:
+    """What a model reads of each admission: its note, and candidates if any.
+
+    See `deepicd.training.candidates.with_candidates`, which adds the column `asked`.
+    """
+    return frame.get("asked", frame["note"])
 
 
 def rendered(
@@ -119,7 +126,7 @@ def encode(
     Parameters
     ----------
     frame : DataFrame
-        Columns note, trace, label.
+        Columns note, trace, label, and if there asked.
     tokenizer : PreTrainedTokenizerBase
     style, instruction : str
         See `deepicd.tasks.prompts.build_messages`.
@@ -139,7 +146,7 @@ def encode(
     UserError
         When nothing fits.
     """
-    notes = counted(frame["note"], "writing prompts")
+    notes = counted(asked_of(frame), "writing prompts")
     asked = prompt_ids(notes, tokenizer, style, instruction, task=task)
     chat, own = frame_of(tokenizer, style), special_tokens(tokenizer)
     said = [

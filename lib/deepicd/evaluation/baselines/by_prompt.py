@@ -11,7 +11,7 @@ from deepicd.common.parameters import choice
 from deepicd.tasks import prompts
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
-from deepicd.training.encoding import prompt_ids
+from deepicd.training.encoding import asked_of, prompt_ids
 from deepicd.training.models import generate
 from deepicd.training.sft import SftSettings
 
@@ -166,12 +166,12 @@ def _asked(notes, examples, steps, settings) -> tuple[list[list[int]], dict]:
     task = settings.get("task", PRINCIPAL_DIAGNOSIS)
     shown = choose_shots(examples, notes, settings["tree"], steps.shots, steps.seed)
     pairs = [
-        (row.note, prompts.format_completion(row.trace, row.label, style, task.tag))
-        for row in shown.itertuples()
+        (note, prompts.format_completion(row.trace, row.label, style, task.tag))
+        for note, row in zip(asked_of(shown), shown.itertuples(), strict=True)
     ]
     limit = steps.max_length - settings["max_new_tokens"]
     asked, used = with_shots(
-        notes["note"], tokenizer, style, settings["instruction"], pairs, limit, task
+        asked_of(notes), tokenizer, style, settings["instruction"], pairs, limit, task
     )
     counts = pd.Series(used, dtype=int).value_counts().sort_index(ascending=False)
     by_shots = {str(k): int(n) for k, n in counts.items()}

@@ -18,7 +18,7 @@ from deepicd.evaluation.baselines.material import Answer, Material
 
 SOURCES = ("none", "tree", "titles")
 DIMENSIONS = 128
-LEADS = (0, 1, 2, 4, 8)
+LEADS = (-8, -4, -2, 0, 2, 4)
 """Logits that codes without training notes are given ahead, chosen on validation."""
 
 
@@ -123,8 +123,8 @@ def _titles(material: Material) -> np.ndarray:
 def with_leads(answer: Answer, material: Material) -> Iterator[tuple[str, Answer]]:
     """An answer for each lead of the codes without training notes, with its name.
 
-    A network scores what it was trained on higher; how much higher, validation notes
-    of codes without training notes tell.
+    A network scores what it was trained on higher, but those codes are many, and some
+    sound alike: validation tells what is fair.
     """
     seen, kept = len(material.labels), {}
 

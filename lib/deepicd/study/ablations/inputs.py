@@ -17,6 +17,7 @@ from deepicd.tasks import quotes
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 from deepicd.training import encoding
+from deepicd.training.candidates import with_candidates
 
 RUNS = "runs"
 
@@ -104,6 +105,8 @@ def load_material(run_dir: str) -> Material:
             "a model trained by this version",
             "./run_all.sh --from 04",
         )
+    if taught.get("candidates"):
+        admissions = with_candidates(admissions, run.tree(), taught["candidates"])
     answers = pd.read_parquet(run.path(SFT, "predictions.parquet"))
     file = run.root / EXTRACT / history.FILE
     past = pd.read_parquet(file) if run.history and file.exists() else None

@@ -80,22 +80,22 @@ def run(notes: int = 4000, seeds: int = 5, system: str = "embed_mlp") -> list[Re
     for setting, variant, score in wide.columns:
         own, base = wide[setting, variant, score], wide[setting, CROSS_ENTROPY, score]
         name = (system, variant, setting, score)
-        found.append(_over_seeds(name, own, "%"))
+        found.append(over_seeds(BETWEEN.join(name), own, "%"))
         if variant != CROSS_ENTROPY:
             name = (system, f"{variant} minus {CROSS_ENTROPY}", setting, score)
-            found.append(_over_seeds(name, own - base, "points"))
+            found.append(over_seeds(BETWEEN.join(name), own - base, "points"))
     return found
 
 
-def _over_seeds(name: tuple, values: pd.Series, unit: str) -> Result:
-    """Mean over seeds, and its interval where there are three or more."""
+def over_seeds(name: str, values: pd.Series, unit: str) -> Result:
+    """Mean of shares over seeds in per cent, its interval where there are three."""
     values = 100 * values.dropna().to_numpy()
     mean, k = values.mean(), len(values)
     if k < 3:
-        return Result(BETWEEN.join(name), round(mean, 2), unit)
+        return Result(name, round(mean, 2), unit)
     half = stats.t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k)
     low, high = round(mean - half, 2), round(mean + half, 2)
-    return Result(BETWEEN.join(name), round(mean, 2), unit, low=low, high=high)
+    return Result(name, round(mean, 2), unit, low=low, high=high)
 
 
 def _seed(notes: int, seed: int, system: str) -> Iterator[tuple]:

@@ -20,7 +20,7 @@ from deepicd.tasks.evidence import Background
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 from deepicd.training import trainer as training
-from deepicd.training.encoding import prompt_text
+from deepicd.training.encoding import asked_of, prompt_text
 from deepicd.training.grpo.guard import CollapseGuard
 from deepicd.training.grpo.plan import Plan, order_of_run
 from deepicd.training.grpo.rollout_log import RolloutLog
@@ -98,7 +98,7 @@ def prompt_set(
     Parameters
     ----------
     frame : DataFrame
-        Columns note_id, note, label.
+        Columns note_id, note, label, and if there asked.
     limit : int
         Longest prompt in tokens; longer ones are dropped, never cut, because TRL
         has no limit of its own.
@@ -118,7 +118,7 @@ def prompt_set(
     from datasets import Dataset
 
     asked = dict(style=style, instruction=instruction, task=task)
-    notes = counted(frame["note"], "writing prompts")
+    notes = counted(asked_of(frame), "writing prompts")
     texts = [prompt_text(note, tokenizer, **asked) for note in notes]
     lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else []
     kept = [i for i, length in enumerate(lengths) if length <= limit]

@@ -14,7 +14,7 @@ from deepicd.tasks.correct import same
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 from deepicd.training import models
-from deepicd.training.encoding import prompt_ids
+from deepicd.training.encoding import asked_of, prompt_ids
 from deepicd.training.models.chat import frame_of
 from deepicd.training.models.engine import engine_of, worth_it
 from deepicd.training.models.sampling import sample
@@ -58,7 +58,7 @@ def predict(
     model : str, path or PreTrainedModel
         Folder or hub name, or a loaded model together with `tokenizer`.
     notes : DataFrame or list of str
-        Columns note, and if there note_id and split.
+        Columns note, and if there note_id, split and asked.
     samples : int
         Answers a note, at least 1.
     seed : int
@@ -84,7 +84,7 @@ def predict(
         model, tokenizer = models.load(str(model))
     frame = _as_frame(notes)
     if asked is None:
-        asked = prompt_ids(frame["note"], tokenizer, style, instruction, task=task)
+        asked = prompt_ids(asked_of(frame), tokenizer, style, instruction, task=task)
     said = complete(
         model,
         tokenizer,
