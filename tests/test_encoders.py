@@ -2,8 +2,11 @@
 
 import pandas as pd
 
+from deepicd.common.files import write_json
 from deepicd.icd import load_tree
+from deepicd.study import kept_benches
 from deepicd.study.bench import encoders
+from deepicd.study.bench.measure import Result
 
 TREE = load_tree()
 
@@ -37,3 +40,23 @@ def test_every_variant_is_scored_on_the_same_notes(monkeypatch):
     name = f"embed_mlp | title vectors minus cross-entropy | {encoders.SOME} | {zero}"
     assert found[name].value == titles[zero].value
     assert titles["category accuracy, zero-shot codes"].value > 0
+
+
+def test_the_page_shows_every_variant_with_its_interval(tmp_path):
+    rows = [
+        ("embed_mlp", name, encoders.SOME, score, value)
+        for name, value in (("cross-entropy", 0.5), ("levels minus cross-entropy", 0.1))
+        for score in ("macro F1, all", "macro F1, zero-shot")
+    ]
+    found = [
+        Result(" | ".join(names), value, "", low=value - 0.1, high=value + 0.1)
+        for *names, value in rows
+    ]
+    write_json([one.to_dict() for one in found], tmp_path / kept_benches.ENCODERS)
+    _, table = kept_benches.bench_tables(tmp_path)
+    head, _, plain, minus = table.splitlines()
+    assert (
+        head == f"| embed_mlp, {encoders.SOME} | macro F1, all | macro F1, zero-shot |"
+    )
+    assert plain == "| cross-entropy | 50.0 [40.0, 60.0] | 50.0 [40.0, 60.0] |"
+    assert "+10.0 (0.0 to +20.0)" in minus

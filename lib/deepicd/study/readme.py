@@ -19,6 +19,7 @@ from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations.kept_runs import DETAILS
 from deepicd.study.ablations.questions import Section, load_sections
 from deepicd.study.ablations.verdicts import versus
+from deepicd.study.kept_benches import bench_tables
 from deepicd.study.open_data import open_data_tables
 from deepicd.study.reference import DIFFERENCES, SCORES
 from deepicd.views.figures.palette import in_order, look
@@ -91,7 +92,8 @@ def reference_page(folder: str | Path) -> str:
     parts = [TOP.format(folder="/".join(folder.parts[-3:])), differences]
     grids = grid_tables(folder)
     parts += [GRIDS, *grids] if grids else []
-    return "\n\n".join([*parts, *open_data_tables(folder)]) + "\n"
+    more = [*open_data_tables(folder), *bench_tables(folder)]
+    return "\n\n".join([*parts, *more]) + "\n"
 
 
 def _read(folder: str | Path, name: str) -> pd.DataFrame:

@@ -88,7 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", help="paper: 1b or 7b")
     parser.add_argument("--device", help="paper: cuda or cpu")
     parser.add_argument("--mimic", help="tasks, history: folder of MIMIC-IV")
-    parser.add_argument("--eicu", help="tasks: folder of eICU")
+    parser.add_argument("--eicu", help="tasks, candidates: folder of eICU")
+    parser.add_argument("--seeds", type=int, help="encoders, candidates: corpora")
+    parser.add_argument("--system", help="encoders: embed_mlp or encoder")
     given = parser.parse_args(arguments)
     if given.name is None:
         parser.print_help()

@@ -39,13 +39,13 @@ def run(notes: int = 4000, seeds: int = 5, eicu: str = "") -> list[Result]:
     Returns
     -------
     list of Result
-        Means over seeds with 95 % intervals over seeds (t), in per cent.
+        Means over seeds with 95 % intervals over seeds (t).
     """
     rows = [row for seed in range(seeds) for row in _seed(notes, seed, eicu)]
     table = pd.DataFrame(rows, columns=["ranker", "notes", "k", "value"])
     groups = table.groupby(["ranker", "notes", "k"], sort=False)["value"]
     return [
-        over_seeds(named(ranker, of, f"recall at {k}"), found, "%")
+        over_seeds(named(ranker, of, f"recall at {k}"), found)
         for (ranker, of, k), found in groups
     ]
 

@@ -69,10 +69,15 @@ def run(notes: int = 4000, seeds: int = 5, system: str = "embed_mlp") -> list[Re
     Returns
     -------
     list of Result
-        Means over seeds with 95 % intervals over seeds (t), in per cent, and paired
-        differences from cross-entropy in points.
+        Means over seeds with 95 % intervals over seeds (t), and paired differences
+        from cross-entropy.
     """
     rows = [row for seed in range(seeds) for row in _seed(notes, seed, system)]
+    return _results(system, rows)
+
+
+def _results(system: str, rows: list[tuple]) -> list[Result]:
+    """Of each score its mean over seeds, and how far it is from cross-entropy."""
     table = pd.DataFrame(rows, columns=["variant", "setting", "score", "value", "seed"])
     wide = table.pivot(index="seed", columns=["setting", "variant", "score"])["value"]
     wide = wide[table[list(wide.columns.names)].drop_duplicates().agg(tuple, axis=1)]
@@ -80,22 +85,22 @@ def run(notes: int = 4000, seeds: int = 5, system: str = "embed_mlp") -> list[Re
     for setting, variant, score in wide.columns:
         own, base = wide[setting, variant, score], wide[setting, CROSS_ENTROPY, score]
         name = (system, variant, setting, score)
-        found.append(over_seeds(BETWEEN.join(name), own, "%"))
+        found.append(over_seeds(BETWEEN.join(name), own))
         if variant != CROSS_ENTROPY:
             name = (system, f"{variant} minus {CROSS_ENTROPY}", setting, score)
-            found.append(over_seeds(BETWEEN.join(name), own - base, "points"))
+            found.append(over_seeds(BETWEEN.join(name), own - base))
     return found
 
 
-def over_seeds(name: str, values: pd.Series, unit: str) -> Result:
-    """Mean of shares over seeds in per cent, its interval where there are three."""
-    values = 100 * values.dropna().to_numpy()
+def over_seeds(name: str, values: pd.Series) -> Result:
+    """Mean over seeds, with its 95 % interval where there are three or more."""
+    values = values.dropna().to_numpy(float)
     mean, k = values.mean(), len(values)
     if k < 3:
-        return Result(name, round(mean, 2), unit)
+        return Result(name, round(mean, 4), "")
     half = stats.t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k)
-    low, high = round(mean - half, 2), round(mean + half, 2)
-    return Result(name, round(mean, 2), unit, low=low, high=high)
+    low, high = round(mean - half, 4), round(mean + half, 4)
+    return Result(name, round(mean, 4), "", low=low, high=high)
 
 
 def _seed(notes: int, seed: int, system: str) -> Iterator[tuple]:

@@ -1,0 +1,69 @@
+"""What `bench encoders` and `bench candidates` found, for the reference's page."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.files import read_json
+from deepicd.study.bench.measure import BETWEEN
+from deepicd.views.in_words import per_cent, points
+
+ENCODERS, CANDIDATES = "encoders.json", "candidates.json"
+TOPS = {
+    ENCODERS: """## Encoders that know the tree
+
+`python -m deepicd.study.bench encoders --json` writes [{file}]({file}): losses and \
+label vectors of `--only 02 --set losses=… --set code_embeddings=…` on the default \
+corpus of each seed, means over seeds in per cent with 95 % intervals over seeds, \
+differences paired and in points. *Unseen*: a fifth of the codes, whose category keeps \
+another, lost their training notes; their scores stand apart (zero-shot).""",
+    CANDIDATES: """## Candidates by retrieval
+
+`python -m deepicd.study.bench candidates --json` writes [{file}]({file}): how often \
+the right code is among the k that the first stage of `--only 04 --set candidates=k` \
+proposes; means over seeds in per cent with 95 % intervals over seeds. Recall at 1 is \
+the accuracy of the first candidate. For zero-shot codes every code of the known \
+categories may be proposed.""",
+}
+
+
+def bench_tables(folder: Path) -> list[str]:
+    """Paragraphs and tables in Markdown of the results that a folder keeps."""
+    parts = []
+    for file, top in TOPS.items():
+        if (folder / file).exists():
+            found = pd.DataFrame(read_json(folder / file))
+            names = found["name"].str.split(BETWEEN, regex=False)
+            tables = _encoders if file == ENCODERS else _candidates
+            parts += [top.format(file=file), *tables(found.assign(parts=names))]
+    return parts
+
+
+def _encoders(found: pd.DataFrame) -> list[str]:
+    keys = pd.DataFrame(
+        found["parts"].tolist(), found.index, ["system", "row", "of", "column"]
+    )
+    groups = found.join(keys).groupby(["system", "of"], sort=False)
+    return [_table(f"{system}, {of}", rows) for (system, of), rows in groups]
+
+
+def _candidates(found: pd.DataFrame) -> list[str]:
+    keys = pd.DataFrame(found["parts"].tolist(), found.index, ["row", "of", "column"])
+    groups = found.join(keys).groupby("of", sort=False)
+    return [_table(of, rows) for of, rows in groups]
+
+
+def _table(title: str, found: pd.DataFrame) -> str:
+    """One row a variant and one column a score, in the order of the file."""
+    columns = list(dict.fromkeys(found["column"]))
+    lines = [_line(title, *columns), _line(*["---"] * (len(columns) + 1))]
+    for name, own in found.groupby("row", sort=False):
+        known = {row.column: row for row in own.itertuples()}
+        tell = points if " minus " in name else per_cent
+        cells = [tell(known[c]) if c in known else "" for c in columns]
+        lines.append(_line(name, *cells))
+    return "\n".join(lines)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
