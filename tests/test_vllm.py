@@ -14,6 +14,7 @@ import time
 import httpx
 import pytest
 import torch
+import training_kit as kit
 
 from deepicd.common.errors import UserError
 from deepicd.common.processes import descendants
@@ -257,7 +258,7 @@ def test_a_server_takes_all_weights_of_two_processes(model, tmp_path):
     assert ids == sample(net, asked, tokenizer, 12, 0.0)
     serving.close()
     assert serving._served() is None
-    assert below and not any(process.is_running() for process in below)
+    assert below and not any(kit.alive(process) for process in below)
 
 
 @pytest.fixture(scope="module")

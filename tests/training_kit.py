@@ -1,6 +1,7 @@
 """A corpus, a tokenizer and a network so small that training takes a second."""
 
 import pandas as pd
+import psutil
 
 from deepicd.training import encoding, models, sft
 from deepicd.training.models.tokenizer import train_tokenizer
@@ -76,3 +77,11 @@ def stop_at(step: int):
             raise Interruption
 
     return report
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that nobody has fetched does not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -37,9 +37,9 @@ with phase("import"):
 
     from deepicd.icd import load_tree
     from deepicd.rewards import get_spec
-    from deepicd.training import encoding, grpo, models, sft
+    from deepicd.training import encoding, grpo, launch, models, sft
     from deepicd.training.grpo.grpo import reward_functions
-    from deepicd.training.models import engine, generate, merging, sampling
+    from deepicd.training.models import engine, generate, merging, sampling, serving
 
 SFT = sft.SftSettings(
     steps=STEPS,
@@ -245,6 +245,36 @@ def check_answers() -> None:
     numbers["vllm tokens/s"] = written / phases["vllm, moved"]
 
 
+def check_server() -> None:
+    """A server that the run starts draws with the adapter of now, and for GRPO."""
+    table, _ = inputs()
+    net, tokenizer = load(str(FOLDER / "taught"))
+    asked = encoding.prompt_ids(table["note"], tokenizer, "reasoning", "brief")
+    with phase("server"):
+        serving.at_hand(net, engine.MEMORY, FOLDER)
+    server = serving.Server()
+    with torch.no_grad():
+        for part, weight in net.named_parameters():
+            if "lora_B" in part:
+                weight.normal_(std=0.05)
+    with phase("sync"):
+        server.sync(net)
+    with phase("draw"):
+        theirs, _ = server.draw(asked, ANSWER, 0.0, end=tokenizer.eos_token_id)
+    ours = sampling.sample(net.eval(), asked, tokenizer, ANSWER, 0.0)
+    same = sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(asked)
+    numbers["answers alike"] = same
+    numbers["server tokens/s"] = sum(map(len, theirs)) / phases["draw"]
+    assert same > (0.8 if DEVICE == "cuda" else 0.99)
+    settings = dataclasses.replace(grpo_settings(2), rollouts="vllm_server")
+    given = net, tokenizer, prompts(table, tokenizer), "tree", settings
+    with phase("steps"):
+        net, _, log, _ = launch.train(1, grpo.train, *given, folder=FOLDER / "server")
+    assert len(log) == 2 * 4 * 8
+    with phase("end"):
+        serving.close()
+
+
 def check_resume() -> None:
     """Killed after its checkpoint, a run goes on from it and ends as it should."""
     steps, place = grpo_settings(4, save_every=2), FOLDER / "resume"
@@ -273,6 +303,7 @@ RUN = {
     "grpo": check_grpo,
     "sync": check_sync,
     "answers": check_answers,
+    "server": check_server,
     "resume": check_resume,
 }
 RUN[KIND]()

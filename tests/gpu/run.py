@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from deepicd.common.processors import cores
+
 HERE = Path(__file__).parent
 PACKAGES = ("torch", "transformers", "trl", "peft", "unsloth", "vllm", "bitsandbytes")
 BACKENDS, ENGINES = ("trl", "unsloth"), ("transformers", "vllm")
@@ -23,9 +25,12 @@ CHECKS = {
     **{f"grpo-{b}-{e}": ("grpo", b, e) for b in BACKENDS for e in ENGINES},
     "sync-trl-vllm": ("sync", "trl", "vllm"),
     "answers-trl-vllm": ("answers", "trl", "vllm"),
+    "server-trl-vllm": ("server", "trl", "vllm"),
     "resume-trl": ("resume", "trl", "transformers"),
 }
-LIMIT = {"cuda": 60, "cpu": 240}  # seconds of one check
+LIMIT = {"cuda": 60, "cpu": 600}  # seconds of one check
+#: For a vLLM that was built for a CPU: GiB of its cache, and no processor of its own.
+ON_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 
 
 def obstacle(backend: str, engine: str, device: str) -> str:
@@ -86,7 +91,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=tuple(CHECKS))
     given = parser.parse_args()
     if given.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ |= {**ON_CPU, **os.environ, "CUDA_VISIBLE_DEVICES": ""}
     names = [n for n in CHECKS if not given.only or n in (*given.only, "taught")]
     report = {"device": device_name(given.device), "python": platform.python_version()}
     report["versions"] = {name: version(name) for name in PACKAGES}
@@ -107,7 +112,7 @@ def main() -> int:
 
 def device_name(device: str) -> str:
     if device == "cpu":
-        return f"CPU ({platform.machine()})"
+        return f"CPU ({platform.machine()}, {cores()} of its cores)"
     command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
