@@ -1,6 +1,7 @@
 """Two processes train as one does: same batch, same curves, same weights."""
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import os
@@ -130,7 +131,7 @@ def test_a_killed_run_of_two_goes_on_with_one(tokenizer, inputs, alone, tmp_path
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert len(below) >= 3
-    wait_for(lambda: not any(p.is_running() and alive(p) for p in below))
+    wait_for(lambda: not any(p.is_running() and kit.alive(p) for p in below))
     net, curves, _ = fine_tune(1, tokenizer, inputs, tmp_path)
     same_curves(curves, alone[1], rel=1e-3, abs=1e-6)
     same(alone[0], net, 2e-4)
@@ -150,13 +151,6 @@ def test_a_run_out_of_memory_goes_on_with_smaller_passes(
     same(alone[0], net, 2e-4)
 
 
-def alive(process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def wait_for(done, seconds: float = 240):
     end = time.monotonic() + seconds
     while not done():
@@ -167,8 +161,11 @@ def wait_for(done, seconds: float = 240):
 def test_two_processes_draw_and_learn_as_one_does(
     taught, tokenizer, prompt_set, inputs, tmp_path
 ):
-    """RFT, then GRPO with a KL penalty from its model."""
-    settings = dataclasses.replace(RFT_GRPO, beta=0.05)
+    """RFT, then GRPO with a KL penalty from its model.
+
+    Begun by one process, and gone on with by two in smaller passes.
+    """
+    settings = dataclasses.replace(RFT_GRPO, beta=0.05, steps=3, save_every=1)
     spec, found = get_spec("tree"), []
     for n in (2, 1):
         net, folder = models.load(taught, lora=models.Lora())[0], tmp_path / str(n)
@@ -183,8 +180,15 @@ def test_two_processes_draw_and_learn_as_one_does(
             settings,
             folder=folder / "rft",
         )
+        own = settings
+        if n == 2:
+            begun = copy.deepcopy(net), tokenizer, prompt_set, spec, settings
+            with pytest.raises(kit.Interruption):
+                grpo.train(*begun, folder, report=kit.stop_at(2))
+            assert (folder / "checkpoint-1").exists()
+            own = dataclasses.replace(settings, micro_batches=2)
         net, curves, log, _ = launch.train(
-            n, grpo.train, net, tokenizer, prompt_set, spec, settings, folder=folder
+            n, grpo.train, net, tokenizer, prompt_set, spec, own, folder=folder
         )
         found.append((net, first, drawn, curves, log))
     two, one = found
@@ -303,7 +307,7 @@ def test_a_process_started_for_a_run_ends_with_it(tmp_path):
     wait_for(answers)
     parent.kill()
     parent.communicate()
-    wait_for(lambda: not (below.is_running() and alive(below)))
+    wait_for(lambda: not (below.is_running() and kit.alive(below)))
 
 
 def test_a_server_of_the_run_is_refused_on_several_nodes(tokenizer, monkeypatch):

@@ -227,6 +227,7 @@ def run_job(folder) -> None:
     if "SLURM_JOB_NUM_NODES" not in os.environ:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     function, given, more, reported = call
+    torch.serialization.register_package(0, lambda _: None, _on_the_cpu)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     net, tokenizer = _load(*start)
@@ -242,6 +243,11 @@ def run_job(folder) -> None:
     if trainer.rank() == 0:
         _keep(net, tokenizer, job / "out")
         (job / "rest.pickle").write_bytes(pickle.dumps(rest))
+
+
+def _on_the_cpu(storage, place: str):
+    """Read a checkpoint to ``cpu:0``, which accelerate says and torch does not know."""
+    return storage if place.startswith("cpu:") else None
 
 
 def _plain(net, start: tuple):
