@@ -19,6 +19,7 @@ from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations.kept_runs import DETAILS
 from deepicd.study.ablations.questions import Section, load_sections
 from deepicd.study.ablations.verdicts import versus
+from deepicd.study.federated_page import federated_tables
 from deepicd.study.kept_benches import bench_tables
 from deepicd.study.open_data import open_data_tables
 from deepicd.study.reference import DIFFERENCES, SCORES
@@ -80,7 +81,7 @@ def scores_table(folder: str | Path) -> str:
 
 
 def reference_page(folder: str | Path) -> str:
-    """The page beside the reference: differences over seeds, grids, open data.
+    """The page beside the reference: differences over seeds, grids, open data, sites.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def reference_page(folder: str | Path) -> str:
     grids = grid_tables(folder)
     parts += [GRIDS, *grids] if grids else []
     more = [*open_data_tables(folder), *bench_tables(folder)]
-    return "\n\n".join([*parts, *more]) + "\n"
+    return "\n\n".join([*parts, *more, *federated_tables(folder)]) + "\n"
 
 
 def _read(folder: str | Path, name: str) -> pd.DataFrame:

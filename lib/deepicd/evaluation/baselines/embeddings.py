@@ -32,15 +32,8 @@ def frozen_embeddings(material: Material) -> Trials:
 
 
 def _train(material: Material, vectors: list[torch.Tensor], loss: str):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(material.seed)
-        network = nn.Sequential(
-            nn.Dropout(0.1),
-            nn.Linear(vectors[0].shape[1], HIDDEN),
-            nn.GELU(),
-            nn.Dropout(0.3),
-            label_layer(HIDDEN, len(material.labels), known_of(material)),
-        )
+    width, classes = vectors[0].shape[1], len(material.labels)
+    network = mlp(width, classes, material.seed, known_of(material))
     targets = torch.as_tensor(material.numbers)
 
     def batches(order):
@@ -64,6 +57,24 @@ def _train(material: Material, vectors: list[torch.Tensor], loss: str):
     ):
         if epoch % EVERY == 0:
             yield epoch, answer
+
+
+def mlp(
+    width: int, classes: int, seed: int, known: torch.Tensor | None = None
+) -> nn.Sequential:
+    """One hidden layer between vectors of this width and the classes.
+
+    What is `known` of the classes makes the last layer: see `label_vectors`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Dropout(0.1),
+            nn.Linear(width, HIDDEN),
+            nn.GELU(),
+            nn.Dropout(0.3),
+            label_layer(HIDDEN, classes, known),
+        )
 
 
 def svd_vectors(material: Material) -> list[np.ndarray]:
