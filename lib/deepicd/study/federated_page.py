@@ -25,8 +25,10 @@ randomly projected), trained on all notes together, by federated averaging (only
 weights leave a site) and by each site alone. Rounds are chosen on validation notes; \
 test accuracy in per cent with 95 % intervals (bootstrap over patients), differences \
 paired and in points. Random sites differ in size alone, sites of a speciality in \
-their mix of chapters, too. A site alone answers all test notes; the last column has \
-every note answered by the model of its own site."""
+their mix of chapters, too. A site alone answers all test notes; beside it \
+every note is answered by the model of its own site. Of forty rounds the last is mostly \
+the one chosen for averaging: it had not yet come to its end. The notes of a patient \
+of eICU who was in two hospitals stay in each."""
 WHY = """Averaging is our own (`evaluation/baselines/federated.py`), not flower's. \
 flwr 1.42 cannot be installed beside the pinned packages: it wants older rich, \
 protobuf, packaging and typer and a newer certifi, and brings 23 more packages of \

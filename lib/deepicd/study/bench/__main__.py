@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", help=", ".join(names()))
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--notes", type=int, help="extract, history, federated: how many")
+    parser.add_argument("--notes", type=int, help="extract, history, federated")
     parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
     parser.add_argument("--size", help="paper: 1b or 7b")
     parser.add_argument("--device", help="paper: cuda or cpu")
