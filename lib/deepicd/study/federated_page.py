@@ -26,9 +26,9 @@ weights leave a site) and by each site alone. Rounds are chosen on validation no
 test accuracy in per cent with 95 % intervals (bootstrap over patients), differences \
 paired and in points. Random sites differ in size alone, sites of a speciality in \
 their mix of chapters, too. A site alone answers all test notes; beside it \
-every note is answered by the model of its own site. Of forty rounds the last is mostly \
-the one chosen for averaging: it had not yet come to its end. The notes of a patient \
-of eICU who was in two hospitals stay in each."""
+every note is answered by the model of its own site. Of forty rounds the last is \
+mostly the one chosen for averaging: it had not yet come to its end. A patient's notes \
+from two hospitals of eICU stay where they were written."""
 WHY = """Averaging is our own (`evaluation/baselines/federated.py`), not flower's. \
 flwr 1.42 cannot be installed beside the pinned packages: it wants older rich, \
 protobuf, packaging and typer and a newer certifi, and brings 23 more packages of \
