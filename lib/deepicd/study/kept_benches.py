@@ -21,7 +21,7 @@ another, lost their training notes; their scores stand apart (zero-shot).""",
 
 `python -m deepicd.study.bench candidates --json` writes [{file}]({file}): how often \
 the right code is among the k that the first stage of `--only 04 --set candidates=k` \
-proposes; means over seeds (here four corpora, and five splits of the eICU demo, \
+proposes; means over seeds (here five corpora, and five splits of the eICU demo, \
 `--eicu DIR`) in per cent with 95 % intervals over seeds. Recall at 1 is the accuracy \
 of the first candidate. For zero-shot codes every code of the known \
 categories may be proposed.""",
