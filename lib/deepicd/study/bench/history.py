@@ -61,23 +61,22 @@ def _synthetic(notes: int) -> Iterator[Result]:
         frame, _ = build_admissions(raw, seed=SEED, workers=1)
         past = history.read_past(raw, frame["hadm_id"])
         best = {
-            f"oracle, {name}": _best(raw.oracle, knows)
+            f"oracle, {name}": _best(raw.oracle, knows, frame["note_id"])
             for name, knows in (("notes alone", False), ("with earlier codes", True))
         }
+    # The best reader learns from no note, so all can be asked of it.
+    yield from _by_turn(frame, past, best)
     test = frame[frame["split"] == "test"]
-    answers = {name: list(one.reindex(test["note_id"])) for name, one in best.items()}
-    for form in history.FORMS:
-        told = history.with_history(frame, past, form)
-        answers[f"TF-IDF + LR, {form}"] = _learned(told)
-    later = test["hadm_id"].isin(set(past.visits))
-    for name, those in (("all", later | True), ("later", later), ("first", ~later)):
-        of = f"{name} ({those.sum():,})"
-        yield from _scores(test[those], answers, those.to_numpy(), of)
+    learned = {
+        f"TF-IDF + LR, {form}": _learned(history.with_history(frame, past, form))
+        for form in history.FORMS
+    }
+    yield from _by_turn(test, past, learned)
 
 
-def _best(oracle, knows: bool) -> pd.Series:
+def _best(oracle, knows: bool, notes: pd.Series) -> list[str]:
     path = oracle_path(oracle, PRINCIPAL_DIAGNOSIS.name, knows)
-    return pd.read_parquet(path).set_index("note_id")["full"]
+    return pd.read_parquet(path).set_index("note_id")["full"].reindex(notes).tolist()
 
 
 def _learned(frame: pd.DataFrame) -> list[str]:
@@ -88,13 +87,20 @@ def _learned(frame: pd.DataFrame) -> list[str]:
     return learner.fit(words[0], parts[0]["label"]).predict(words[2]).tolist()
 
 
-def _scores(test: pd.DataFrame, answers: dict, those, of: str) -> Iterator[Result]:
-    """Accuracy of every reader, and what history adds on the same notes."""
-    gold, who, tree = test["label"].tolist(), test["subject_id"].tolist(), load_tree()
-    own = {
-        name: [a for a, here in zip(said, those, strict=True) if here]
-        for name, said in answers.items()
-    }
+def _by_turn(notes: pd.DataFrame, past: history.Past, answers: dict):
+    """Score all notes, those of patients who were here before, and the others."""
+    later = notes["hadm_id"].isin(set(past.visits)).to_numpy()
+    for name, those in (("all", later | True), ("later", later), ("first", ~later)):
+        own = {
+            reader: [a for a, here in zip(said, those, strict=True) if here]
+            for reader, said in answers.items()
+        }
+        yield from _scores(notes[those], own, f"{name} ({those.sum():,})")
+
+
+def _scores(notes: pd.DataFrame, own: dict, of: str) -> Iterator[Result]:
+    """Accuracy of every reader, and what the others have over the first."""
+    gold, who, tree = notes["label"].tolist(), notes["subject_id"].tolist(), load_tree()
     for name, said in own.items():
         table = evaluate(
             gold, said, LEVELS, tree, who, None, N_BOOT, SEED, metrics=("accuracy",)
@@ -102,9 +108,8 @@ def _scores(test: pd.DataFrame, answers: dict, those, of: str) -> Iterator[Resul
         for row in table[table["level"].isin(LEVELS)].itertuples():
             what = f"{name}, {row.level}"
             yield _result(what, of, row.value, row.low, row.high)
-    names = list(own)
-    pairs = [(names[1], names[0]), (names[3], names[2]), (names[4], names[2])]
-    for a, b in pairs:
+    b, *others = own
+    for a in others:
         gap = paired_bootstrap(
             gold, own[a], own[b], who, LEVELS, N_BOOT, SEED, "accuracy", tree
         )
