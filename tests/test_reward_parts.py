@@ -68,6 +68,32 @@ def test_parts_of_a_breakdown():
     assert sum(broken.parts.values()) == pytest.approx(-0.5)
 
 
+@pytest.mark.parametrize(
+    ("think", "value"),
+    [
+        ('"chest pain" at rest', 0.0),
+        ('"chest pain" and "fever"', -0.5),
+        ('"chest pain", "Chest  pain", "chest pain"', -2 / 3),
+        ('"chest pain" and "at"', -0.5),
+        ('"fever"', -1.0),
+        ("chest pain, unquoted", -1.0),
+    ],
+)
+@pytest.mark.parametrize("code", ["I21.11", "A41.9"])
+def test_quotes_that_are_no_evidence_cost_whatever_the_answer(think, value, code):
+    spec = get_spec("tree", weight_unfounded=0.5)
+    said = f"<think>{think}</think><diagnosis>{code}</diagnosis>"
+    (row,) = score([said], "I21.11", spec, TREE, NOTE)
+    assert row.parts["unfounded"] == pytest.approx(0.5 * value)
+
+
+def test_a_broken_form_is_no_way_around_the_cost_of_quotes():
+    spec = get_spec("tree", weight_unfounded=0.5)
+    invented = '<think>"fever"</think><diagnosis>A41.9</diagnosis>'
+    kept, broken = score([invented, '"fever" A41.9'], "I21.11", spec, TREE, NOTE)
+    assert broken.total <= kept.total
+
+
 # -- TRL -----------------------------------------------------------------------
 
 

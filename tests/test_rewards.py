@@ -17,7 +17,10 @@ CODES = TREE.codes()
 codes = st.sampled_from(CODES)
 texts = st.one_of(st.text(max_size=60), messy)
 specs = st.sampled_from(sorted(SPECS))
-TEXT_PARTS = ("format", "validity", "evidence", "length", "repetition")
+TEXT_PARTS = (
+    *("format", "validity", "evidence", "unfounded"),
+    *("length", "repetition"),
+)
 EVERYTHING = {f"weight_{part}": 0.1 for part in TEXT_PARTS}
 
 

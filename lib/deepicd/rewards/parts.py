@@ -1,8 +1,8 @@
 """The parts that come with the repository. Another one: see `registry`."""
 
 from deepicd.rewards.registry import Seen, part
-from deepicd.tasks.evidence import evidence
-from deepicd.tasks.quotes import words
+from deepicd.tasks.evidence import evidence, judge_quotes
+from deepicd.tasks.quotes import quotes, words
 
 
 @part("format")
@@ -26,6 +26,19 @@ def quoted_evidence(seen: Seen) -> float:
     if not thought or not seen.right_above:
         return 0.0
     return evidence(thought, seen.note, seen.code, seen.tree, seen.background)
+
+
+@part("unfounded", needs=("note", "think"), low=-1.0, high=0.0)
+def unfounded_quotes(seen: Seen) -> float:
+    """Minus the share of quotes that are no evidence (`tasks.evidence`), repeated ones
+    among them; -1 without any quote. Whatever the answer is, so that a policy that is
+    seldom right learns to read first; nothing is earned by quoting more."""
+    thought = seen.parsed.think or ""
+    said = len(quotes(thought))
+    if not said:
+        return -1.0
+    good = sum(not quote.problem for quote in judge_quotes(thought, seen.note))
+    return good / said - 1.0
 
 
 @part("length", low=-1.0, high=0.0)
