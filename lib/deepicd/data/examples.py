@@ -2,6 +2,9 @@
 
 from tempfile import TemporaryDirectory
 
+import pandas as pd
+
+from deepicd.data.cohort import build_admissions
 from deepicd.data.sources.opening import open_source
 from deepicd.data.sources.raw_tables import RawTables
 
@@ -19,6 +22,22 @@ def summaries(raw: RawTables, most: int = 500) -> list[str]:
         if len(texts) >= most:
             break
     return texts
+
+
+def synthetic_admissions(notes: int, seed: int = 0, **options) -> pd.DataFrame:
+    """Admissions table of a fresh synthetic corpus, which is not kept.
+
+    Parameters
+    ----------
+    notes, seed : int
+        Of the corpus; the split is drawn by the same seed.
+    options
+        Others of `open_source`.
+    """
+    with TemporaryDirectory() as folder:
+        own = {"notes": notes, **options}
+        raw = open_source("synthetic", "", folder, seed, own)
+        return build_admissions(raw, seed=seed)[0]
 
 
 def example_summary(raw: RawTables, seed: int = 0) -> str:

@@ -268,10 +268,13 @@ def with_history(frame: pd.DataFrame, past: Past, form: str) -> pd.DataFrame:
     if form == NONE:
         return frame
     told = [past.section(hadm_id, form) for hadm_id in frame["hadm_id"]]
-    notes = [
-        "\n\n".join(filter(None, p)) for p in zip(frame["note"], told, strict=True)
-    ]
-    return frame.assign(note=notes)
+    return _ended_with(frame, frame["note"], told)
+
+
+def _ended_with(frame: pd.DataFrame, notes, told) -> pd.DataFrame:
+    """Notes, each with what is told behind it; nothing where that is empty."""
+    pairs = zip(notes, told, strict=True)
+    return frame.assign(note=["\n\n".join(filter(None, pair)) for pair in pairs])
 
 
 def save_forms(
@@ -318,8 +321,7 @@ def with_form(notes: pd.DataFrame, forms: pd.DataFrame, form: str) -> pd.DataFra
     if form == NONE:
         return notes.assign(note=bare)
     told = notes["note_id"].map(forms.set_index("note_id")[form]).fillna("")
-    pairs = zip(bare, told, strict=True)
-    return notes.assign(note=["\n\n".join(filter(None, pair)) for pair in pairs])
+    return _ended_with(notes, bare, told)
 
 
 def in_words(frame: pd.DataFrame, past: Past, limit: int) -> str:

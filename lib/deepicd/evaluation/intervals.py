@@ -254,6 +254,18 @@ def _resampled(value, draws, shifts, groups: int) -> tuple[float, float]:
     return tuple(value - shifts.mean() + spread * _widening(groups))
 
 
+def half_over_seeds(values) -> float:
+    """Half of the 95 % interval (Student's t) of a mean over three seeds or more.
+
+    Examples
+    --------
+    >>> round(half_over_seeds([0.5, 0.6, 0.7]), 3)
+    0.248
+    """
+    k = len(values)
+    return float(stats.t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k))
+
+
 def _widening(groups: int) -> float:
     """Expansion of bootstrap percentiles for few groups (Hesterberg 2015)."""
     if groups < 2:

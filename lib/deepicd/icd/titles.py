@@ -37,6 +37,23 @@ def shorten(title: str, words: int = 6) -> str:
     return lower_first(" ".join(parts))
 
 
+def titles_on_path(code: str, space) -> str:
+    """The titles of the nodes from below the chapter down to a code, in one text.
+
+    Parameters
+    ----------
+    code : str
+    space : LabelSpace
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> titles_on_path("I21.4", load_tree()).rpartition("Acute")[2]
+    ' myocardial infarction Non-ST elevation (NSTEMI) myocardial infarction'
+    """
+    return " ".join(space.title(node) for node in space.path(code)[1:] or (code,))
+
+
 def lower_first(text: str) -> str:
     """Make the first letter small, unless the first word is an acronym."""
     first = text.split(" ", 1)[0]

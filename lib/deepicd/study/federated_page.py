@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepicd.common.files import read_json
-from deepicd.study.bench.measure import BETWEEN
-from deepicd.views.in_words import per_cent, points
+from deepicd.study.bench.measure import read_results
+from deepicd.views.in_words import per_cent, points, table_row
 
 FILE = "federated.json"
 PARTS = ["sites", "seed", "what", "of"]
@@ -43,10 +42,7 @@ def federated_tables(folder: Path) -> list[str]:
     """Paragraphs and a table in Markdown; none where the file is not there."""
     if not (folder / FILE).exists():
         return []
-    found = pd.DataFrame(read_json(folder / FILE))
-    parts = found["name"].str.split(BETWEEN, n=3, regex=False).tolist()
-    found[PARTS] = pd.DataFrame(parts, columns=PARTS, index=found.index)
-    return [TOP, _table(found), WHY]
+    return [TOP, _table(read_results(folder / FILE, PARTS)), WHY]
 
 
 def _table(found: pd.DataFrame) -> str:
@@ -60,7 +56,7 @@ def _table(found: pd.DataFrame) -> str:
             gap = known[f"accuracy minus pooled, {level}", "federated"]
             cells = [f"{sites}, {seed}", _sizes(known), level]
             lines.append([*cells, *map(per_cent, scores), points(gap)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(table_row(*line) for line in lines)
 
 
 def _sizes(known: dict) -> str:

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepicd.common.files import read_json
-from deepicd.study.bench.measure import BETWEEN
-from deepicd.views.in_words import per_cent, points
+from deepicd.study.bench.measure import read_results
+from deepicd.views.in_words import per_cent, points, table_row
 
 ENCODERS, CANDIDATES = "encoders.json", "candidates.json"
+PARTS = {  # of names; what is neither row nor column is the title of a table
+    ENCODERS: ["system", "row", "of", "column"],
+    CANDIDATES: ["row", "of", "column"],
+}
 TOPS = {
     ENCODERS: """## Encoders that know the tree
 
@@ -33,38 +36,21 @@ def bench_tables(folder: Path) -> list[str]:
     parts = []
     for file, top in TOPS.items():
         if (folder / file).exists():
-            found = pd.DataFrame(read_json(folder / file))
-            names = found["name"].str.split(BETWEEN, regex=False)
-            tables = _encoders if file == ENCODERS else _candidates
-            parts += [top.format(file=file), *tables(found.assign(parts=names))]
+            found = read_results(folder / file, PARTS[file])
+            of = [name for name in PARTS[file] if name not in ("row", "column")]
+            groups = found.groupby(of, sort=False)
+            tables = [_table(", ".join(title), rows) for title, rows in groups]
+            parts += [top.format(file=file), *tables]
     return parts
-
-
-def _encoders(found: pd.DataFrame) -> list[str]:
-    keys = pd.DataFrame(
-        found["parts"].tolist(), found.index, ["system", "row", "of", "column"]
-    )
-    groups = found.join(keys).groupby(["system", "of"], sort=False)
-    return [_table(f"{system}, {of}", rows) for (system, of), rows in groups]
-
-
-def _candidates(found: pd.DataFrame) -> list[str]:
-    keys = pd.DataFrame(found["parts"].tolist(), found.index, ["row", "of", "column"])
-    groups = found.join(keys).groupby("of", sort=False)
-    return [_table(of, rows) for of, rows in groups]
 
 
 def _table(title: str, found: pd.DataFrame) -> str:
     """One row a variant and one column a score, in the order of the file."""
     columns = list(dict.fromkeys(found["column"]))
-    lines = [_line(title, *columns), _line(*["---"] * (len(columns) + 1))]
+    lines = [table_row(title, *columns), table_row(*["---"] * (len(columns) + 1))]
     for name, own in found.groupby("row", sort=False):
         known = {row.column: row for row in own.itertuples()}
         tell = points if " minus " in name else per_cent
         cells = [tell(known[c]) if c in known else "" for c in columns]
-        lines.append(_line(name, *cells))
+        lines.append(table_row(name, *cells))
     return "\n".join(lines)
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

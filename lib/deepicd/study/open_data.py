@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepicd.common.files import read_json
-from deepicd.study.bench.measure import BETWEEN
-from deepicd.views.in_words import per_cent, points
+from deepicd.study.bench.measure import read_results
+from deepicd.views.in_words import per_cent, points, table_row
 
 FILE = "tasks_open_data.json"
 ANY = "names a unit or a place to go"
@@ -42,14 +41,8 @@ def open_data_tables(folder: Path) -> list[str]:
     """Paragraphs and tables in Markdown; none where the file is not there."""
     if not (folder / FILE).exists():
         return []
-    found = pd.DataFrame(read_json(folder / FILE))
-    parts = found["name"].str.split(BETWEEN, n=3, regex=False).tolist()
-    found[PARTS] = pd.DataFrame(parts, columns=PARTS, index=found.index)
+    found = read_results(folder / FILE, PARTS)
     return [TOP, _cohorts(found), SCORES, _scores(found), _leaks(found)]
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _cohorts(found: pd.DataFrame) -> str:
@@ -61,13 +54,18 @@ def _cohorts(found: pd.DataFrame) -> str:
         why = [f"{r.value:,.0f} {r.of.split(' (')[0]}" for r in out.itertuples()]
         if len(used):
             count = f"{used['value'].item():,.0f}"
-            lines.append(_row(data, task, count, named, "; ".join(why) or "nobody"))
+            lines.append(
+                table_row(data, task, count, named, "; ".join(why) or "nobody")
+            )
     return "\n".join(lines)
 
 
 def _scores(found: pd.DataFrame) -> str:
     names = list(COLUMNS.values())
-    lines = [_row("task, accuracy at", *names), _row(*["---"] * (len(names) + 1))]
+    lines = [
+        table_row("task, accuracy at", *names),
+        table_row(*["---"] * (len(names) + 1)),
+    ]
     rows = found[found["low"].notna()]
     parts = rows["what"].str.rpartition(", ")
     rows = rows.assign(score=parts[0], level=parts[2])
@@ -76,7 +74,7 @@ def _scores(found: pd.DataFrame) -> str:
         if set(COLUMNS) <= set(known):
             told = [points if "minus" in key[0] else per_cent for key in COLUMNS]
             cells = [tell(known[k]) for tell, k in zip(told, COLUMNS, strict=True)]
-            lines.append(_row(f"{task}, {level}", *cells))
+            lines.append(table_row(f"{task}, {level}", *cells))
     return "\n".join(lines)
 
 

@@ -9,12 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_text
+from deepicd.evaluation.intervals import half_over_seeds
 from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations.kept_runs import DETAILS
 from deepicd.study.ablations.questions import Section, load_sections
@@ -132,7 +131,7 @@ def _mean(pair: pd.DataFrame, level: str, metric: str) -> str:
     values, k = rows["value"].to_numpy(), len(rows)
     mean, text = values.mean(), signed(values.mean())
     if k > 2:  # of two seeds the interval over seeds says nothing
-        half = stats.t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k)
+        half = half_over_seeds(values)
         text = points(
             pd.Series({"value": mean, "low": mean - half, "high": mean + half})
         )

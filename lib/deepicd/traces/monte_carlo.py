@@ -13,10 +13,9 @@ from deepicd.common.errors import UserError
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 from deepicd.traces.step_labels import answered_right
-from deepicd.training.encoding import prompt_ids
 from deepicd.training.models.chat import frame_of
 from deepicd.training.models.generate import complete
-from deepicd.training.verifier.inputs import said_ids
+from deepicd.training.verifier.inputs import prompts_of, said_ids
 
 
 def continued(
@@ -71,9 +70,7 @@ def continued(
             do="set monte_carlo=4, or 0 for labels by checks",
         )
     begun = _beginnings(table, tokenizer, style)
-    firsts = table.drop_duplicates("note_id")
-    asked = prompt_ids(firsts["note"], tokenizer, style, instruction, task=task)
-    prompts = dict(zip(firsts["note_id"], asked, strict=True))
+    prompts = prompts_of(table, tokenizer, style, instruction, task)
     texts = complete(
         model,
         tokenizer,

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from deepicd.common.errors import UserError
-from deepicd.icd.titles import shorten
+from deepicd.icd.titles import shorten, titles_on_path
 
 RANKERS = ("titles", "terms", "neighbours", "contrast")
 HEADER = "POSSIBLE CODES:"
@@ -62,7 +62,7 @@ class Retriever:
         labels = np.array(list(labels), dtype=str)
         seen, numbers = np.unique(labels, return_inverse=True)
         self.codes = [*seen.tolist(), *sorted(set(others) - set(seen))]
-        told = [_told(code, tree) for code in self.codes]
+        told = [titles_on_path(code, tree) for code in self.codes]
         self.words = TfidfVectorizer(
             ngram_range=(1, 2),
             min_df=1 if len(notes) < 50 else 2,
@@ -102,11 +102,6 @@ class Retriever:
         """The k best codes for each note, the best first."""
         order = np.argsort(-self.fused(notes), axis=1, kind="stable")[:, :k]
         return [[self.codes[i] for i in row] for row in order]
-
-
-def _told(code: str, tree) -> str:
-    """The titles of a code and of the nodes above it, without the chapter's."""
-    return " ".join(tree.title(node) for node in tree.path(code)[1:] or (code,))
 
 
 def _reciprocal(scores: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import Frame, frame_of
 from deepicd.training.models.troubles import explained
 from deepicd.training.own_answers import Drawn
-from deepicd.training.rft import sft_settings
+from deepicd.training.rft import best_right, sft_settings
 from deepicd.training.tracking import Tracker
 
 METHODS = ("grpo", "dpo")
@@ -220,12 +220,12 @@ def own_pairs(answers: pd.DataFrame, chat: Frame | None = None) -> pd.DataFrame:
     >>> own_pairs(pd.DataFrame(rows, columns=names)).values.tolist()
     [['p', 'y', 'z']]
     """
-    paid = answers.sort_values("reward", kind="stable")
-    best = paid[paid["right"]].drop_duplicates("note_id", keep="last")
-    worst = paid[~paid["right"]].drop_duplicates("note_id").set_index("note_id")
-    best = best[best["note_id"].isin(worst.index)].sort_index()
-    wrong = worst["completion"].reindex(best["note_id"])
-    return _pairs(best["prompt"], best["completion"], wrong, chat or Frame())
+    best = best_right(answers, 1)
+    wrong = answers[~answers["right"]].sort_values("reward", kind="stable")
+    worst = wrong.drop_duplicates("note_id").set_index("note_id")
+    best = best[best["note_id"].isin(worst.index)]
+    rejected = worst["completion"].reindex(best["note_id"])
+    return _pairs(best["prompt"], best["completion"], rejected, chat or Frame())
 
 
 def _pairs(asked, chosen, rejected, chat: Frame) -> pd.DataFrame:

@@ -5,12 +5,10 @@ all codes (seed 1000, which no study corpus uses) and writes `tasks/background.j
 """
 
 import json
-import tempfile
 from pathlib import Path
 
 from deepicd.common.files import write_text
-from deepicd.data.cohort import build_admissions
-from deepicd.data.sources.opening import open_source
+from deepicd.data.examples import synthetic_admissions
 from deepicd.icd.load import load_tree
 from deepicd.tasks import evidence
 
@@ -30,9 +28,7 @@ def learn(notes: int = NOTES, seed: int = SEED) -> evidence.Background:
     Background
     """
     tree = load_tree()
-    with tempfile.TemporaryDirectory() as folder:
-        raw = open_source("synthetic", "", folder, seed, {"notes": notes})
-        rows, _ = build_admissions(raw, tree, seed)
+    rows = synthetic_admissions(notes, seed)
     return evidence.Background.of(rows["note"], rows["label"], tree)
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from deepicd.common.parameters import choice
 from deepicd.evaluation.baselines.material import Answer, Material
+from deepicd.icd.titles import titles_on_path
 
 SOURCES = ("none", "tree", "titles")
 DIMENSIONS = 128
@@ -106,11 +107,7 @@ def _places(material: Material) -> np.ndarray:
 
 
 def _titles(material: Material) -> np.ndarray:
-    tree = material.tree
-    texts = [
-        " ".join(tree.title(node) for node in tree.path(label)[1:] or (label,))
-        for label in material.answerable
-    ]
+    texts = [titles_on_path(label, material.tree) for label in material.answerable]
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1)
     words = vectorizer.fit_transform(texts)
     most = min(DIMENSIONS, min(words.shape) - 1)

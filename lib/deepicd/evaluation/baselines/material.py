@@ -63,8 +63,7 @@ class Material:
         """Labels below the same nodes without training notes, if they are answered."""
         if self.options.get("code_embeddings", "none") == "none":
             return []
-        near = [self.tree.leaves(node) for node in sorted(set(self.families))]
-        return sorted({x for leaves in near for x in leaves} - set(self.labels))
+        return sorted(near_labels(self.labels, self.tree) - set(self.labels))
 
     @cached_property
     def answerable(self) -> np.ndarray:
@@ -81,6 +80,12 @@ class Material:
 
         texts = (self.notes(part) for part in range(3))
         return word_features(*texts, self.options["max_features"])
+
+
+def near_labels(labels, tree: LabelSpace) -> set[str]:
+    """Labels below the nodes that are shown above some labels: codes of a category."""
+    nodes = {tree.at(label, above(tree)) for label in labels}
+    return {leaf for node in nodes for leaf in tree.leaves(node)}
 
 
 def splits(admissions: pd.DataFrame) -> list[pd.DataFrame]:

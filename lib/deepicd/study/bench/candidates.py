@@ -6,7 +6,6 @@ the known categories may then be proposed). Names of results have three parts: r
 notes, score. Recall at 1 is the accuracy of answering the first candidate.
 """
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from deepicd.data import cohort, sources
+from deepicd.data.examples import synthetic_admissions
+from deepicd.evaluation.baselines.material import near_labels
 from deepicd.icd.load import load_tree
 from deepicd.study.bench.encoders import over_seeds, without_some
 from deepicd.study.bench.measure import BETWEEN, Result
@@ -57,15 +58,11 @@ def named(*parts: str) -> str:
 
 def _seed(notes: int, seed: int, eicu: str) -> Iterator[tuple]:
     tree = load_tree()
-    with tempfile.TemporaryDirectory() as folder:
-        raw = sources.open_source("synthetic", "", folder, seed, {"notes": notes})
-        admissions = cohort.build_admissions(raw, tree, seed)[0]
+    admissions = synthetic_admissions(notes, seed)
     yield from _recall(admissions, tree, seed, {ALL: None})
     some = without_some(admissions, tree, seed)
     train = some.loc[some["split"] == "train", "label"]
-    near = {
-        leaf for code in set(train) for leaf in tree.leaves(tree.at(code, "category"))
-    }
+    near = near_labels(set(train), tree)
     yield from _recall(some, tree, seed, {UNSEEN: False, SEEN: True}, near)
     if eicu:
         raw = sources.open_source("eicu", Path(eicu), "", seed, {})

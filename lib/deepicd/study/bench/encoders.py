@@ -6,17 +6,16 @@ notes. Those codes are counted apart: `zero-shot`. Names of results have four pa
 system, variant, setting, score.
 """
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from deepicd.data import cohort, sources
+from deepicd.data.examples import synthetic_admissions
 from deepicd.evaluation.baselines.search import run_baselines
 from deepicd.evaluation.counts import roll_up
+from deepicd.evaluation.intervals import half_over_seeds
 from deepicd.evaluation.strata import frequency_band, frequency_table
 from deepicd.evaluation.systems import gather
 from deepicd.icd.load import load_tree
@@ -98,16 +97,14 @@ def over_seeds(name: str, values: pd.Series) -> Result:
     mean, k = values.mean(), len(values)
     if k < 3:
         return Result(name, round(mean, 4), "")
-    half = stats.t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k)
+    half = half_over_seeds(values)
     low, high = round(mean - half, 4), round(mean + half, 4)
     return Result(name, round(mean, 4), "", low=low, high=high)
 
 
 def _seed(notes: int, seed: int, system: str) -> Iterator[tuple]:
     tree = load_tree()
-    with tempfile.TemporaryDirectory() as folder:
-        raw = sources.open_source("synthetic", "", folder, seed, {"notes": notes})
-        admissions = cohort.build_admissions(raw, tree, seed)[0]
+    admissions = synthetic_admissions(notes, seed)
     for setting, variants in VARIANTS.items():
         frame = admissions if setting == ALL else without_some(admissions, tree, seed)
         for one in variants:

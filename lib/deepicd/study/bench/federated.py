@@ -7,7 +7,6 @@ repository, left out where it is not there). Names of results have four parts: s
 seed, what is counted, of whom.
 """
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pandas as pd
 import torch
 
 from deepicd.data.cohort import build_admissions
+from deepicd.data.examples import synthetic_admissions
 from deepicd.data.sources.opening import open_source
 from deepicd.data.sources.table_files import find_table, read_table
 from deepicd.evaluation.baselines.federated import Site, averaged, hashed_vectors
@@ -64,10 +64,7 @@ def run(
 
 def _corpus(seed: int, notes: int) -> pd.DataFrame:
     """Admissions of a synthetic corpus; each patient is at one site of either kind."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = {"notes": notes, "task": "principal_diagnosis"}
-        raw = open_source("synthetic", "", folder, seed, options)
-        frame, _ = build_admissions(raw, seed=seed, workers=1)
+    frame = synthetic_admissions(notes, seed, task="principal_diagnosis")
     draw = np.random.default_rng(seed)
     sizes = 1 / np.arange(1, SITES + 1)
     tree = load_tree()

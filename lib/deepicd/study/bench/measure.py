@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from deepicd.common.errors import UserError
+from deepicd.common.files import read_json
 
 BETWEEN = " | "
 """Between the parts of a name that has some."""
@@ -61,6 +64,14 @@ class Result:
         }
         between = {} if self.low is None else {"low": self.low, "high": self.high}
         return fields | between
+
+
+def read_results(file: Path, parts: list[str]) -> pd.DataFrame:
+    """Results that ``bench NAME --json`` wrote; parts of their names as columns."""
+    found = pd.DataFrame(read_json(file))
+    names = found["name"].str.split(BETWEEN, n=len(parts) - 1, regex=False)
+    found[parts] = pd.DataFrame(names.tolist(), columns=parts, index=found.index)
+    return found
 
 
 def best_seconds(

@@ -60,9 +60,7 @@ def encode(
         When nothing fits.
     """
     table = table[[len(ends) > 0 for ends in table["ends"]]]
-    firsts = table.drop_duplicates("note_id")
-    asked = prompt_ids(firsts["note"], tokenizer, style, instruction, task=task)
-    prompts = dict(zip(firsts["note_id"], asked, strict=True))
+    prompts = prompts_of(table, tokenizer, style, instruction, task)
     said, places = said_ids(table["completion"], table["ends"], tokenizer, style)
     rows: dict[str, list] = {}
     for note_id, ids, at, right in zip(
@@ -87,6 +85,15 @@ def encode(
             do="raise max_length",
         )
     return found
+
+
+def prompts_of(
+    table: pd.DataFrame, tokenizer, style: str, instruction: str, task: Task
+) -> dict[str, list[int]]:
+    """Encoded prompt of each note_id; the note of several answers is read once."""
+    firsts = table.drop_duplicates("note_id")
+    asked = prompt_ids(firsts["note"], tokenizer, style, instruction, task=task)
+    return dict(zip(firsts["note_id"], asked, strict=True))
 
 
 def parts(rows: list, size: int) -> list[list]:

@@ -31,12 +31,17 @@ from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 from deepicd.training import models
 from deepicd.training import trainer as training
-from deepicd.training.encoding import prompt_ids
 from deepicd.training.models.loading import mixes
 from deepicd.training.models.sampling import states_behind
 from deepicd.training.models.troubles import explained
 from deepicd.training.sft import order, seed_everything
-from deepicd.training.verifier.inputs import batches, collate, parts, said_ids
+from deepicd.training.verifier.inputs import (
+    batches,
+    collate,
+    parts,
+    prompts_of,
+    said_ids,
+)
 
 KINDS = ("process", "outcome")
 CLASSES = ("wrong", "right")
@@ -252,9 +257,7 @@ def probabilities(
     list of list of float
         In the order of the table, one number for each of its ends.
     """
-    firsts = table.drop_duplicates("note_id")
-    asked = prompt_ids(firsts["note"], tokenizer, style, instruction, task=task)
-    prompts = dict(zip(firsts["note_id"], asked, strict=True))
+    prompts = prompts_of(table, tokenizer, style, instruction, task)
     said, places = said_ids(table["completion"], table["ends"], tokenizer, style)
     found: list[list[float]] = [[] for _ in said]
     rows = pd.Series(range(len(table))).groupby(table["note_id"].to_numpy(), sort=False)

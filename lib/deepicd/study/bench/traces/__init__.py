@@ -1,12 +1,10 @@
 """Traces: planted faults, speed of the checks, many requests at once, kills."""
 
-import tempfile
 import time
-from pathlib import Path
 
 import pandas as pd
 
-from deepicd.data import cohort, sources
+from deepicd.data.examples import synthetic_admissions
 from deepicd.icd.load import load_tree
 from deepicd.study.bench.measure import Result, best_seconds
 from deepicd.study.bench.traces.kills import IN_FLIGHT, killed_run
@@ -55,10 +53,7 @@ def run() -> list[Result]:
 
 def synthetic_notes(count: int, seed: int = 0) -> pd.DataFrame:
     """Admissions table of a fresh synthetic corpus."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = {"notes": count, "length": "brief"}
-        raw = sources.open_source("synthetic", "", Path(folder), seed, options)
-        return cohort.build_admissions(raw, load_tree(), seed)[0]
+    return synthetic_admissions(count, seed, length="brief")
 
 
 def _first_tries(notes, tree) -> list[Result]:
