@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from deepicd.common import progress
 from deepicd.common.errors import UserError
 from deepicd.data import splits
-from deepicd.data.cohort import COLUMNS, build_admissions, build_cohort
+from deepicd.data.admissions import COLUMNS, build_admissions
+from deepicd.data.cohort import build_cohort
 from deepicd.data.privacy import check_place
 from deepicd.data.sources import RawTables
 from deepicd.icd import load_tree

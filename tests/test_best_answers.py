@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepicd.data.cohort import build_admissions, hand_on
+from deepicd.data.admissions import build_admissions, hand_on
 from deepicd.data.sources import open_source
 from deepicd.data.synthetic import groups, outcomes
 from deepicd.data.synthetic import model as models
 from deepicd.data.synthetic.entries import SAID, Entry, Knowledge, Variable
 from deepicd.data.synthetic.knowledge import load_knowledge
+from deepicd.data.synthetic.other_tasks import ASKED, LAST, questions, state_shares
 from deepicd.data.synthetic.posterior_file import oracle_path
-from deepicd.data.synthetic.questions import ASKED, LAST, questions, state_shares
 from deepicd.evaluation import best_reader, ranking, systems
 from deepicd.evaluation.baselines import run_baselines
 from deepicd.study.bench.corpus import other_tasks

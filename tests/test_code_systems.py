@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from deepicd.common.errors import UserError
-from deepicd.data.cohort import build_admissions
+from deepicd.data.admissions import build_admissions
 from deepicd.data.sources import open_source
 from deepicd.icd.code_systems import OTHER_MEANING, SYSTEMS, read_code
 from deepicd.icd.load import load_tree
@@ -160,12 +160,12 @@ def test_rows_of_icd_9_are_left_out_whatever_the_system(tmp_path):
     assert left["ICD version unknown"] == 1
 
 
-README = Path(__file__).parents[1] / "README.md"
+GUIDE = Path(__file__).parents[1] / "GUIDE.md"
 
 
 @pytest.fixture
 def codiesp(tmp_path, monkeypatch):
-    """Made files of CodiEsp's described format, and the table the README makes."""
+    """Made files of CodiEsp's described format, and the table the guide makes."""
     codes = ["a\tn44.8\na\tr52\n", "b\ti60.21\n", "c\tI10\nd\tu99.9\n"]
     for part, lines in zip(("train", "dev", "test"), codes, strict=True):
         for kind in ("text_files", "text_files_en"):
@@ -176,7 +176,7 @@ def codiesp(tmp_path, monkeypatch):
                 place = tmp_path / "codiesp" / part / f"text_files{kind}"
                 (place / f"{name}.txt").write_text(f"{text} {name}")
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
     exec(next(block for block in blocks if "codiesp" in block), {})
     return Path("codiesp.csv").absolute()
 

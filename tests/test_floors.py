@@ -77,7 +77,7 @@ def test_modules_that_texts_name_are_there():
     named = re.compile(r"(?:from|import|-m) (deepicd[.\w]*\w)")
     wrong = {
         (file.name, name)
-        for file in [*FILES.values(), PINS.parent / "README.md"]
+        for file in [*FILES.values(), *PINS.parent.glob("*.md")]
         for name in named.findall(file.read_text(encoding="utf-8"))
         if name not in FILES and name != "deepicd"
     }

@@ -15,7 +15,7 @@ from deepicd.common.parameters import notebook_parameters, once, settings_with
 from deepicd.rewards import get_spec
 from deepicd.tasks.correct import Judge
 from deepicd.training import encoding, grpo, models, trainer
-from deepicd.training.grpo import guard, plan
+from deepicd.training.grpo import guard, schedule
 from deepicd.training.grpo.redrawing import refill
 from deepicd.training.grpo.rollout_log import RolloutLog
 
@@ -245,16 +245,16 @@ def test_the_plain_order_is_that_of_trls_own_sampler(prompt_set):
     settings = grpo.GrpoSettings(steps=9, prompts=5, seed=7)
     sampler = RepeatSampler(range(len(prompt_set)), 1, 5, shuffle=True, seed=7)
     theirs = [row for _ in range(3) for row in sampler][:45]
-    assert plan.order_of_run(len(prompt_set), settings) == theirs
+    assert schedule.order_of_run(len(prompt_set), settings) == theirs
 
 
 def test_kl_weight_falls_to_zero_or_stays():
     cosine = grpo.GrpoSettings(beta=0.2, beta_schedule="cosine", steps=10)
-    found = [plan.kl_weight(cosine, step) for step in range(11)]
+    found = [schedule.kl_weight(cosine, step) for step in range(11)]
     assert found[0] == 0.2 and found[10] == pytest.approx(0)
     assert sorted(found, reverse=True) == found
     steady = dataclasses.replace(cosine, beta_schedule="constant")
-    assert {plan.kl_weight(steady, step) for step in range(11)} == {0.2}
+    assert {schedule.kl_weight(steady, step) for step in range(11)} == {0.2}
 
 
 @pytest.mark.parametrize(

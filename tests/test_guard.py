@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepicd.data import cohort, sources
+from deepicd.data import sources
+from deepicd.data.admissions import build_admissions
 from deepicd.data.extraction import extract
 from deepicd.data.sections import (
     admission_note,
@@ -15,7 +16,7 @@ from deepicd.data.sections import (
     split_sections,
     trade_off,
 )
-from deepicd.data.sections.guard import EARLY
+from deepicd.data.sections.content_guard import EARLY
 from deepicd.data.sections.last_look import named, without
 from deepicd.data.sections.lines import clean
 from deepicd.data.sections.splitting import admission_notes
@@ -186,8 +187,8 @@ def test_dropping_takes_the_sentence_and_nothing_else():
 
 
 def test_notes_that_name_their_diagnosis_are_flagged_counted_and_cut(raw):
-    kept, _ = cohort.build_admissions(raw)
-    dropped, flow = cohort.build_admissions(raw, drop_named=True)
+    kept, _ = build_admissions(raw)
+    dropped, flow = build_admissions(raw, drop_named=True)
     flagged = kept["flags"].str.contains("names_the_diagnosis")
     counted = flow.set_index("step")["excluded"]["notes that name the diagnosis"]
     assert flagged.any() and counted == flagged.sum()

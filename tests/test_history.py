@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepicd.common.errors import UserError
-from deepicd.data import cohort, history
+from deepicd.data import history
+from deepicd.data.admissions import build_admissions
+from deepicd.data.cohort import build_cohort
 from deepicd.data.sources import RawTables, open_source
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -183,7 +185,7 @@ def test_titles_are_those_of_the_data_else_official_else_the_code():
 
 
 def admissions(raw, **options):
-    return cohort.build_admissions(raw, workers=1, **options)
+    return build_admissions(raw, workers=1, **options)
 
 
 def test_the_note_gets_a_section_the_flow_a_line_and_the_rest_stays():
@@ -242,7 +244,7 @@ def test_eicu_refuses_and_says_what_it_knows():
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
 def test_the_mimic_demo_has_earlier_stays():
     raw = open_source("mimic", SHARED / "mimic_iv_demo")
-    labelled, _ = cohort.build_cohort(raw)
+    labelled, _ = build_cohort(raw)
     found = history.read_past(raw, labelled["hadm_id"])
     assert 0.7 < len(found.visits) / len(labelled) < 0.9
     assert found.undated == 0

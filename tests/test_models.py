@@ -9,7 +9,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import read_json
 from deepicd.training import grpo, models
 from deepicd.training.models import backends, merging
-from deepicd.training.models import card as cards
+from deepicd.training.models import model_card as cards
 
 TEXTS = [
     "<think>\nST elevation in II, III, aVF.\n</think>\n<diagnosis>I21.11</diagnosis>",

@@ -7,7 +7,8 @@ import pytest
 from mimic_kit import IDS, mimic
 
 from deepicd.common.errors import UserError
-from deepicd.data.cohort import build_admissions, build_cohort
+from deepicd.data.admissions import build_admissions
+from deepicd.data.cohort import build_cohort
 from deepicd.data.sections.last_look import told
 from deepicd.data.sources import open_source
 from deepicd.rewards import score

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from deepicd.common.errors import UserError
-from deepicd.data.cohort import build_admissions
+from deepicd.data.admissions import build_admissions
 from deepicd.data.sources import open_source
 from deepicd.data.splits import overlap
 

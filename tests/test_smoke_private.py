@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from smoke_kit import Study
 
-from deepicd.data.cohort import build_admissions
+from deepicd.data.admissions import build_admissions
 from deepicd.data.sources import open_source
 from deepicd.study.runner.graph import EXTRACT
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from deepicd.common.errors import UserError
-from deepicd.data.cohort import build_admissions, build_cohort
+from deepicd.data.admissions import build_admissions
+from deepicd.data.cohort import build_cohort
 from deepicd.data.sources import (
     ADMISSION_COLUMNS,
     NOTE_COLUMNS,

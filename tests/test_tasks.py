@@ -7,7 +7,8 @@ import pytest
 
 from deepicd import icd
 from deepicd.common.errors import UserError
-from deepicd.data.cohort import Flow, _last_look, build_cohort
+from deepicd.data.admissions import _last_look
+from deepicd.data.cohort import Flow, build_cohort
 from deepicd.data.sources import RawTables
 from deepicd.evaluation import strata, systems
 from deepicd.rewards import get_spec, score

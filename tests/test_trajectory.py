@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from deepicd.common.errors import UserError
-from deepicd.data import cohort
+from deepicd.data.admissions import build_admissions, hand_on
 from deepicd.data.sources import open_source
 from deepicd.data.synthetic import corpus as synthetic
 from deepicd.data.synthetic import model as models
@@ -172,9 +172,9 @@ def test_notes_of_a_run_name_the_past_and_its_oracle_knows_it(tmp_path):
     options = {"notes": 120, "readmitted": 0.4, "bearing": 1.0}
     options |= {"task": "principal_diagnosis", "history": "codes"}
     raw = open_source("synthetic", "", tmp_path, 0, options)
-    rows, _ = cohort.build_admissions(raw, workers=1, history="codes")
+    rows, _ = build_admissions(raw, workers=1, history="codes")
     (tmp_path / "01").mkdir()
-    cohort.hand_on(raw, {}, tmp_path / "01", history="codes")
+    hand_on(raw, {}, tmp_path / "01", history="codes")
     told = rows["note"].str.contains("EARLIER ADMISSIONS: ")
     assert 0.2 < told.mean() < 0.6
     best = pd.read_parquet(tmp_path / "01" / "oracle.parquet")

@@ -4,7 +4,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from deepicd.data.cohort import build_admissions
+from deepicd.data.admissions import build_admissions
 from deepicd.data.sources.opening import open_source
 from deepicd.data.sources.raw_tables import RawTables
 

@@ -26,7 +26,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.progress import Count
 from deepicd.data import extraction_worker as batches_of
 from deepicd.data import sections
-from deepicd.data.sections.guard import Guard
+from deepicd.data.sections.content_guard import Guard
 from deepicd.data.sections.lines import clean
 from deepicd.data.sources.raw_tables import RawTables
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from deepicd.data.sections.guard import Guard
+from deepicd.data.sections.content_guard import Guard
 from deepicd.data.sections.lines import clean
 from deepicd.data.sections.splitting import AT_ONCE, admission_notes
 

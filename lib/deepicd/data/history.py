@@ -19,7 +19,7 @@ from deepicd.data.sections.names import EARLIER
 from deepicd.data.sources.raw_tables import RawTables
 from deepicd.icd.editions import read_versions
 from deepicd.icd.load import load_tree
-from deepicd.icd.names import as_written
+from deepicd.icd.name_table import as_written
 
 NONE, CODES, TITLES = FORMS = ("none", "codes", "titles")
 LIMIT = 20  # codes

@@ -5,30 +5,19 @@ level. N answers are disjoint blocks of those that were drawn, and their mean co
 so that a rule is not judged by one lucky draw.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from deepicd.evaluation.abstaining import answered_share, curve, patients_of
+from deepicd.evaluation.answer_scores import SCORES
 from deepicd.evaluation.calibration import mean_interval
 from deepicd.evaluation.counts import roll_up
 from deepicd.evaluation.strata import frequency_band
 from deepicd.evaluation.systems import DESCRIBED, described
-from deepicd.tasks.evidence import Background, evidence
-from deepicd.tasks.prompts import parse_completion
-from deepicd.training.verifier.inputs import marked
-from deepicd.training.verifier.verifier import probabilities
 
-#: How the scores of the steps of one answer become one score.
-COMBINED: dict[str, Callable] = {
-    "minimum": min,
-    "product": lambda chances: float(np.prod(chances)),
-    "mean": lambda chances: float(np.mean(chances)),
-    "last": lambda chances: chances[-1],
-}
-SCORES = (*COMBINED, "outcome", "evidence")
 #: Every rule; the first one is no choice, the last one knows the answer.
 RULES = ("one", "majority", *SCORES, "weighted", "ceiling")
 #: Rules whose certainty may tell when to answer, by what they are called there.
@@ -39,75 +28,6 @@ SIGNS = {
     "outcome": "outcome model",
 }
 SURE = (0.5, 0.8)  # agreement below which, and from which on
-
-
-def combined(chances: Sequence[float]) -> dict[str, float]:
-    """Scores of an answer from those of its steps; an unreadable one has 0.
-
-    Examples
-    --------
-    >>> {name: round(value, 2) for name, value in combined([0.5, 0.8]).items()}
-    {'minimum': 0.5, 'product': 0.4, 'mean': 0.65, 'last': 0.8}
-    """
-    if not chances:
-        return dict.fromkeys(COMBINED, 0.0)
-    return {name: float(rule(chances)) for name, rule in COMBINED.items()}
-
-
-def score_answers(
-    answers: pd.DataFrame,
-    admissions: pd.DataFrame,
-    judges: dict,
-    space,
-    background: Background | None = None,
-    **asked,
-) -> pd.DataFrame:
-    """Score answers by both verifiers and by their evidence.
-
-    Parameters
-    ----------
-    answers : DataFrame
-        Columns note_id, completion, code.
-    admissions : DataFrame
-        Columns note_id, note.
-    judges : dict
-        "process" and "outcome" to model and tokenizer of `deepicd.training.verifier`.
-    space : LabelSpace
-    background : Background, optional
-        What is usual in the training notes, for the evidence.
-    **asked
-        style, instruction and task of the answers.
-
-    Returns
-    -------
-    DataFrame
-        The answers with columns starts, ends, kinds and steps (their scores), lists of
-        one entry a step, and `SCORES`.
-    """
-    notes = admissions.set_index("note_id")["note"]
-    answers = answers.reset_index(drop=True)
-    found = {}
-    for kind, (model, tokenizer) in judges.items():
-        table = marked(model, answers, notes, space)
-        chances = probabilities(model, tokenizer, table, **asked)
-        if kind == "process":
-            places = {name: table[name] for name in ("starts", "ends", "kinds")}
-            answers = answers.assign(**places, steps=chances)
-            found |= pd.DataFrame([combined(own) for own in chances]).to_dict("list")
-        else:
-            found[kind] = [own[-1] if own else 0.0 for own in chances]
-    style = asked.get("style", "reasoning")
-    texts = notes.reindex(answers["note_id"])
-    rows = zip(answers["completion"], texts, answers["code"], strict=True)
-    found["evidence"] = [_evidence(*row, space, background, style) for row in rows]
-    return answers.assign(**found)
-
-
-def _evidence(completion, note, code, space, background, style: str) -> float:
-    thought = parse_completion(completion, style, space.tag).think
-    if not thought or not isinstance(code, str):
-        return 0.0
-    return evidence(thought, note, code, space, background)
 
 
 @dataclass(frozen=True)

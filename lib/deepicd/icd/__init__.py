@@ -5,7 +5,7 @@ from deepicd.common.faces import face
 HOMES = {
     "IcdTree": "tree",
     "LEVELS": "tree",
-    "as_written": "names",
+    "as_written": "name_table",
     "load_tree": "load",
 }
 __getattr__, __dir__, __all__ = face(__name__, HOMES)

@@ -9,7 +9,7 @@ import warnings
 from array import array
 from dataclasses import dataclass, field
 
-from deepicd.icd.names import NameTable
+from deepicd.icd.name_table import NameTable
 
 #: Instruction fields kept for a node, and the package's reader of each.
 NOTE_FIELDS = {

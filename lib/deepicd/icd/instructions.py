@@ -1,6 +1,6 @@
 """What the tabular list says beside a code: titles, includes, excludes, orders."""
 
-from deepicd.icd.names import NameTable, Titles
+from deepicd.icd.name_table import NameTable, Titles
 
 
 class Instructions:

@@ -8,7 +8,7 @@ from threading import Lock
 
 from deepicd.common.errors import UserError
 from deepicd.icd import cache
-from deepicd.icd.names import NameTable, Titles
+from deepicd.icd.name_table import NameTable, Titles
 from deepicd.icd.tree import IcdTree
 
 PACKAGE = "simple_icd_10_cm"

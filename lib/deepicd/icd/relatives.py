@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterator
 
-from deepicd.icd.names import NameTable
+from deepicd.icd.name_table import NameTable
 
 
 class Relatives:

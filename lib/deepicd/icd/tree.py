@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Callable, Iterator
 
 from deepicd.icd.instructions import Instructions
-from deepicd.icd.names import NameTable, Titles, as_written
+from deepicd.icd.name_table import NameTable, Titles, as_written
 from deepicd.icd.relatives import Relatives
 
 #: The levels at which predictions are judged, from coarse to fine.

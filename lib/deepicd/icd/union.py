@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deepicd.icd.build import Nodes
-from deepicd.icd.names import Titles, as_written
+from deepicd.icd.name_table import Titles, as_written
 from deepicd.icd.tree import IcdTree
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from deepicd.common.errors import UserError
-from deepicd.icd.names import as_written
+from deepicd.icd.name_table import as_written
 from deepicd.rewards.spec import RewardSpec
 from deepicd.tasks.prompts import read_code
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deepicd.common.errors import UserError
-from deepicd.tasks.names import Names
+from deepicd.tasks.named_outcomes import Names
 from deepicd.tasks.task import Labels, Task, outcome_words, sort_out
 
 #: Upper bounds of the bins in days, as in Clinical Outcome Prediction (COP).

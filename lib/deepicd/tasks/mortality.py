@@ -1,6 +1,6 @@
 """Whether the patient dies in hospital."""
 
-from deepicd.tasks.names import Names
+from deepicd.tasks.named_outcomes import Names
 from deepicd.tasks.task import Labels, Task, outcome_words, sort_out
 
 SURVIVES, DIES = "survives", "dies"

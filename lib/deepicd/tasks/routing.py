@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 
-from deepicd.tasks.names import Names
+from deepicd.tasks.named_outcomes import Names
 from deepicd.tasks.task import Labels, Task, outcome_words, sort_out
 
 #: Places of MIMIC-IV's transfers where nobody is routed to: the emergency department

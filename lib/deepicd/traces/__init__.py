@@ -13,7 +13,7 @@ HOMES = {
     "Limits": "case",
     "build_traces": "distil",
     "catch_rates": "faults",
-    "check_table": "counts",
+    "check_table": "check_counts",
     "continued": "monte_carlo",
     "estimate_cost": "cost",
     "export_dataset": "dataset",
@@ -24,7 +24,7 @@ HOMES = {
     "of_answers": "step_labels",
     "plant": "faults",
     "planted": "step_labels",
-    "round_table": "counts",
+    "round_table": "check_counts",
     "run_checks": "checks",
     "step_table": "step_labels",
 }

@@ -10,7 +10,7 @@ from deepicd.common.files import atomic_path
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.prompts import build_messages, format_completion
 from deepicd.tasks.task import Task
-from deepicd.traces.counts import check_table
+from deepicd.traces.check_counts import check_table
 from deepicd.traces.judging import LABEL_ONLY
 
 _ROWS = 20_000  # rows of one Parquet file

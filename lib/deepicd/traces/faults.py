@@ -9,8 +9,8 @@ from deepicd.common.progress import counted
 from deepicd.tasks import quotes as reading
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
+from deepicd.traces.check_counts import failures
 from deepicd.traces.claims import lexicon
-from deepicd.traces.counts import failures
 from deepicd.traces.distil import build_traces
 from deepicd.traces.judging import LABEL_ONLY
 from deepicd.traces.teachers.records import Answer

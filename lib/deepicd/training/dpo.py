@@ -16,7 +16,7 @@ from deepicd.tasks import prompts
 from deepicd.tasks.format import TAG
 from deepicd.training import grpo, sft
 from deepicd.training import trainer as training
-from deepicd.training.grpo.plan import order_of_run
+from deepicd.training.grpo.schedule import order_of_run
 from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import Frame, frame_of
 from deepicd.training.models.troubles import explained

@@ -11,8 +11,8 @@ from deepicd.common.files import write_parquet
 from deepicd.common.progress import counted
 from deepicd.tasks.correct import Judge
 from deepicd.training.grpo.grpo import reward_functions
-from deepicd.training.grpo.plan import uniform
 from deepicd.training.grpo.rollout_log import RolloutLog
+from deepicd.training.grpo.schedule import uniform
 from deepicd.training.grpo.settings import GrpoSettings
 from deepicd.training.models.chat import frame_of
 from deepicd.training.models.engine import engine_of, worth_it

@@ -4,7 +4,7 @@ from deepicd.common.faces import face
 
 HOMES = {
     "AdmissionNote": "splitting",
-    "Guard": "guard",
+    "Guard": "content_guard",
     "learn_guard": "guard_learning",
     "trade_off": "guard_learning",
     "MODES": "splitting",

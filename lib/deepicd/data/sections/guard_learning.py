@@ -17,7 +17,7 @@ from scipy.sparse import vstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from deepicd.data.sections.guard import (
+from deepicd.data.sections.content_guard import (
     EARLY,
     GUARDED,
     HISTORY,

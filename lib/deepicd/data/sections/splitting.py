@@ -10,11 +10,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from deepicd.data.sections import cop
-from deepicd.data.sections.guard import Guard
+from deepicd.data.sections.content_guard import Guard
 from deepicd.data.sections.lines import find_all, fold
 from deepicd.data.sections.names import KEPT
 from deepicd.data.sections.order import resolve
-from deepicd.data.sections.parts import cut_marks
+from deepicd.data.sections.other_times import cut_marks
 from deepicd.data.sections.reader import Mark
 
 TITLES = {  # the published ones, so that notes of both modes compare

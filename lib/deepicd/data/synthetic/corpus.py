@@ -20,11 +20,11 @@ from deepicd.common.files import atomic_path, write_json, write_text
 from deepicd.common.parameters import choice
 from deepicd.common.progress import Count
 from deepicd.data.synthetic import model as models
-from deepicd.data.synthetic.card import card
+from deepicd.data.synthetic.dataset_card import card
 from deepicd.data.synthetic.knowledge import Entry, core, load_knowledge
+from deepicd.data.synthetic.other_tasks import ASKED, questions
 from deepicd.data.synthetic.people import NEWBORN
 from deepicd.data.synthetic.posterior_file import OracleWriter
-from deepicd.data.synthetic.questions import ASKED, questions
 from deepicd.data.synthetic.sentences import admission_sections
 from deepicd.data.synthetic.stays import Recipe, make_chunk
 from deepicd.data.synthetic.tables import (

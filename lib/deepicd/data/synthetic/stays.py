@@ -10,9 +10,9 @@ import numpy as np
 
 from deepicd.data.synthetic import model as models
 from deepicd.data.synthetic.knowledge import Entry
+from deepicd.data.synthetic.other_tasks import Question, state_shares
 from deepicd.data.synthetic.people import NEWBORN, end_stays, make_stays
 from deepicd.data.synthetic.posterior_file import HISTORY, answers_of
-from deepicd.data.synthetic.questions import Question, state_shares
 from deepicd.data.synthetic.sentences import admission_sections
 from deepicd.data.synthetic.summary import Stay, summary
 from deepicd.data.synthetic.tables import (

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepicd.data import cohort, sources
+from deepicd.data import sources
+from deepicd.data.admissions import build_admissions
 from deepicd.data.examples import synthetic_admissions
 from deepicd.evaluation.baselines.material import near_labels
 from deepicd.icd.load import load_tree
@@ -66,7 +67,7 @@ def _seed(notes: int, seed: int, eicu: str) -> Iterator[tuple]:
     yield from _recall(some, tree, seed, {UNSEEN: False, SEEN: True}, near)
     if eicu:
         raw = sources.open_source("eicu", Path(eicu), "", seed, {})
-        real = cohort.build_admissions(raw, tree, seed, workers=1)[0]
+        real = build_admissions(raw, tree, seed, workers=1)[0]
         yield from _recall(real, tree, seed, {EICU: None})
 
 

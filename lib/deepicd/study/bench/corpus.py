@@ -10,13 +10,13 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import BernoulliNB
 
-from deepicd.data import cohort
+from deepicd.data.admissions import build_admissions
 from deepicd.data.sources.opening import open_source
 from deepicd.data.synthetic import corpus
 from deepicd.data.synthetic import model as models
 from deepicd.data.synthetic.knowledge import core, load_knowledge
+from deepicd.data.synthetic.other_tasks import ASKED
 from deepicd.data.synthetic.posterior_file import ORACLE, level_shares, oracle_path
-from deepicd.data.synthetic.questions import ASKED
 from deepicd.evaluation.baselines.material import word_features
 from deepicd.evaluation.metrics import evaluate
 from deepicd.icd.load import load_tree
@@ -234,7 +234,7 @@ def readers_of_words(tree, test: int, train) -> list[Result]:
                 "length": "brief",
             },
         )
-        frame, _ = cohort.build_admissions(raw, tree, seed=0, workers=1)
+        frame, _ = build_admissions(raw, tree, seed=0, workers=1)
         answers = pd.read_parquet(raw.oracle, columns=["note_id", "full", "icd_code"])
     frame = frame.sample(frac=1.0, random_state=0)
     held, rest = frame.iloc[:test], frame.iloc[test:]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from deepicd.data.cohort import build_admissions
+from deepicd.data.admissions import build_admissions
 from deepicd.data.examples import synthetic_admissions
 from deepicd.data.sources.opening import open_source
 from deepicd.data.sources.table_files import find_table, read_table

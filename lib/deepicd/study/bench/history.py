@@ -13,7 +13,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from deepicd.data import history
-from deepicd.data.cohort import build_admissions, build_cohort
+from deepicd.data.admissions import build_admissions
+from deepicd.data.cohort import build_cohort
 from deepicd.data.sources.opening import open_source
 from deepicd.data.synthetic.posterior_file import oracle_path
 from deepicd.evaluation.baselines.material import word_features

@@ -13,7 +13,8 @@ from string import Formatter
 
 import pandas as pd
 
-from deepicd.data import cohort, sources
+from deepicd.data import sources
+from deepicd.data.admissions import build_admissions
 from deepicd.data.identifiers import find, scan, small_words
 from deepicd.data.synthetic import corpus
 from deepicd.study.bench.measure import Result, best_seconds
@@ -168,4 +169,4 @@ def _notes(notes: int, seed: int) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         made = corpus.write_corpus(Path(folder) / "corpus", notes=notes, seed=seed)
         raw = sources.open_source("mimic", str(made), "", seed, {})
-        return cohort.build_admissions(raw)[0]
+        return build_admissions(raw)[0]

@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.data.cohort import TELLS, build_admissions, build_cohort
+from deepicd.data.admissions import TELLS, build_admissions
+from deepicd.data.cohort import build_cohort
 from deepicd.data.sources.opening import open_source
 from deepicd.data.sources.raw_tables import RawTables
 from deepicd.evaluation.baselines.search import run_baselines

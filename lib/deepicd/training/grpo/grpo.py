@@ -22,8 +22,8 @@ from deepicd.tasks.task import Task
 from deepicd.training import trainer as training
 from deepicd.training.encoding import asked_of, prompt_text
 from deepicd.training.grpo.guard import CollapseGuard
-from deepicd.training.grpo.plan import Plan, order_of_run
 from deepicd.training.grpo.rollout_log import RolloutLog
+from deepicd.training.grpo.schedule import Plan, order_of_run
 from deepicd.training.grpo.settings import GrpoSettings, arguments, rows_a_pass
 from deepicd.training.models.chat import frame_of
 from deepicd.training.models.troubles import explained

@@ -18,8 +18,8 @@ from trl.models.utils import _ForwardRedirection
 from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
 from deepicd.common.errors import UserError
-from deepicd.training.grpo.plan import Plan, kl_weight, uniform
 from deepicd.training.grpo.redrawing import refill
+from deepicd.training.grpo.schedule import Plan, kl_weight, uniform
 from deepicd.training.models.engine import ROWS, engine_of
 from deepicd.training.models.sampling import logits_by_length, sample
 from deepicd.training.models.serving import Server

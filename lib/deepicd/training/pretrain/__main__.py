@@ -13,7 +13,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import write_csv, write_json
 from deepicd.icd import load_tree
 from deepicd.training import models
-from deepicd.training.pretrain import card
+from deepicd.training.pretrain import base_card
 from deepicd.training.pretrain.pretraining import (
     PretrainSettings,
     held_out,
@@ -63,10 +63,10 @@ def make(out: Path, settings: PretrainSettings) -> dict:
     net, tokenizer = models.load(str(out))
     asked = held_out(dataclasses.replace(settings, ask=ASKED))
     found = read_right(net, tokenizer, asked)
-    facts = card.facts(settings, counts, found, net)
+    facts = base_card.facts(settings, counts, found, net)
     write_json(facts, out / "pretraining.json")
     write_csv(curves, out / "curves.csv")
-    card.write(facts, out)
+    base_card.write(facts, out)
     return facts
 
 

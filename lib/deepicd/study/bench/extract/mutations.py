@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepicd.data.sections.guard import Guard
+from deepicd.data.sections.content_guard import Guard
 from deepicd.data.sections.guard_learning import learn_guard
 from deepicd.data.sections.names import KEPT
 from deepicd.data.sections.splitting import admission_notes, split_sections
