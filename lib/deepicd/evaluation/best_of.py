@@ -16,7 +16,7 @@ from deepicd.evaluation.answer_scores import SCORES
 from deepicd.evaluation.calibration import mean_interval
 from deepicd.evaluation.counts import roll_up
 from deepicd.evaluation.strata import frequency_band
-from deepicd.evaluation.systems import DESCRIBED, described
+from deepicd.evaluation.systems import DESCRIBED, SCORED, described
 
 #: Every rule; the first one is no choice, the last one knows the answer.
 RULES = ("one", "majority", *SCORES, "weighted", "ceiling")
@@ -310,8 +310,7 @@ def as_metrics(curves, chosen, steps, system: str, seed: int) -> pd.DataFrame:
     )
     table = pd.concat([ranked, told, seen], ignore_index=True)
     table = table.assign(system=system, seed=str(seed), label_set="")
-    names = ["system", "seed", "level", "stratum", "metric", "value", "low", "high"]
-    return table[[*names, "n", "label_set"]]
+    return table[SCORED]
 
 
 def harm_table(

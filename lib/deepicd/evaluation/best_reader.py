@@ -8,7 +8,7 @@ from deepicd.common.progress import counted
 from deepicd.evaluation.intervals import paired_bootstrap
 from deepicd.evaluation.metrics import evaluate
 from deepicd.evaluation.ordered import OFF
-from deepicd.evaluation.systems import DESCRIBED, OVERALL, Cases, described
+from deepicd.evaluation.systems import DESCRIBED, OVERALL, SCORED, Cases, described
 
 
 def answers_at(cases: Cases, oracle: pd.DataFrame, level: str, tree) -> list:
@@ -53,20 +53,7 @@ def oracle_metrics(
         steps = evaluate(cases.gold, list(middle), [], tree, *given, metrics=[OFF])
         tables.append(steps)
     table = pd.concat(tables).assign(system="oracle", seed="-", stratum=OVERALL)
-    return table[
-        [
-            "system",
-            "seed",
-            "level",
-            "stratum",
-            "metric",
-            "value",
-            "low",
-            "high",
-            "n",
-            "label_set",
-        ]
-    ].reset_index(drop=True)
+    return table[SCORED].reset_index(drop=True)
 
 
 def with_oracle(

@@ -20,6 +20,9 @@ from deepicd.evaluation.resampling import group_numbers, missing_groups
 
 DESCRIBED = ["value", "low", "high", "clear", "n", "patients", "resamples"]
 """Columns of a difference: `clear` where its interval excludes zero."""
+SCORED = ["system", "seed", "level", "stratum", "metric", "value", "low", "high"]
+SCORED += ["n", "label_set"]
+"""Columns of metrics.parquet."""
 NO_ANSWER = "none"
 OVERALL = "overall"
 
@@ -181,19 +184,7 @@ def metrics_table(
         )
         names = "+".join(str(name) for name in seeds)
         tables.append(table.assign(system=system, seed=names, stratum=stratum))
-    columns = [
-        "system",
-        "seed",
-        "level",
-        "stratum",
-        "metric",
-        "value",
-        "low",
-        "high",
-        "n",
-        "label_set",
-    ]
-    return pd.concat(tables, ignore_index=True)[columns]
+    return pd.concat(tables, ignore_index=True)[SCORED]
 
 
 def differences_table(
