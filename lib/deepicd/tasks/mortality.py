@@ -6,7 +6,8 @@ from deepicd.tasks.task import Labels, Task, outcome_words, sort_out
 SURVIVES, DIES = "survives", "dies"
 _NONE = "no word on survival"
 _STEPS = {_NONE: "neither alive nor dead at discharge"}
-_SAID = {"0": SURVIVES, "1": DIES, "Alive": SURVIVES, "Expired": DIES}
+_SAID = {"0": SURVIVES, "1": DIES, "alive": SURVIVES, "expired": DIES}
+_SAID |= {SURVIVES: SURVIVES, DIES: DIES}
 _EICU = ["patientunitstayid", "hospitaldischargestatus"]
 
 
@@ -33,7 +34,7 @@ def labels(raw, space) -> Labels:
     if found is None:
         found = raw.table("admissions", ["hadm_id", "hospital_expire_flag"])
     found = found.set_axis(["hadm_id", "said"], axis=1)
-    label = found["said"].map(_SAID)
+    label = found["said"].str.strip().str.lower().map(_SAID)
     return sort_out(found["hadm_id"], label, {_NONE: label.isna()}, _STEPS)
 
 

@@ -45,6 +45,7 @@ def open_source(
         `bearing`, `task` (whose best answers it writes; by default those of all),
         `history` (other than "none": those of who knows earlier codes, too); eicu
         `include_admission_dx`; table `text_column`, `code_column`,
+        `label_column`, `title_column` (with `task`: what another one asks),
         `patient_column`, `split_column`, `id_column`, `skip_invalid`,
         `version_column`, `code_system`, `code_separator`, `separator`, `encoding`.
 

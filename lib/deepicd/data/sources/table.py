@@ -1,10 +1,11 @@
-"""Bring your own notes: any table with one admission a row, its text and its code."""
+"""Bring your own notes: any table with one admission a row, its text and its label."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from deepicd.common.errors import UserError
+from deepicd.data.sources import table_labels
 from deepicd.data.sources.raw_tables import (
     ADMISSION_COLUMNS,
     DIAGNOSIS_COLUMNS,
@@ -15,6 +16,7 @@ from deepicd.data.sources.user_files import FORMATS, kind, read_user_table
 from deepicd.icd.code_systems import OWN
 from deepicd.icd.editions import read_versions
 from deepicd.icd.load import load_tree
+from deepicd.tasks.task import Task
 
 METADATA = ("sex", "age", "race", "insurance", "language", "admission_type", "era")
 SPLIT_NAMES = {
@@ -27,7 +29,8 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-_OPTIONAL = ("patient_column", "split_column", "id_column", "version_column")
+_OPTIONAL = ("patient_column", "split_column", "id_column")
+_OF_CODES, _OF_LABELS = ("version_column",), ("title_column",)
 
 
 def read(data_dir: Path, options: dict | None = None) -> RawTables:
@@ -39,7 +42,8 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
         The file, or a folder with exactly one such file in it: CSV, TSV, TXT, JSON
         lines or a JSON array (each may be gzipped), Parquet, Excel.
     options : dict, optional
-        `text_column` (default "text"), `code_column` ("icd_code"),
+        `text_column` (default "text"), `code_column` ("icd_code"), or for another
+        `task` than the diagnosis `label_column` and `title_column` (words of a label);
         `patient_column`, `split_column`, `id_column` (each default none),
         `version_column` (default "icd_version" where the table has it),
         `code_system` (of `icd.code_systems.SYSTEMS`; default ICD-10-CM, but a table
@@ -72,10 +76,14 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
     """
     options = dict(options or {})
     path = _file(Path(data_dir))
-    given = {
-        "text_column": options.get("text_column") or "text",
-        "code_column": options.get("code_column") or "icd_code",
-    } | {role: options[role] for role in _OPTIONAL if options.get(role)}
+    task, labelled = table_labels.asked_of_table(options)
+    given = {"text_column": options.get("text_column") or "text"}
+    if labelled:
+        given["label_column"] = options["label_column"]
+    else:
+        given["code_column"] = options.get("code_column") or "icd_code"
+    further = (*_OPTIONAL, *(_OF_LABELS if labelled else _OF_CODES))
+    given |= {role: options[role] for role in further if options.get(role)}
     table = read_user_table(
         path,
         list(given.values()),
@@ -83,17 +91,36 @@ def read(data_dir: Path, options: dict | None = None) -> RawTables:
         options.get("separator") or "",
         options.get("encoding") or "",
     )
-    frame = _by_role(table, given, options.get("code_separator") or "")
-    system = options.get("code_system") or ""
-    codes = frame["code"]
-    frame, told = read_codes(frame, system)
-    frame = frame.assign(found=codes, told=told)
-    frame, skipped = _usable(frame, given, path, bool(options.get("skip_invalid")))
-    told = frame["told"][frame["told"] != ""]
+    frame = _by_role(table, given, "" if labelled else options.get("code_separator"))
+    system, skip = options.get("code_system") or "", bool(options.get("skip_invalid"))
+    if labelled:
+        bad = table_labels.no_days(frame["label"], task)
+        told = bad.map({True: "a label that is no number of days", False: ""})
+        frame = frame.assign(found=frame["label"], told=told, bad=bad)
+    else:
+        codes = frame["code"]
+        frame, told = read_codes(frame, system)
+        frame = frame.assign(found=codes, told=told, bad=frame["code"].isna())
+    frame, skipped = _usable(frame, given, path, skip, task)
     raw = _raw(frame, given, path, skipped, table.read_as)
+    if labelled:
+        return _with_labels(raw, frame, task, options["label_column"])
+    told = frame["told"][frame["told"] != ""]
     raw.mapped = {f"{system} {what}": n for what, n in told.value_counts().items()}
     raw.version_given |= bool(system)
     raw.description += f" Codes: {system or OWN}."
+    return raw
+
+
+def _with_labels(raw: RawTables, frame, task: Task, column: str) -> RawTables:
+    """Hand the labels on in the tables that the task reads; there are no diagnoses."""
+    rows = raw.admissions[["hadm_id"]].assign(label=frame["label"])
+    if "title" in frame:
+        rows["title"] = frame["title"]
+    raw.diagnoses = raw.diagnoses.iloc[:0]
+    raw.stays = table_labels.stays_of(rows, task)
+    raw.open_table = table_labels.opened(rows, task)
+    raw.description += f" Labels: {task.about}, in {column!r}."
     return raw
 
 
@@ -117,7 +144,7 @@ def _file(path: Path) -> Path:
     return files[0]
 
 
-def _by_role(table, given: dict[str, str], code_separator: str) -> pd.DataFrame:
+def _by_role(table, given: dict[str, str], code_separator: str | None) -> pd.DataFrame:
     """Name columns by what they are to us, so that no name shadows the user's.
 
     Examples
@@ -140,7 +167,8 @@ def _by_role(table, given: dict[str, str], code_separator: str) -> pd.DataFrame:
     if code_separator:
         frame["code"] = frame["code"].str.split(code_separator, regex=False).str[0]
         frame["code"] = frame["code"].str.strip()
-    frame["blank"] = _empty(frame["text"]) & _empty(frame["code"])
+    answer = frame["label" if "label_column" in given else "code"]
+    frame["blank"] = _empty(frame["text"]) & _empty(answer)
     return frame
 
 
@@ -148,21 +176,22 @@ def _empty(values: pd.Series) -> pd.Series:
     return values.fillna("").astype(str).str.replace("\0", "").str.strip().eq("")
 
 
-def _usable(frame, given: dict[str, str], path: Path, skip: bool):
-    """Take out rows without a text or a valid code, or refuse the table.
+def _usable(frame, given: dict[str, str], path: Path, skip: bool, task: Task):
+    """Take out rows without a text or a valid code or label, or refuse the table.
 
     A row is counted for one reason only, so that the counts add up.
     """
-    text, code = given["text_column"], given["code_column"]
+    kind = "code" if task.tabular else "label"
+    valid = "codes that ICD-10-CM has" if task.tabular else task.about
+    text, column = given["text_column"], given[f"{kind}_column"]
     problems = [
-        (frame["blank"], "neither text nor code", "no blank rows"),
+        (frame["blank"], f"neither text nor {kind}", "no blank rows"),
         (_empty(frame["text"]), f"no text in {text!r}", "a note in every row"),
-        (_empty(frame["found"]), f"no code in {code!r}", "a code in every row"),
+        (_empty(frame["found"]), f"no {kind} in {column!r}", f"a {kind} in every row"),
     ]
-    wrong = frame["told"].where(frame["code"].isna(), "")
+    wrong = frame["told"].where(frame["bad"], "")
     for what in sorted(set(wrong) - {""}):
-        said = f"{what}, in {code!r}"
-        problems.append((wrong == what, said, "codes that ICD-10-CM has"))
+        problems.append((wrong == what, f"{what}, in {column!r}", valid))
     left = pd.Series(True, index=frame.index)
     skipped = {}
     for bad, what, expected in problems:
@@ -176,14 +205,14 @@ def _usable(frame, given: dict[str, str], path: Path, skip: bool):
                 f"(first: {places} of {path.name})",
                 expected=expected,
                 do="correct them, or leave them out with --set skip_invalid=true"
-                + _several(frame.loc[bad, "found"]),
+                + (_several(frame.loc[bad, "found"]) if task.tabular else ""),
             )
         skipped[f"row with {what}"] = int(bad.sum())
         left &= ~bad
     if not left.any():
         raise UserError(
-            found=f"no row of {path} with a note and a code that ICD-10-CM has",
-            expected=f"notes in {text!r} and codes in {code!r}",
+            found=f"no row of {path} with a note and a {kind} that can be used",
+            expected=f"notes in {text!r} and {valid} in {column!r}",
             do="check the names of the two columns",
         )
     return frame[left].reset_index(drop=True), skipped
@@ -221,7 +250,7 @@ def _raw(frame, given: dict, path: Path, skipped: dict, read_as: str) -> RawTabl
         admissions[column] = frame.get(f"meta {column}")
     admissions["age"] = pd.to_numeric(admissions["age"], errors="coerce")
     diagnoses = pd.DataFrame(
-        {"hadm_id": hadm_id, "seq_num": 1, "icd_code": frame["code"]}
+        {"hadm_id": hadm_id, "seq_num": 1, "icd_code": frame.get("code")}
     )
     versions = read_versions(frame["version"]) if "version" in frame else 10
     notes = pd.DataFrame(
