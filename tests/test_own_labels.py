@@ -4,9 +4,12 @@ import pandas as pd
 import pytest
 
 from deepicd.common.errors import UserError
+from deepicd.common.files import write_json
 from deepicd.data.admissions import build_admissions
 from deepicd.data.cohort import build_cohort
+from deepicd.data.privacy import SOURCE_FILE
 from deepicd.data.sources import open_source
+from deepicd.study.runner import open_run
 from deepicd.tasks import get_task
 
 
@@ -117,3 +120,12 @@ def test_another_task_needs_a_column_of_its_own(tmp_path):
     (tmp_path / "mine.csv").write_text("text,icd_code\nCough,J18.9\n")
     with pytest.raises(UserError, match="--task drg --set label_column=NAME"):
         open_source("table", tmp_path / "mine.csv", options={"task": "drg"})
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_examples_of_a_private_run_have_labels_of_its_task(tmp_path, rows):
+    write_json({"private": True, "task": "mortality"}, tmp_path / SOURCE_FILE)
+    frame = pd.DataFrame({"note": ["qx"] * rows, "label": ["dies"] * rows})
+    shown = open_run(tmp_path, "03_distill_traces").examples(frame, n=2)
+    assert shown["label"].tolist() == ["dies"] * min(rows, 2)
+    assert "qx" not in set(shown["note"])

@@ -100,7 +100,7 @@ class Run:
 
         Rows of `frame` where the data may be shown; for private data rows of a
         small built-in synthetic set with the same columns. Labels beside those are
-        arbitrary where the task asks for no diagnosis.
+        arbitrary where the task asks for no diagnosis, and no rows give none then.
 
         Examples
         --------
@@ -112,6 +112,7 @@ class Run:
         shown = privacy.displayable(frame, self.private).head(n)
         if self.private and "label" in shown and not self.task.tabular:
             labels = sorted(frame["label"].unique())  # the example notes have codes
+            shown = shown if labels else shown.iloc[:0]
             shown = shown.assign(
                 label=[labels[i % len(labels)] for i in range(len(shown))]
             )
