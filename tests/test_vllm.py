@@ -37,6 +37,13 @@ def _asked_for(request):
     if not request.config.getoption("--vllm"):
         pytest.skip("the real vLLM engine: ./run_all.sh test --vllm")
     pytest.importorskip("vllm", reason="vllm is not installed")
+    # On a CPU each of the engines would claim its share of the whole memory, and
+    # several live at once.
+    with pytest.MonkeyPatch.context() as patch:
+        if not torch.cuda.is_available():
+            patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
+            patch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        yield
 
 
 @pytest.fixture(scope="module")
