@@ -15,6 +15,8 @@ HOMES = {
     "in_words": "merging",
     "kept": "merging",
     "load": "loading",
+    "prune": "pruning",
+    "removed": "loading",
     "save": "merging",
     "save_adapter": "merging",
     "unsloth_adapter_arguments": "loading",

@@ -311,7 +311,13 @@ def describe(model) -> dict:
         "trainable": sum(p.numel() for p in parameters if p.requires_grad),
         "device": str(parameters[0].device),
         "precision": precision(model, mixes()),
-    }
+    } | removed(model)
+
+
+def removed(model) -> dict:
+    """Say which layers `pruning` took out of a model; empty where none."""
+    told = getattr(model.config, "layers_removed", None)
+    return {"layers_removed": told} if told else {}
 
 
 def precision(model, mixed: bool) -> str:
