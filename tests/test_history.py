@@ -184,15 +184,19 @@ def test_titles_are_those_of_the_data_else_official_else_the_code():
     assert found.section("11", "codes") == ""
 
 
-def admissions(raw, **options):
-    return build_admissions(raw, workers=1, **options)
+def admissions(raw, form="none", limit=history.LIMIT, **options):
+    known = None
+    if form != "none":
+        ids = build_cohort(raw)[0]["hadm_id"]
+        known = history.read_past(raw, ids, limit, form)
+    return build_admissions(raw, workers=1, past=known, **options)
 
 
 def test_the_note_gets_a_section_the_flow_a_line_and_the_rest_stays():
     stays, _ = STAYS["interleaved"]
     codes = [(stay, 1, "J189", 10) for _, stay, *_ in stays]
     plain, flow = admissions(tables(stays, codes))
-    told, longer = admissions(tables(stays, codes), history="codes", history_limit=1)
+    told, longer = admissions(tables(stays, codes), form="codes", limit=1)
     assert not plain["note"].str.contains("EARLIER").any()
     pd.testing.assert_frame_equal(told.drop(columns="note"), plain.drop(columns="note"))
     note = told.set_index("hadm_id").loc["13", "note"]
@@ -209,7 +213,7 @@ def test_what_history_names_is_not_flagged_as_a_leak():
     stays = [("1", "11", day(0), day(3)), ("1", "12", day(30), day(33))]
     codes = [(stay, 1, "J189", 10) for _, stay, *_ in stays]
     plain, _ = admissions(tables(stays, codes))
-    told, _ = admissions(tables(stays, codes), history="titles", drop_named=True)
+    told, _ = admissions(tables(stays, codes), form="titles", drop_named=True)
     assert "Pneumonia" in told.set_index("hadm_id").loc["12", "note"]
     assert told["flags"].tolist() == plain["flags"].tolist()
 
@@ -217,8 +221,8 @@ def test_what_history_names_is_not_flagged_as_a_leak():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"history": "code"}, "codes"),
-        ({"history": "codes", "history_limit": 0}, "one code or more"),
+        ({"form": "code"}, "codes"),
+        ({"form": "codes", "limit": 0}, "one code or more"),
     ],
 )
 def test_wrong_values_are_refused(options, message):
@@ -231,7 +235,7 @@ def test_sources_without_times_refuse(tmp_path):
     file.write_text("text,icd_code,who\nchest pain,I10,1\nchest pain,I10,1\n")
     own = open_source("table", file, options={"patient_column": "who"})
     with pytest.raises(UserError, match="no times of admission"):
-        admissions(own, history="codes")
+        admissions(own, form="codes")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
@@ -250,3 +254,17 @@ def test_the_mimic_demo_has_earlier_stays():
     assert found.undated == 0
     # Most are longer than the limit: a stay of MIMIC-IV has a dozen codes.
     assert 0.5 < found.cut / len(found.visits) < 1
+
+
+def test_the_forms_of_a_run_are_those_of_the_past_that_its_notes_tell(tmp_path):
+    raw = tables(STAYS["interleaved"][0])
+    ids = [stay for _, stay, *_ in STAYS["interleaved"][0]]
+    known = history.read_past(raw, ids, limit=1, form="titles")
+    rows, _ = build_admissions(raw, workers=1, past=known)
+    history.save_forms(known, rows, tmp_path)
+    forms = pd.read_parquet(tmp_path / history.FILE)
+    again = history.with_form(rows, forms, "titles")
+    pd.testing.assert_frame_equal(again, rows)
+    assert forms.set_index("note_id").loc["13-DS-1", "codes"].endswith("before: J12")
+    history.save_forms(None, rows, tmp_path / "none")
+    assert not (tmp_path / "none").exists()

@@ -8,6 +8,7 @@ import pytest
 
 from deepicd.common.errors import UserError
 from deepicd.data.admissions import build_admissions, hand_on
+from deepicd.data.history import read_past
 from deepicd.data.sources import open_source
 from deepicd.data.synthetic import corpus as synthetic
 from deepicd.data.synthetic import model as models
@@ -172,7 +173,8 @@ def test_notes_of_a_run_name_the_past_and_its_oracle_knows_it(tmp_path):
     options = {"notes": 120, "readmitted": 0.4, "bearing": 1.0}
     options |= {"task": "principal_diagnosis", "history": "codes"}
     raw = open_source("synthetic", "", tmp_path, 0, options)
-    rows, _ = build_admissions(raw, workers=1, history="codes")
+    past = read_past(raw, raw.admissions["hadm_id"])
+    rows, _ = build_admissions(raw, workers=1, past=past)
     (tmp_path / "01").mkdir()
     hand_on(raw, {}, tmp_path / "01", history="codes")
     told = rows["note"].str.contains("EARLIER ADMISSIONS: ")

@@ -7,7 +7,6 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_json, write_parquet
-from deepicd.common.parameters import choice
 from deepicd.data import history as earlier
 from deepicd.data import splits
 from deepicd.data.cohort import METADATA, Flow, build_cohort
@@ -41,8 +40,7 @@ def build_admissions(
     task: Task = PRINCIPAL_DIAGNOSIS,
     guard: Guard | None = None,
     drop_named: bool = False,
-    history: str = earlier.NONE,
-    history_limit: int = earlier.LIMIT,
+    past: earlier.Past | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Build the admissions table: note, code, patient, split, metadata, flags.
 
@@ -74,11 +72,9 @@ def build_admissions(
     drop_named : bool
         Take sentences out that name what would tell the label (`Task.told_by`),
         beyond what history allows. Notes with such a sentence are flagged either way.
-    history : {"none", "codes", "titles"}
-        What was coded in the patient's earlier stays, as a last section of the note;
-        the last look does not see it.
-    history_limit : int
-        Codes of earlier stays at most, the latest first.
+    past : Past, optional
+        What was coded in the patients' earlier stays (`history.read_past`), as a last
+        section of their notes; the last look does not see it.
 
     Returns
     -------
@@ -90,15 +86,12 @@ def build_admissions(
     Raises
     ------
     UserError
-        If the data have no notes, if nothing remains, if a given split puts a
-        patient into two parts, or if history is asked of a source without times.
+        If the data have no notes, if nothing remains, or if a given split puts a
+        patient into two parts.
     """
-    choice("history", history, earlier.FORMS)
     tree = tree or task.open(raw)[0]
     cohort, steps = build_cohort(raw, tree, task)
     flow = Flow(steps.to_dict("records"))
-    told = history != earlier.NONE
-    past = earlier.read_past(raw, cohort["hadm_id"], history_limit) if told else None
     raw = _source_of_notes(raw, task, len(cohort))
     notes = extract(raw, cohort["hadm_id"], mode, workers, work_dir, guard)
     frame = _with_notes(cohort, *notes, raw.note_kind, flow)
@@ -110,9 +103,9 @@ def build_admissions(
         frame = _look_for(task.tells, frame, drop_named, flow)
     frame["flags"] = _flags(frame, tree)
     if past:
-        frame = earlier.with_history(frame, past, history)
-        why = earlier.in_words(frame, past, history_limit)
-        flow.add(f"history={history}", 0, len(frame), why, "notes")
+        frame = earlier.with_history(frame, past, past.form)
+        why = earlier.in_words(frame, past)
+        flow.add(f"history={past.form}", 0, len(frame), why, "notes")
     flow.add("admissions used", 0, len(frame))
     return frame[COLUMNS], flow.frame()
 

@@ -48,12 +48,17 @@ class Past:
         Admissions whose own beginning is not known, hence nothing earlier.
     title : callable
         From a code as it stands in `visits` to its title.
+    form : {"codes", "titles"}
+        In which notes tell it.
+    limit : int
     """
 
     visits: dict[str, list[tuple[int, list[str]]]]
     cut: int
     undated: int
     title: Callable[[str], str]
+    form: str = CODES
+    limit: int = LIMIT
 
     def section(self, hadm_id: str, form: str) -> str:
         """The section of an admission, header included; empty where nothing is.
@@ -103,7 +108,7 @@ def _ago(days: int) -> str:
     return f"{days // size} {name}{'s' * (days > size)} before"
 
 
-def read_past(raw: RawTables, hadm_ids, limit: int = LIMIT) -> Past:
+def read_past(raw: RawTables, hadm_ids, limit: int = LIMIT, form: str = CODES) -> Past:
     """Find what was coded in the stays before each of some admissions.
 
     Parameters
@@ -115,6 +120,8 @@ def read_past(raw: RawTables, hadm_ids, limit: int = LIMIT) -> Past:
     limit : int
         Codes of an admission at most, the latest stays first. A stay's first-listed
         code always counts; another one that a later stay has named is not repeated.
+    form : {"codes", "titles"}
+        In which notes tell it.
 
     Returns
     -------
@@ -123,7 +130,7 @@ def read_past(raw: RawTables, hadm_ids, limit: int = LIMIT) -> Past:
     Raises
     ------
     UserError
-        For a source without times, and a limit below 1.
+        For a source without times, a limit below 1, and another form.
 
     Examples
     --------
@@ -140,6 +147,7 @@ def read_past(raw: RawTables, hadm_ids, limit: int = LIMIT) -> Past:
     >>> read_past(raw, ["7", "8"]).visits
     {'8': [(26, ['I21.4'])]}
     """
+    choice("history", form, FORMS[1:])
     if raw.undated:
         raise UserError(
             found=f"history asked of {raw.undated}",
@@ -164,7 +172,8 @@ def read_past(raw: RawTables, hadm_ids, limit: int = LIMIT) -> Past:
     cut = sum(more for _, more in visits.values())
     undated = int(stays.loc[wanted, "start"].isna().sum())
     title = _titles(raw, {code for own in codes.values() for code in own})
-    return Past({i: kept for i, (kept, _) in visits.items()}, cut, undated, title)
+    visits = {hadm_id: kept for hadm_id, (kept, _) in visits.items()}
+    return Past(visits, cut, undated, title, form, limit)
 
 
 def _stays(raw: RawTables) -> pd.DataFrame:
@@ -277,16 +286,13 @@ def _ended_with(frame: pd.DataFrame, notes, told) -> pd.DataFrame:
     return frame.assign(note=["\n\n".join(filter(None, pair)) for pair in pairs])
 
 
-def save_forms(
-    raw: RawTables, admissions: pd.DataFrame, folder: Path, form: str, limit: int
-) -> None:
+def save_forms(past: Past | None, admissions: pd.DataFrame, folder: Path) -> None:
     """Write every form of each note's section to `FILE`, where a run has history.
 
     Runs of one study then compare them (`without`, `with_form`).
     """
-    if form == NONE:
+    if past is None:
         return
-    past = read_past(raw, admissions["hadm_id"], limit)
     told = {
         one: [past.section(hadm_id, one) for hadm_id in admissions["hadm_id"]]
         for one in (CODES, TITLES)
@@ -324,12 +330,14 @@ def with_form(notes: pd.DataFrame, forms: pd.DataFrame, form: str) -> pd.DataFra
     return _ended_with(notes, bare, told)
 
 
-def in_words(frame: pd.DataFrame, past: Past, limit: int) -> str:
+def in_words(frame: pd.DataFrame, past: Past) -> str:
     """What the flow of a cohort says of its notes' history."""
     mine = [past.visits[i] for i in frame["hadm_id"] if i in past.visits]
     said = f"{len(mine):,} notes name codes of {sum(map(len, mine)):,} earlier stays"
     if past.cut:
-        said += f"; {past.cut:,} admissions had more than {limit} codes, latest kept"
+        said += (
+            f"; {past.cut:,} admissions had more than {past.limit} codes, latest kept"
+        )
     if past.undated:
         said += f"; {past.undated:,} admissions without a time of their own have none"
     return said
