@@ -132,3 +132,31 @@ def test_the_longest_answer_is_that_of_the_training(folder, tmp_path, monkeypatc
     given = ("--model", copy, "--max-new-tokens", 5)
     assert call(tmp_path / "note.txt", *given) == 0
     assert asked == [predict.LONGEST_ANSWER, 77, 5]
+
+
+def test_a_note_without_the_history_that_training_notes_had_is_warned_of(
+    folder, tmp_path, capsys
+):
+    copy = tmp_path / "04_train_sft" / "model"
+    shutil.copytree(folder, copy)
+    told = "Pain and cough.\n\nEARLIER ADMISSIONS: 9 days before: I50.9; I10"
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "bare.txt").write_text("Pain and cough.")
+    (notes / "told.txt").write_text(told)
+    few = ("--model", copy, "--samples", 1, "--max-new-tokens", 2)
+    trained = {"style": "reasoning", "instruction": "brief"}
+    for known in (trained, trained | {"history": "codes"}):
+        write_json(known, copy.parent / "arguments.json")
+        assert call(notes, *few) == 0
+        printed = capsys.readouterr()
+        bare, whole = map(json.loads, printed.out.splitlines())
+        assert "warning" not in whole and "told.txt" not in printed.err
+        assert (
+            ("warning" in bare) == ("bare.txt" in printed.err) == ("history" in known)
+        )
+    assert "codes of earlier stays" in bare["warning"]
+    assert call(notes / "bare.txt", *few, "--format", "text") == 0
+    assert "Warning" in capsys.readouterr().out
+    assert call(notes / "bare.txt", *few, "--format", "html") == 0
+    assert "codes of earlier stays" in capsys.readouterr().out

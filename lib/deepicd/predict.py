@@ -22,7 +22,7 @@ NOTICE = (
     "unsupervised coding."
 )
 ARGUMENTS, SFT = "arguments.json", "04_train_sft"
-TRAINED = ("style", "instruction", "max_new_tokens", "task", "candidates")
+TRAINED = ("style", "instruction", "max_new_tokens", "task", "candidates", "history")
 LONGEST_ANSWER = 512
 """Tokens of an answer of a model that was not trained here."""
 
@@ -89,7 +89,7 @@ def _read(file: Path) -> str:
 
 
 def settings_of(model: str | Path) -> dict:
-    """Style, instruction, longest answer and task a model was trained with here.
+    """Style, instruction, task and so on that a model was trained with here.
 
     Read from `arguments.json` beside the model, or of the SFT stage beside that;
     empty for other models. A model asked in other words answers worse.
@@ -250,6 +250,40 @@ def _with_candidates(notes, cases, tree, known: dict) -> list[str]:
     return ask_all(notes.tolist(), cases[0], tree, known["candidates"])
 
 
+def lacks_history(note: str, known: dict) -> dict:
+    """What a record says of a note without the last section that training notes had.
+
+    Parameters
+    ----------
+    note : str
+    known : dict
+        From `settings_of`.
+
+    Returns
+    -------
+    dict
+        A warning; empty where the note has the section, or none is expected.
+
+    Examples
+    --------
+    >>> sorted(lacks_history("Cough.", {"history": "codes"}))
+    ['warning']
+    >>> lacks_history("Cough.\\n\\nEARLIER ADMISSIONS: 9 days before: I10",
+    ...               {"history": "codes"})
+    {}
+    """
+    from deepicd.data.history import without
+    from deepicd.data.sections.names import EARLIER
+
+    if "history" not in known or without(note) != note:
+        return {}
+    return {
+        "warning": f"the note has no section {EARLIER!r}, but the model learned from "
+        f"notes that end with the {known['history']} of earlier stays: right only for "
+        "a patient without any"
+    }
+
+
 def _answer(notes: dict[str, str], given) -> None:
     import pandas as pd
 
@@ -289,6 +323,9 @@ def _answer(notes: dict[str, str], given) -> None:
         )
         record = describe(name, notes[name], answers, tree, given.threshold, style)
         record["official"] = sources.official(record["code"], tree)
+        record |= lacks_history(notes[name], known)
+        if "warning" in record:
+            print(f"warning: {name}: {record['warning']}", file=sys.stderr)
         record |= {"nearest": near[name]} if near else {}
         if judge:
             said = _chosen(answers, record["code"])["completion"].iloc[0]

@@ -82,7 +82,7 @@ def _evidence(record: dict) -> list[str]:
 
 def _parts(record: dict) -> list[tuple[str, list[str]]]:
     """Headings with their lines; what a record does not hold is left out."""
-    found = []
+    found = [("Warning", [record["warning"]])] if "warning" in record else []
     if doubt := record.get("doubts"):
         said = f"{doubt['step']}, {doubt['probability']:.2f}: {doubt['text']}"
         found.append(("Doubted step (probability that it is right)", [said]))
