@@ -190,7 +190,7 @@ def _check_stays(readmitted: float, bearing: float) -> None:
         raise UserError(
             found=f"readmitted {readmitted} with bearing {bearing}",
             expected=f"shares: readmitted from 0 to {MOST}, bearing from 0 to 1",
-            do=f"--readmitted {READMITTED} --bearing 0.8",
+            do=f"set readmitted={MOST} and bearing=0.8, or less",
         )
 
 
