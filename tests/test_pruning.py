@@ -77,8 +77,11 @@ def test_the_last_layer_stays_however_idle_it_is(tokenizer, asked):
     found = pruning.angular_distances(net, asked, 1)
     assert len(found) == LAYERS - 1
     last = net.model.layers[-1]
-    pruning.drop_layers(net, found.index(min(found)), 1)
+    pruning.drop_layers(net, 1, 1)
+    pruning.drop_layers(net, 1, 2)
     assert net.model.layers[-1] is last
+    told = models.removed(net)["layers_removed"]
+    assert told == f"2 of {LAYERS}, then 2 to 3 of {LAYERS - 1}"
 
 
 def test_what_is_left_answers_with_its_own_layers_and_cache(tokenizer, asked):

@@ -134,7 +134,10 @@ def drop_layers(model, first: int, layers: int) -> None:
     """
     body, config = _layers(model), model.config
     total, gone = len(body), range(first, first + layers)
-    config.layers_removed = f"{first + 1} to {first + layers} of {total}"
+    numbers = f"{first + 1} to {first + layers}" if layers > 1 else f"{first + 1}"
+    before = [getattr(config, "layers_removed", None)]
+    told = [*filter(None, before), f"{numbers} of {total}"]
+    config.layers_removed = ", then ".join(told)
     del body[first : first + layers]
     for number, layer in enumerate(body):  # its place in the cache
         layer.self_attn.layer_idx = number
