@@ -19,7 +19,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json
 from deepicd.common.processes import descendants
 from deepicd.common.processors import cores
-from deepicd.data.admissions import told_history
+from deepicd.data.history import told_history
 from deepicd.study.ablations.kept_runs import KEPT
 from deepicd.study.runner import report
 from deepicd.study.runner.display import Display

@@ -215,18 +215,6 @@ def _flags(frame: pd.DataFrame, tree) -> pd.Series:
     return pd.Series([";".join(filter(None, p)) for p in pairs], index=frame.index)
 
 
-def told_history(history: str, limit: int) -> dict:
-    """What a run says of the history in its notes; nothing where there is none.
-
-    Examples
-    --------
-    >>> told_history("codes", 20), told_history("none", 20)
-    ({'history': 'codes', 'history_limit': 20}, {})
-    """
-    told = {"history": history, "history_limit": limit}
-    return {} if history == earlier.NONE else told
-
-
 def note_ids(raw: RawTables, cohort: pd.DataFrame) -> pd.Series:
     """Give the identifiers of the cohort's notes without keeping a text."""
     batches = raw.iter_notes(cohort["hadm_id"])

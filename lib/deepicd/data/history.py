@@ -341,3 +341,15 @@ def in_words(frame: pd.DataFrame, past: Past) -> str:
     if past.undated:
         said += f"; {past.undated:,} admissions without a time of their own have none"
     return said
+
+
+def told_history(history: str, limit: int) -> dict:
+    """What a run says of the history in its notes; nothing where there is none.
+
+    Examples
+    --------
+    >>> told_history("codes", 20), told_history("none", 20)
+    ({'history': 'codes', 'history_limit': 20}, {})
+    """
+    told = {"history": history, "history_limit": limit}
+    return {} if history == NONE else told
