@@ -99,11 +99,12 @@ def tokenizer(documents):
     return train_tokenizer((t for _, turns in documents for _, t in turns), 900)
 
 
-def test_of_a_chat_the_answers_are_learned_and_of_a_text_everything(tokenizer):
+def test_of_a_chat_first_turn_and_answers_are_learned_of_a_text_everything(tokenizer):
     turns = [("user", "Quote it."), ("assistant", '"Cough"'), ("user", "And?")]
     ids, labels = encode([*turns, ("assistant", "No.")], tokenizer, 500)
     learned = [i for i, label in zip(ids, labels, strict=True) if label != -100]
-    assert tokenizer.decode(learned) == f'"Cough"{TURN_END}No.{TURN_END}'
+    note = f"Quote it.{TURN_END}"  # the first turn holds the note
+    assert tokenizer.decode(learned) == f'{note}"Cough"{TURN_END}No.{TURN_END}'
     assert tokenizer.decode(ids) == tokenizer.apply_chat_template(
         [{"role": r, "content": t} for r, t in [*turns, ("assistant", "No.")]],
         tokenize=False,
@@ -118,12 +119,49 @@ def test_a_question_is_asked_as_it_was_learned(tokenizer):
     ids, labels = encode(turns, tokenizer, 500)
     begin = opening(turns, tokenizer)
     assert ids[: len(begin)] == begin
-    assert set(labels[: len(begin)]) == {-100} and labels[len(begin)] != -100
+    assert labels[len(begin) - 1] == -100 and labels[len(begin)] != -100
+    second = [*turns, ("user", "And?"), ("assistant", "No.")]
+    whole, labels = encode(second, tokenizer, 500)
+    begin = opening(second, tokenizer)
+    assert whole[: len(begin)] == begin and labels[len(begin) - 1] == -100
+    assert labels[len(begin)] != -100
 
 
 def test_a_chat_ends_before_the_turn_that_is_too_long(tokenizer):
     turns = [("user", "Quote it."), ("assistant", '"Cough"'), ("user", "And? " * 99)]
     assert encode(turns, tokenizer, 60) == encode(turns[:2], tokenizer, 60)
+
+
+def test_a_word_is_the_same_tokens_wherever_it_stands(documents):
+    told = ["\n".join(t for _, t in turns) for _, turns in documents]
+    words = {w for t in told for w in re.findall(r"[A-Za-z]{4,}", t)}
+    both = {}
+    for alike in (False, True):
+        tokenizer = train_tokenizer(told, 600, alike=alike)
+        assert len(tokenizer) == 600
+
+        def pieces(text, tokenizer=tokenizer):
+            return [t.replace("Ġ", "") for t in tokenizer.tokenize(text)]
+
+        same = [
+            pieces(f" {w}")[-len(pieces(w)) :] == pieces(w)
+            and pieces(f'"{w}')[1:] == pieces(w) == pieces(f"({w}")[1:]
+            for w in sorted(words)
+        ]
+        both[alike] = sum(same) / len(same)
+        for text in told[:20]:
+            assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert both[True] == 1.0 > both[False]
+
+
+def test_documents_are_the_same_however_many_write_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(texts, "HOSPITAL", 20)
+    one, rows, counts = pretraining.read_documents(SETTINGS, TREE, tmp_path / "one")
+    two, same, again = pretraining.read_documents(SETTINGS, TREE, tmp_path / "two", 2)
+    assert one.get_vocab() == two.get_vocab() and counts == again
+    assert rows.to_dict() == same.to_dict() and len(rows) > 40
+    tokens = sum(len(ids) for ids in rows["input_ids"])
+    assert tokens == sum(kind["tokens"] for kind in counts.values())
 
 
 def _steps(net, optimizer, numbers):

@@ -20,6 +20,7 @@ from deepicd.tasks.task import Task
 PACKAGE = Path(deepicd.__file__).resolve().parent
 ROOT = PACKAGE.parents[1]
 GPU_PROFILES = ("gpu", "paper")
+OWN_MODELS = ("scratch", "base")  # small ones, made here
 DATA_NAMES = ("source", "data")  # how a notebook may call the data parameter
 
 
@@ -101,7 +102,7 @@ def make_plan(options: Options, sources: Sources, device: Device | None = None) 
         parameters=values,
         model=model,
         # A model from elsewhere is large: it takes every core.
-        threads=threads_asked(profile.threads if model == "scratch" else 0),
+        threads=threads_asked(profile.threads if model in OWN_MODELS else 0),
         task=task,
     )
 

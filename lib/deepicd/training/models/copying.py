@@ -15,7 +15,7 @@ import math
 import torch
 
 FAST = 8  # pairs of the rotary embedding that turn fast enough to tell neighbours
-SCALE = 0.1  # of the embeddings
+SCALE = 0.02  # of the embeddings, as the family begins
 PEAK = 7.0  # lead of the previous position over its neighbours, in logits
 MATCH = 24.0  # logit of a word that stood before
 COPY = 6.0  # weight of the copied word beside the word itself

@@ -17,7 +17,13 @@ from deepicd.training.models.chat import end_of_turn
 from deepicd.training.models.sizes import SIZES, Size, get_size, make_model
 from deepicd.training.models.tokenizer import CHAT_TEMPLATE
 
+#: The model that this repository brings: made by `deepicd.training.pretrain`.
+BASE, BASE_FOLDER = "base", Path(__file__).with_name("base")
+DATA_FILES = ("base/*",)
+
 __all__ = [
+    "BASE",
+    "BASE_FOLDER",
     "SIZES",
     "Lora",
     "Size",
@@ -67,7 +73,8 @@ def load(
     Parameters
     ----------
     source : str
-        Local folder (one made by this repository too) or Hugging Face name.
+        ``base`` (the small model that comes with this repository), a local folder
+        (one made here too) or a Hugging Face name.
     backend : str
         ``trl`` (transformers, CPU or GPU) or ``unsloth`` (one NVIDIA GPU).
     max_length : int
@@ -91,6 +98,7 @@ def load(
         When there is no such folder and no hub answers, and for an adapter over
         another one of another rank.
     """
+    source = place_of(source)
     if is_adapter(source):
         return _load_adapter(Path(source), backend, max_length, lora, rollouts)
     own = lora or Lora()
@@ -107,10 +115,24 @@ def load(
             found=f"no model at {source!r}",
             expected="a folder with config.json and weights, or a Hugging Face name "
             "that can be downloaded from here",
-            do="check the spelling, download the model first, or leave model=scratch",
+            do="check the spelling, download the model first, or use one that needs no "
+            "download: model=base or model=scratch",
         ) from error
     _finish_tokenizer(tokenizer)
     return (model if own.four_bit else model.to(device())), tokenizer
+
+
+def place_of(source: str) -> str:
+    """Where a model lies: the folder of ``base``, else what was given.
+
+    Examples
+    --------
+    >>> place_of("Qwen/Qwen2.5-0.5B-Instruct")
+    'Qwen/Qwen2.5-0.5B-Instruct'
+    >>> place_of("base").endswith("base")
+    True
+    """
+    return str(BASE_FOLDER) if source == BASE else source
 
 
 def is_adapter(source: str | Path) -> bool:

@@ -1,5 +1,8 @@
 """A byte-level BPE tokenizer of the Qwen2 family, trained on the training split."""
 
+import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, trainers
@@ -23,10 +26,15 @@ SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# Like `SPLIT`, but a word stands without what precedes it, and a quotation mark alone.
+ALIKE = r"\p{L}+|\p{N}|\"|[^\s\p{L}\p{N}\"]+[\r\n]*|\s*[\r\n]+|\s+"
+SPACED = 0.35  # share of the tokens that are another token after a space
+_SPACE = "\u0120"  # how byte-level BPE writes a space
+_AFTER_SPACE = re.compile(r" ([^\W\d_]+|[^\w\s\"]+)")
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocab_size: int, tag: str = TAG
+    texts: Iterable[str], vocab_size: int, tag: str = TAG, alike: bool = False
 ) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer of the Qwen2 family.
 
@@ -41,6 +49,10 @@ def train_tokenizer(
         Number of tokens, the 256 bytes and 7 added ones included.
     tag : str
         Of the answer: `Task.tag`.
+    alike : bool
+        A word is the same pieces wherever it stands, but for a space that its first
+        piece may carry: what stands in a note and its quote are then the same tokens,
+        which is what a small network can learn to copy.
 
     Returns
     -------
@@ -54,22 +66,11 @@ def train_tokenizer(
     >>> tokenizer.decode(ids, skip_special_tokens=True)
     '<think>chest pain</think>'
     """
-    core, marks = Tokenizer(BPE()), tags(tag)
-    core.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
+    marks, texts = tags(tag), list(texts)
+    learn = _alike if alike else _usual
+    core = learn(
+        counted(texts, "tokenizer: reading texts"), vocab_size - len(marks) - 3
     )
-    core.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(marks) - 3,
-        min_frequency=2,
-        show_progress=False,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-    )
-    texts = list(texts)
-    core.train_from_iterator(counted(texts, "tokenizer: reading texts"), trainer)
     core.add_special_tokens([END, TURN_START, TURN_END])
     core.add_tokens(
         [AddedToken(mark, special=False, normalized=False) for mark in marks]
@@ -83,3 +84,49 @@ def train_tokenizer(
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def _core(model: BPE, split: str = SPLIT) -> Tokenizer:
+    core = Tokenizer(model)
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(split), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    core.decoder = decoders.ByteLevel()
+    return core
+
+
+def _usual(texts: Iterable[str], size: int, split: str = SPLIT) -> Tokenizer:
+    core = _core(BPE(), split)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=2,
+        show_progress=False,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )
+    core.train_from_iterator(texts, trainer)
+    return core
+
+
+def _alike(texts: Iterable[str], size: int) -> Tokenizer:
+    """Merges of words alone come first; then those of a space with a first piece."""
+    seen: Counter = Counter()
+
+    def noted():
+        for text in texts:
+            seen.update(_AFTER_SPACE.findall(text))
+            yield text
+
+    words = _usual(noted(), size - int(SPACED * size), ALIKE)
+    first: Counter = Counter()
+    for word, count in seen.items():
+        first[words.encode(word).tokens[0]] += count
+    state = json.loads(words.to_str())["model"]
+    vocab, merges = state["vocab"], [tuple(pair) for pair in state["merges"]]
+    frequent = sorted(first, key=lambda piece: (-first[piece], piece))
+    for piece in frequent[: size - len(vocab)]:
+        vocab[_SPACE + piece] = len(vocab)
+        merges.append((_SPACE, piece))
+    return _core(BPE(vocab=vocab, merges=merges))

@@ -11,6 +11,7 @@ import torch
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_csv, write_json
+from deepicd.common.processors import cores
 from deepicd.icd import load_tree
 from deepicd.training import models
 from deepicd.training.pretrain import base_card
@@ -28,15 +29,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     given = vars(_parser().parse_args(arguments))
     out, threads = Path(given.pop("out")), given.pop("threads")
+    workers = given.pop("workers") or cores()
     if threads:
         torch.set_num_threads(threads)
     try:
-        make(out, PretrainSettings(**given))
+        make(out, PretrainSettings(**given), workers)
     except UserError as error:
         raise SystemExit(f"{error}") from None
 
 
-def make(out: Path, settings: PretrainSettings) -> dict:
+def make(out: Path, settings: PretrainSettings, workers: int = 1) -> dict:
     """Train, measure and write a base model.
 
     Parameters
@@ -44,6 +46,8 @@ def make(out: Path, settings: PretrainSettings) -> dict:
     out : Path
         Folder of the model; checkpoints stand beside it in ``<out>.checkpoints``.
     settings : PretrainSettings
+    workers : int
+        Processes that write and encode the documents.
 
     Returns
     -------
@@ -55,6 +59,7 @@ def make(out: Path, settings: PretrainSettings) -> dict:
         load_tree(),
         out.with_name(out.name + ".checkpoints"),
         lambda step, steps, text: print(f"{step}/{steps} {text}", flush=True),
+        workers,
     )
     model.eval()
     net = model.to(torch.bfloat16)
@@ -77,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", required=True, help="folder of the model")
     parser.add_argument("--threads", type=int, default=0, help="0: as the system says")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="write the texts; 0: one a core"
+    )
     for field in dataclasses.fields(PretrainSettings):
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(name, type=type(field.default), default=field.default)

@@ -1,4 +1,8 @@
-"""From documents to token ids: texts are learned whole, of chats the answers."""
+"""From documents to token ids: what is learned of a text, and of a chat.
+
+Of a chat the answers are learned, and the first turn: it holds the note, so that notes
+are read as well as asked about.
+"""
 
 from deepicd.training.models.tokenizer import TURN_END, TURN_START
 
@@ -21,23 +25,27 @@ def encode(turns, tokenizer, limit: int):
     (list of int, list of int)
         Ids, and labels with -100 on what is not learned.
     """
+    if turns[0][0] == "text":
+        found = tokenizer(turns[0][1] + tokenizer.pad_token)["input_ids"][:limit]
+        return found, list(found)
+    pieces = [piece for turn in turns for piece in _pieces(*turn)]
+    parts = iter(tokenizer(pieces)["input_ids"])  # one call is far cheaper than many
     ids: list[int] = []
     labels: list[int] = []
-    for role, text in turns:
-        if role == "text":
-            found = tokenizer(text + tokenizer.pad_token)["input_ids"][:limit]
-            return found, list(found)
-        opened = "" if role == "assistant" else f"{TURN_START}{role}\n"
-        closed = f"\n{TURN_START}assistant\n" if role == "user" else "\n"
-        said = tokenizer(f"{text}{TURN_END}")["input_ids"]
-        before = tokenizer(opened)["input_ids"] if opened else []
-        after = tokenizer(closed)["input_ids"]
+    for (role, _), before, said, after in zip(turns, parts, parts, parts, strict=True):
         if len(ids) + len(before) + len(said) + len(after) > limit:
             break
+        learned = said if role == "assistant" or not ids else [-100] * len(said)
         ids += before + said + after
-        learned = said if role == "assistant" else [-100] * len(said)
         labels += [-100] * len(before) + learned + [-100] * len(after)
     return ids, labels
+
+
+def _pieces(role: str, text: str) -> tuple[str, str, str]:
+    """What opens a turn, what is said, what closes it; an answer is opened before."""
+    opened = "" if role == "assistant" else f"{TURN_START}{role}\n"
+    closed = f"\n{TURN_START}assistant\n" if role == "user" else "\n"
+    return opened, f"{text}{TURN_END}", closed
 
 
 def opening(turns, tokenizer) -> list[int]:

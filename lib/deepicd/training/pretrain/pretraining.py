@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 
 from deepicd.common.parameters import Settings
 from deepicd.data.sections.splitting import admission_note
+from deepicd.icd import load_tree
 from deepicd.tasks.quotes import share_found
 from deepicd.training import models, sft
 from deepicd.training import trainer as training
@@ -20,7 +22,7 @@ from deepicd.training.pretrain import reading, texts
 from deepicd.training.pretrain.encoded import encode, opening
 from deepicd.training.pretrain.optimizer import MuonAndAdamW
 
-TOKENIZER_DOCUMENTS = 5000
+FIRST = 5000  # documents that the tokenizer is made of
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class PretrainSettings(Settings):
     ----------
     notes : int
         Discharge summaries of other hospitals.
+    vocab : int
+        Tokens of the tokenizer; 0: as the size says.
+    alike : int
+        1: words are the same tokens wherever they stand (`train_tokenizer`).
     copying : int
         1: first weights that can copy (`models.copying`), 0: random ones.
     optimizer : str
@@ -42,6 +48,8 @@ class PretrainSettings(Settings):
     notes: int = 30_000
     steps: int = 2000
     size: str = "3m"
+    vocab: int = 0
+    alike: int = 1
     copying: int = 1
     optimizer: str = "muon"
     batch_size: int = 16
@@ -57,29 +65,57 @@ class PretrainSettings(Settings):
     seed: int = 0
 
 
-def read_documents(settings: PretrainSettings, tree):
+def read_documents(settings: PretrainSettings, tree, folder: str | Path, workers=1):
     """Documents, the tokenizer made of the first of them, and their token ids.
+
+    Parameters
+    ----------
+    settings : PretrainSettings
+    tree : deepicd.icd.IcdTree
+    folder : path-like
+        What was read is kept there for a run that goes on.
+    workers : int
+        Processes that write and encode, a hospital each; the rows are the same.
 
     Returns
     -------
-    (PreTrainedTokenizerFast, datasets.Dataset, Counter)
+    (PreTrainedTokenizerFast, datasets.Dataset, dict)
         Tokenizer; columns input_ids, labels; documents and tokens of each kind.
     """
     from datasets import Dataset
 
-    read = list(texts.documents(settings.notes, tree, settings.seed))
-    first = ("\n".join(t for _, t in turns) for _, turns in read[:TOKENIZER_DOCUMENTS])
-    tokenizer = train_tokenizer(first, models.get_size(settings.size).vocab)
-    rows, counts = [], {}
-    for kind, turns in read:
-        ids, labels = encode(turns, tokenizer, settings.max_length)
-        if ids:
-            rows.append({"input_ids": ids, "labels": labels})
-            known = counts.setdefault(kind, {"documents": 0, "tokens": 0, "learned": 0})
-            known["documents"] += 1
-            known["tokens"] += len(ids)
-            known["learned"] += sum(label != -100 for label in labels)
-    return tokenizer, Dataset.from_list(rows), counts
+    read = texts.documents(settings.notes, tree, settings.seed)
+    first = islice(("\n".join(t for _, t in turns) for _, turns in read), FIRST)
+    vocab = settings.vocab or models.get_size(settings.size).vocab
+    tokenizer = train_tokenizer(first, vocab, alike=bool(settings.alike))
+    given = {
+        "hospitals": list(enumerate(texts.hospitals(settings.notes))),
+        "seed": settings.seed,
+        "tokenizer": tokenizer,
+        "limit": settings.max_length,
+    }
+    rows = Dataset.from_generator(
+        _rows,
+        gen_kwargs=given,
+        cache_dir=str(folder),
+        num_proc=min(workers, len(given["hospitals"])),
+    )
+    facts = rows.select_columns(["kind", "tokens", "learned"]).to_pandas()
+    counts = facts.groupby("kind", sort=True).sum().astype(int)
+    counts.insert(0, "documents", facts["kind"].value_counts())
+    kept = rows.select_columns(["input_ids", "labels"])
+    return tokenizer, kept, counts.to_dict("index")
+
+
+def _rows(hospitals: list, seed: int, tokenizer, limit: int):
+    tree = load_tree()
+    for number, size in hospitals:
+        for kind, turns in texts.of_hospital(number, size, tree, seed):
+            ids, labels = encode(turns, tokenizer, limit)
+            if ids:
+                learned = sum(label != -100 for label in labels)
+                row = {"input_ids": ids, "labels": labels, "kind": kind}
+                yield row | {"tokens": len(ids), "learned": learned}
 
 
 def held_out(settings: PretrainSettings) -> pd.DataFrame:
@@ -133,6 +169,7 @@ def train(
     tree,
     folder: str | Path,
     report: Callable[[int, int, str], None] | None = None,
+    workers: int = 1,
 ):
     """Train a base model; continues a killed run.
 
@@ -145,6 +182,8 @@ def train(
         Checkpoints.
     report : callable, optional
         Called with step, steps, text.
+    workers : int
+        Processes that write and encode the documents.
 
     Returns
     -------
@@ -153,7 +192,8 @@ def train(
     """
     from trl import SFTConfig, SFTTrainer
 
-    tokenizer, rows, counts = read_documents(settings, tree)
+    kept = Path(folder) / "documents"
+    tokenizer, rows, counts = read_documents(settings, tree, kept, workers)
     sft.seed_everything(settings.seed)
     model = models.make_model(tokenizer, settings.size, settings.seed)
     if settings.copying:

@@ -7,11 +7,11 @@ from 0, hospitals from `FIRST_SEED`.
 import random
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
-from deepicd.common.progress import Count
 from deepicd.data.sections.splitting import admission_note, split_sections
 from deepicd.data.synthetic.corpus import CODES, write_corpus
 from deepicd.data.synthetic.knowledge import core, load_knowledge
@@ -52,17 +52,31 @@ def documents(notes: int, tree, seed: int = 0, questions_each: int = 7):
     (str, list of (str, str))
         Kind (summary, note or catalogue) and turns.
     """
-    count = Count(notes, "writing notes of other hospitals")
-    entries = [iter(_catalogue(tree, seed))]
-    for number, start in enumerate(range(0, notes, HOSPITAL)):
-        size = min(HOSPITAL, notes - start)
-        rng = random.Random(f"{seed}|{number}")
-        texts = hospital(FIRST_SEED + 1000 * seed + number, size, number)
-        for text, other in zip(texts, texts[1:] + texts[:1], strict=True):
-            yield from _ways(text, other, rng, questions_each)
-            if rng.random() < 0.2:
-                yield "catalogue", _next(entries, tree, rng)
-        count.add(size)
+    for number, size in enumerate(hospitals(notes)):
+        yield from of_hospital(number, size, tree, seed, questions_each)
+
+
+def hospitals(notes: int) -> list[int]:
+    """Sizes of the hospitals that write so many summaries.
+
+    Examples
+    --------
+    >>> hospitals(4100)
+    [2000, 2000, 100]
+    """
+    whole, rest = divmod(notes, HOSPITAL)
+    return [HOSPITAL] * whole + [rest] * bool(rest)
+
+
+def of_hospital(number: int, size: int, tree, seed: int, questions_each: int = 7):
+    """Documents of one hospital; see `documents`."""
+    rng = random.Random(f"{seed}|{number}")
+    entries = iter(_catalogue(tree, rng.randrange(2**31)))
+    texts = hospital(FIRST_SEED + 1000 * seed + number, size, number)
+    for text, other in zip(texts, texts[1:] + texts[:1], strict=True):
+        yield from _ways(text, other, rng, questions_each)
+        if rng.random() < 0.2:
+            yield "catalogue", _next(entries)
 
 
 def hospital(seed: int, size: int, number: int) -> list[str]:
@@ -116,13 +130,9 @@ def _catalogue(tree, seed: int) -> list[tuple[str, str]]:
     return list(zip(table["prompt"], table["completion"], strict=True))
 
 
-def _next(entries: list, tree, rng, most: int = 8) -> Turns:
-    """Some questions about the catalogue; it is begun again at its end."""
+def _next(entries: Iterator, most: int = 8) -> Turns:
+    """Some questions about the catalogue; a hospital does not reach its end."""
     turns: Turns = []
-    while len(turns) < 2 * most:
-        pair = next(entries[0], None)
-        if pair is None:
-            entries[0] = iter(_catalogue(tree, rng.randrange(2**31)))
-            continue
-        turns += [("user", pair[0]), ("assistant", pair[1])]
+    for question, answer in islice(entries, most):
+        turns += [("user", question), ("assistant", answer)]
     return turns
