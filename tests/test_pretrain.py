@@ -138,7 +138,7 @@ def test_a_word_is_the_same_tokens_wherever_it_stands(documents):
     both = {}
     for alike in (False, True):
         tokenizer = train_tokenizer(told, 600, alike=alike)
-        assert len(tokenizer) == 600
+        assert len(tokenizer) <= 600
 
         def pieces(text, tokenizer=tokenizer):
             return [t.replace("Ġ", "") for t in tokenizer.tokenize(text)]
