@@ -54,7 +54,7 @@ def make(out: Path, settings: PretrainSettings, workers: int = 1) -> dict:
     dict
         What the card says: documents and tokens by kind, how well notes are read.
     """
-    model, tokenizer, curves, counts = train(
+    model, tokenizer, curves, counts, seconds = train(
         settings,
         load_tree(),
         out.with_name(out.name + ".checkpoints"),
@@ -68,7 +68,7 @@ def make(out: Path, settings: PretrainSettings, workers: int = 1) -> dict:
     net, tokenizer = models.load(str(out))
     asked = held_out(dataclasses.replace(settings, ask=ASKED))
     found = read_right(net, tokenizer, asked)
-    facts = base_card.facts(settings, counts, found, net)
+    facts = base_card.facts(settings, counts, found, net, seconds)
     write_json(facts, out / "pretraining.json")
     write_csv(curves, out / "curves.csv")
     base_card.write(facts, out)

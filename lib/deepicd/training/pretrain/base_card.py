@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from deepicd.common.files import write_text
 from deepicd.training.models.loading import weights_hash
@@ -42,12 +43,14 @@ to the letter. Of the quotes it gives, {copied:.1%} stand in the note.
 
     {command}
 
-SHA-256 of the weights: `{weights}`. The same command gives the same weights on the same
-machine with the same number of threads.
+On {machine}, in {minutes:.1f} minutes of training. SHA-256 of the weights: `{weights}`.
+The same command gives the same weights on the same CPU with the same number of
+threads; a GPU adds in another order each time, and gives a model of the same quality
+with another hash.
 """
 
 
-def facts(settings, counts: dict, found: pd.DataFrame, model) -> dict:
+def facts(settings, counts: dict, found: pd.DataFrame, model, seconds: float) -> dict:
     """Everything that the card says.
 
     Parameters
@@ -59,6 +62,8 @@ def facts(settings, counts: dict, found: pd.DataFrame, model) -> dict:
         From `pretraining.read_right`.
     model : PreTrainedModel
         As kept.
+    seconds : float
+        Of training.
     """
     by_kind = found.groupby("kind")["right"]
     return {
@@ -72,6 +77,9 @@ def facts(settings, counts: dict, found: pd.DataFrame, model) -> dict:
         "asked_by_kind": by_kind.size().to_dict(),
         "copied": float(found["copied"].mean()),
         "weights": weights_hash(model),
+        "machine": _machine(),
+        "torch": torch.__version__,
+        "seconds": round(seconds),
     }
 
 
@@ -95,8 +103,16 @@ def write(facts: dict, folder: str | Path) -> None:
         reading=_table(reading.round(3)),
         command=f"python -m deepicd.training.pretrain --out DIR {changed}",
         weights=facts["weights"],
+        machine=f"{facts['machine']}, torch {facts['torch']}",
+        minutes=facts["seconds"] / 60,
     )
     write_text(text, Path(folder) / "README.md")
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return f"one {torch.cuda.get_device_name()}"
+    return f"a CPU, {torch.get_num_threads()} threads"
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -1,6 +1,7 @@
 """The base model: trained on other hospitals, asked about notes it has not read."""
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -187,8 +188,9 @@ def train(
 
     Returns
     -------
-    (model, tokenizer, DataFrame, dict)
-        Curves (step, name, value); documents and tokens of each kind.
+    (model, tokenizer, DataFrame, dict, float)
+        Curves (step, name, value); documents and tokens of each kind; seconds of
+        training in this process.
     """
     from trl import SFTConfig, SFTTrainer
 
@@ -210,7 +212,8 @@ def train(
 
     own = _sft_settings(settings)
     given = sft.arguments(own, str(folder), report is not None)
-    given["gradient_checkpointing"] = False
+    given["gradient_checkpointing"] = False  # small enough to be kept
+    given["dataloader_num_workers"] = 2 if torch.cuda.is_available() else 0
     trainer = SFTTrainer(
         model=model,
         args=training.make_config(SFTConfig, given),
@@ -222,9 +225,11 @@ def train(
         "pretraining", settings.validate_every, measure, report
     )
     training.attach(trainer, watchers)
+    begin = time.perf_counter()
     trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
+    seconds = time.perf_counter() - begin
     curves = training.history(trainer.state.log_history, sft.NAMES)
-    return trainer.model, tokenizer, curves, counts
+    return trainer.model, tokenizer, curves, counts, seconds
 
 
 def _optimizer(model, settings: PretrainSettings):
