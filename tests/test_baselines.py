@@ -322,6 +322,44 @@ def test_one_code_in_training_is_answered_by_all(admissions):
     assert set(predictions["code"]) == {"I10"}
 
 
+def test_labelled_notes_of_a_baseline_are_its_training_notes(admissions):
+    predictions, _ = run_baselines(admissions, TREE)
+    assert set(predictions["labelled_notes"]) == {180}
+
+
+def test_the_regression_on_traced_notes_reads_no_other_training_note(admissions):
+    train = admissions["split"] == "train"
+    traced = admissions.loc[train, "note_id"].tolist()[:40]
+    changed = admissions.copy()
+    others = train & ~changed["note_id"].isin(traced)
+    changed.loc[others, "label"] = "N17.9"
+    changed.loc[others, "note"] = "crushing chest pain troponin word1"
+    given = {"strengths": [1.0, 10.0]}
+    one, search = baselines.on_traced_notes(admissions, traced, TREE, 3, **given)
+    two, _ = baselines.on_traced_notes(changed, traced, TREE, 3, **given)
+    pd.testing.assert_frame_equal(one, two)
+    assert set(one["system"]) == set(search["system"]) == {"tfidf_lr_traced"}
+    assert set(one["labelled_notes"]) == {40} and set(one["seed"]) == {3}
+    assert search["setting"].tolist() == ["C=1", "C=10"]
+    fewer, _ = run_baselines(
+        admissions[~others], TREE, 3, systems=["tfidf_lr"], **given
+    )
+    assert one["code"].tolist() == fewer["code"].tolist()
+
+
+def test_the_regression_on_all_training_notes_is_that_of_notebook_02(admissions):
+    ids = admissions["note_id"]
+    again, _ = baselines.on_traced_notes(admissions, ids, TREE)
+    once, _ = run_baselines(admissions, TREE, systems=["tfidf_lr"])
+    pd.testing.assert_frame_equal(again.assign(system="tfidf_lr"), once)
+
+
+def test_no_traced_training_note_is_refused(admissions):
+    test = admissions.loc[admissions["split"] == "test", "note_id"]
+    with pytest.raises(UserError, match=r"\[0, 60, 60\]"):
+        baselines.on_traced_notes(admissions, test, TREE)
+
+
 @pytest.mark.parametrize(
     ("split", "text"), [("train", r"\[0, 60, 60\]"), ("val", r"\[180, 0, 60\]")]
 )

@@ -135,6 +135,46 @@ def test_missing_and_new_scores_are_told(tmp_path, reference):
     assert verdicts.to_dict() == {"agrees": 4, "missing": 2, "new": 2}
 
 
+def test_a_system_that_the_reference_has_not_is_told_once(tmp_path, reference):
+    run = make_run(tmp_path / "more", 5)
+    table = pd.read_parquet(run / check.EVALUATED)
+    mine = table[table["system"] == "sft"].assign(system="tfidf_lr_traced")
+    table = pd.concat([table, mine]).assign(labelled_notes=400)
+    write_parquet(table, run / check.EVALUATED)
+    found = check.check_run(run, reference)
+    assert not found["verdict"].isin(["differs", "missing"]).any()
+    said = check.lines(found)
+    assert [line for line in said if "tfidf_lr_traced" in line] == [
+        "new     tfidf_lr_traced: not in the reference, 2 scores are not compared"
+    ]
+    assert "6 of 6 scores agree" in said[-1]
+
+
+def test_a_reference_says_how_many_labelled_notes_each_system_saw(tmp_path):
+    row = {"level": "chapter", "metric": "accuracy", "stratum": "overall"}
+    row |= {"value": 0.5, "low": 0.4, "high": 0.6, "n": 800, "label_set": ""}
+    places = [{"level": le, "metric": m} for le, m in readme.COLUMNS]
+    systems = ("base", "sft", "oracle")
+    rows = [row | {"system": s} | place for s in systems for place in places]
+    table, run = pd.DataFrame(rows), make_run(tmp_path / "run", 0)
+    cells = " | ".join(["50.0 [40.0, 60.0]"] * 4)
+
+    def lines(table, name):
+        write_parquet(table, run / check.EVALUATED)
+        return readme.scores_table(check.save_reference([run], tmp_path / name))
+
+    assert f"| Oracle | {cells} |" in lines(table, "old").splitlines()
+    numbers = table["system"].map({"base": 0, "sft": 1119}).astype("Int64")
+    found = lines(table.assign(labelled_notes=numbers), "new").splitlines()
+    assert found[0].startswith("| system, per cent | labelled notes | chapter")
+    assert {line.count("|") for line in found} == {7}
+    assert found[2:] == [
+        f"| LM, untrained | 0 | {cells} |",
+        f"| SFT | 1,119 | {cells} |",
+        f"| Oracle |  | {cells} |",
+    ]
+
+
 def test_the_figures_of_the_first_run_are_kept(tmp_path):
     run = make_run(tmp_path / "one", 0)
     for name in ("a.png", "a.csv", "a.pdf"):

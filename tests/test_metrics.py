@@ -390,6 +390,25 @@ def test_published_scores_are_marked_as_such(study):
     assert (wide["notes"] == 160).all() and wide.map(lambda x: x != "").all(axis=None)
 
 
+def test_the_wide_table_says_how_many_labelled_notes_a_system_saw(study):
+    notes, predictions = study
+    cases = systems.gather(predictions, notes)
+    known = predictions["system"].map({"sft": 1119, "sft_grpo": 2796})
+    table = systems.metrics_table(cases, TREE, 20)
+    ceiling = table[table["system"] == "sft"].assign(system="oracle")
+    table = systems.with_labelled_notes(
+        pd.concat([table, ceiling]), predictions.assign(labelled_notes=known)
+    )
+    assert table.loc[table["system"] == "oracle", "labelled_notes"].isna().all()
+    wide = in_words.wide_table(table)
+    assert wide["labelled notes"].to_dict() == {
+        "SFT": "1,119",
+        "SFT + GRPO": "2,796",
+        "Oracle": "",
+    }
+    assert list(wide)[-2:] == ["labelled notes", "notes"]
+
+
 def test_a_private_note_is_never_told(study):
     notes, predictions = study
     predictions = predictions.assign(completion="canary of the note")

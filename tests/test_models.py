@@ -199,12 +199,12 @@ def test_the_card_says_what_it_is_for_what_it_saw_and_how_good_it_is(tmp_path):
     results = pd.DataFrame(
         {"well_formed": [0.5], "chapter": [0.25], "category": [0.2], "full": [0.125]},
         index=["sft"],
-    )
+    ).assign(labelled_notes=1119)
     data = {"admissions": table, "traces": table.head(3)}
     cards.write_card(tmp_path, arguments, {"kept": 3}, data, results)
     card = (tmp_path / "README.md").read_text()
     assert "Never for diagnosis" in card and "| kept | 3 |" in card
-    assert "| sft | 0.500 | 0.250 | 0.200 | 0.125 |" in card
+    assert "| sft | 0.500 | 0.250 | 0.200 | 0.125 | 1,119 |" in card
     assert cards.data_hash(table) in card
     assert cards.data_hash(table) != cards.data_hash(table.head(3))
     assert not any(note in card for note in table["note"])

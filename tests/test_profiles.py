@@ -18,6 +18,7 @@ from deepicd.common.parameters import (
 )
 from deepicd.study.runner.__main__ import main, options_of, parser
 from deepicd.study.runner.device import Device
+from deepicd.study.runner.graph import BASELINES, EVALUATE
 from deepicd.study.runner.plan import Options, default_sources, make_plan
 from deepicd.study.runner.profiles import Profile, load_profile, resolve
 from deepicd.training.grpo.settings import GrpoSettings
@@ -46,6 +47,21 @@ def test_a_cell_is_what_a_student_reads_at_once(number):
         assert len(lines) <= 15 and max(map(len, lines)) <= 76, lines[0]
         assert not any(li.split(" ")[0] in ("def", "class") for li in lines), lines[0]
         assert not cell["outputs"] and cell["execution_count"] is None
+
+
+@pytest.mark.parametrize("name", ["strengths", "max_features"])
+def test_the_regression_of_06_is_fitted_as_that_of_02(name):
+    first, again = (
+        notebook_parameters(next(NOTEBOOKS.glob(f"{number}_*.ipynb")))[name]
+        for number in ("02", "06")
+    )
+    assert again.default == first.default
+    for path in sorted((NOTEBOOKS / "profiles").glob("*.yaml")):
+        given = load_profile(path.stem, NOTEBOOKS / "profiles").parameters
+        one, two = (
+            (given.get(stage) or {}).get(name) for stage in (BASELINES, EVALUATE)
+        )
+        assert one == two, path.name
 
 
 @pytest.fixture

@@ -5,7 +5,14 @@ import pytest
 from smoke_kit import Study
 
 from deepicd.common.files import read_json
-from deepicd.study.runner.graph import EVALUATE, GRPO, SFT, STAGES, missing_outputs
+from deepicd.study.runner.graph import (
+    EVALUATE,
+    EXTRACT,
+    GRPO,
+    SFT,
+    STAGES,
+    missing_outputs,
+)
 
 pytestmark = pytest.mark.smoke
 COLUMNS = ["system", "seed", "level", "stratum", "metric", "value", "low", "high", "n"]
@@ -43,6 +50,23 @@ def test_metrics_cover_every_system_and_level_with_intervals(study):
     assert {"chapter", "category", "full"} <= set(main["level"])
     assert (main["low"] <= main["high"]).all()
     assert main["value"].between(0, 1).all()
+
+
+def test_every_system_says_how_many_labelled_notes_it_has_learned_from(study):
+    metrics = pd.read_parquet(study.run_dir / EVALUATE / "metrics.parquet")
+    known = metrics.groupby("system")["labelled_notes"].agg(["min", "max"])
+    assert known["min"].equals(known["max"])
+    found = known["min"].dropna().to_dict()
+    notes = pd.read_parquet(study.run_dir / EXTRACT / "admissions.parquet")
+    train = notes[notes["split"] == "train"]
+    learned = pd.read_parquet(study.run_dir / SFT / "learned.parquet")["note_id"]
+    assert learned.is_unique and learned.isin(train["note_id"]).all()
+    assert found["sft"] == found["tfidf_lr_traced"] == len(learned)
+    rollouts = pd.read_parquet(study.run_dir / GRPO / "rollouts.parquet")["note_id"]
+    assert len({*learned, *rollouts}) <= found["sft_rft_grpo"] <= len(train)
+    assert found["prior"] == found["encoder"] == found["tfidf_lr"] == len(train)
+    assert found["base"] == 0 and len(learned) < len(train)
+    assert set(metrics["system"]) - set(found) == {"oracle"}
 
 
 def test_report_shows_every_figure_and_only_what_is_there(study):

@@ -5,8 +5,17 @@ import training_kit as kit
 
 from deepicd.common.errors import UserError
 from deepicd.icd import load_tree
+from deepicd.rewards import get_spec
 from deepicd.tasks import prompts
-from deepicd.training import catalogue_stage, encoding, grpo, models, sft, trainer
+from deepicd.training import (
+    catalogue_stage,
+    encoding,
+    grpo,
+    labelled,
+    models,
+    sft,
+    trainer,
+)
 from deepicd.training.models import generate
 from deepicd.views import training as showing
 
@@ -45,6 +54,57 @@ def test_long_examples_are_dropped_and_counted(table, tokenizer):
     assert counts["kept"] + counts["dropped"] == len(examples)
     with pytest.raises(UserError, match="raise max_length"):
         encoding.encode(examples, tokenizer, "reasoning", "brief", 5)
+
+
+def test_the_notes_that_fit_are_those_that_encode_keeps(table, tokenizer):
+    examples, _ = encoding.training_examples(table, kit.traces(table), 0.7)
+    given = tokenizer, "reasoning", "brief"
+    data, _ = encoding.encode(examples, *given, 200)
+    lengths = [len(row["input_ids"]) for row in data]
+    limit = sorted(lengths)[len(lengths) // 2]
+    kept, counts = encoding.encode(examples, *given, limit)
+    fitting = encoding.fitting(examples, *given, limit)
+    short = [n <= limit for n in lengths]
+    assert fitting["note_id"].tolist() == examples.loc[short, "note_id"].tolist()
+    assert len(fitting) == len(kept) == counts["kept"] < len(examples)
+
+
+def test_labelled_notes_are_the_training_notes_that_a_system_has_seen(table):
+    examples, _ = encoding.training_examples(table, kit.traces(table), 0.5)
+    test = table.loc[table["split"] == "test", "note_id"]
+    seen = {"base_shots": [], "sft": [*examples["note_id"], *test]}
+    answers = pd.DataFrame({"system": ["base", "base_shots", "sft", "sft"]})
+    found = labelled.count_labelled_notes(answers, table, seen)
+    assert found["labelled_notes"].tolist() == [0, 0, len(examples), len(examples)]
+    assert 0 < len(examples) < (table["split"] == "train").sum()
+    among = table.assign(asked=table["note"])  # candidates come from all labels
+    found = labelled.count_labelled_notes(answers, among, seen)
+    assert set(found["labelled_notes"]) == {(table["split"] == "train").sum()}
+
+
+def test_a_reward_has_seen_the_codes_that_it_compared_or_learned_words_from():
+    prompts = {"note_id": ["a", "b", "c"]}
+    first, last = (
+        pd.DataFrame({"note_id": ["a"]}),
+        pd.DataFrame({"note_id": ["b", "b"]}),
+    )
+    plain = get_spec("tree")
+    assert labelled.paid_notes(prompts, plain, None, None) == set()
+    assert labelled.paid_notes(prompts, plain, None, last) == {"b"}
+    assert labelled.paid_notes(prompts, plain, first, last) == {"a", "b"}
+    paid = get_spec("tree", weight_evidence=0.2)
+    assert labelled.paid_notes(prompts, paid, first) == {"a", "b", "c"}
+
+
+def test_the_table_of_a_training_says_how_many_labels_each_system_saw(table):
+    notes = table.head(4)
+    answers = notes[["note_id"]].assign(sample=0, code=None, well_formed=False)
+    both = [answers.assign(system=s, labelled_notes=n) for s, n in (("a", 0), ("b", 9))]
+    found = showing.accuracy_table(pd.concat(both), table)
+    assert found["labelled_notes"].to_dict() == {"a": 0, "b": 9}
+    assert "labelled_notes" not in showing.accuracy_table(
+        answers.assign(system="a"), table
+    )
 
 
 def test_a_smaller_training_set_is_a_prefix_of_a_larger(table):

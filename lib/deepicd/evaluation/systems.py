@@ -22,7 +22,7 @@ DESCRIBED = ["value", "low", "high", "clear", "n", "patients", "resamples"]
 """Columns of a difference: `clear` where its interval excludes zero."""
 SCORED = ["system", "seed", "level", "stratum", "metric", "value", "low", "high"]
 SCORED += ["n", "label_set"]
-"""Columns of metrics.parquet."""
+"""Columns of metrics.parquet, which notebook 06 follows with labelled_notes."""
 NO_ANSWER = "none"
 OVERALL = "overall"
 
@@ -185,6 +185,34 @@ def metrics_table(
         names = "+".join(str(name) for name in seeds)
         tables.append(table.assign(system=system, seed=names, stratum=stratum))
     return pd.concat(tables, ignore_index=True)[SCORED]
+
+
+def with_labelled_notes(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Add the column `labelled_notes`: how many each system has learned from.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Column system.
+    predictions : pandas.DataFrame
+        Columns system and labelled_notes, the same in all rows of a system and seed;
+        where seeds differ, the most.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Missing where it is not known, or means nothing (the oracle).
+
+    Examples
+    --------
+    >>> answers = pd.DataFrame({"system": ["sft"], "labelled_notes": [400]})
+    >>> rows = pd.DataFrame({"system": ["sft", "oracle"]})
+    >>> with_labelled_notes(rows, answers)["labelled_notes"].tolist()
+    [400, <NA>]
+    """
+    known = predictions.groupby("system")["labelled_notes"].max()
+    numbers = table["system"].map(known).astype("Int64")
+    return table.assign(labelled_notes=numbers)
 
 
 def differences_table(

@@ -23,7 +23,7 @@ from deepicd.study.kept_benches import bench_tables
 from deepicd.study.open_data import open_data_tables
 from deepicd.study.reference import DIFFERENCES, SCORES
 from deepicd.views.figures.palette import in_order, look
-from deepicd.views.in_words import per_cent, points, signed
+from deepicd.views.in_words import per_cent, points, signed, whole_number
 
 START, END = "<!-- tables of the reference -->", "<!-- end of these tables -->"
 PAGE = "README.md"
@@ -64,6 +64,9 @@ MORE = (
 def scores_table(folder: str | Path) -> str:
     """Scores of the reference's first seed with intervals over patients, as Markdown.
 
+    The number of labelled notes that each system has learned from stands behind its
+    name, where the reference knows it.
+
     Raises
     ------
     UserError
@@ -72,11 +75,20 @@ def scores_table(folder: str | Path) -> str:
     scores = _read(folder, SCORES)
     first = scores[scores["run_seed"] == scores["run_seed"].iloc[0]]
     known = first.set_index(["system", "level", "metric"])
+    systems = in_order(first["system"])
+    names, head = [look(system).name for system in systems], HEAD
+    if "labelled_notes" in first:
+        labelled = first.groupby("system")["labelled_notes"].first()
+        names = [
+            f"{name} | {whole_number(labelled[system])}"
+            for name, system in zip(names, systems, strict=True)
+        ]
+        head = f"| labelled notes {HEAD}---|"
     rows = [
-        _line(look(system).name, [per_cent(known.loc[(system, *c)]) for c in COLUMNS])
-        for system in in_order(first["system"])
+        _line(name, [per_cent(known.loc[(system, *c)]) for c in COLUMNS])
+        for name, system in zip(names, systems, strict=True)
     ]
-    return "\n".join([f"| system, per cent {HEAD}", *rows])
+    return "\n".join([f"| system, per cent {head}", *rows])
 
 
 def reference_page(folder: str | Path) -> str:

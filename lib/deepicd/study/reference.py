@@ -60,7 +60,8 @@ def scores_of(run_dir: str | Path) -> pd.DataFrame:
         )
     table = pd.read_parquet(file)
     kept = (table["stratum"] == "overall") & table["metric"].isin(METRICS)
-    return table.loc[kept, [*KEYS, "value", "low", "high", "n", "label_set"]]
+    columns = [*KEYS, "value", "low", "high", "n", "label_set", "labelled_notes"]
+    return table.loc[kept, [name for name in columns if name in table]]
 
 
 def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
@@ -266,11 +267,19 @@ def why_different(run_dir: str | Path, folder: str | Path) -> list[str]:
 
 
 def lines(table: pd.DataFrame) -> list[str]:
-    """A comparison as text: what does not agree first, then counts by metric."""
-    said = []
-    for row in table[table["verdict"] != "agrees"].itertuples():
+    """A comparison as text: what does not agree first, then counts by metric.
+
+    A system that the reference has not is told in one line.
+    """
+    own = table["verdict"] == "new"
+    unknown = own.groupby(table["system"]).transform("all")
+    said = [
+        f"new     {system}: not in the reference, {n} scores are not compared"
+        for system, n in table.loc[unknown, "system"].value_counts(sort=False).items()
+    ]
+    for row in table[(table["verdict"] != "agrees") & ~unknown].itertuples():
         said.append(
-            f"{row.verdict:8}{row.system:14}{row.level:9}{row.metric:18}"
+            f"{row.verdict:8}{row.system:16}{row.level:9}{row.metric:18}"
             f"{_number(row.value)} reference {_number(row.reference)} "
             f"difference {_number(row.difference)} "
             f"allowed {_number(row.tolerance)}"

@@ -146,6 +146,27 @@ def encode(
     UserError
         When nothing fits.
     """
+    asked, answers = _pairs(frame, tokenizer, style, instruction, task)
+    return encode_pairs(asked, answers, tokenizer, limit)
+
+
+def fitting(
+    frame: pd.DataFrame,
+    tokenizer,
+    style: str,
+    instruction: str,
+    limit: int,
+    task: Task = PRINCIPAL_DIAGNOSIS,
+) -> pd.DataFrame:
+    """Rows of `frame` that `encode` keeps, of the same arguments."""
+    asked, answers = _pairs(frame, tokenizer, style, instruction, task)
+    answered = _ended(answers, tokenizer)
+    pairs = zip(asked, answered, strict=True)
+    return frame[[len(a + b) <= limit for a, b in pairs]]
+
+
+def _pairs(frame, tokenizer, style: str, instruction: str, task: Task):
+    """Encoded prompt and text of the completion of each row."""
     notes = counted(asked_of(frame), "writing prompts")
     asked = prompt_ids(notes, tokenizer, style, instruction, task=task)
     chat, own = frame_of(tokenizer, style), special_tokens(tokenizer)
@@ -153,8 +174,12 @@ def encode(
         prompts.format_completion(trace, label, style, task.tag)
         for trace, label in zip(frame["trace"], frame["label"], strict=True)
     ]
-    answers = [escape_control(chat.rest(text), own) for text in said]
-    return encode_pairs(asked, answers, tokenizer, limit)
+    return asked, [escape_control(chat.rest(text), own) for text in said]
+
+
+def _ended(answers: list[str], tokenizer) -> list[list[int]]:
+    ended = [answer + tokenizer.eos_token for answer in answers]
+    return tokenizer(ended, add_special_tokens=False)["input_ids"] if ended else []
 
 
 def encode_questions(frame: pd.DataFrame, tokenizer, limit: int):
@@ -186,8 +211,7 @@ def encode_pairs(asked: list[list[int]], answers: list[str], tokenizer, limit: i
     """Encode what is to be written behind encoded prompts; else as `encode`."""
     from datasets import Dataset
 
-    ended = [answer + tokenizer.eos_token for answer in answers]
-    answered = tokenizer(ended, add_special_tokens=False)["input_ids"]
+    answered = _ended(answers, tokenizer)
     pairs = [
         (a, b) for a, b in zip(asked, answered, strict=True) if len(a + b) <= limit
     ]

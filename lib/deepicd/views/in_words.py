@@ -34,12 +34,14 @@ def wide_table(
 ) -> pd.DataFrame:
     """One row a system, one column a level and metric: "0.62 [0.58, 0.66]".
 
-    The last column is the number of notes behind every cell of its row.
+    The last column is the number of notes behind every cell of its row; before it,
+    where it is known, the number of labelled notes that the system has learned from.
 
     Parameters
     ----------
     metrics : pandas.DataFrame
-        Columns system, level, stratum, metric, value, low, high.
+        Columns system, level, stratum, metric, value, low, high, and perhaps n and
+        labelled_notes.
 
     Examples
     --------
@@ -68,9 +70,23 @@ def wide_table(
     grid = grid.reindex(index=systems)[columns].fillna("")
     grid.index = pd.Index([look(s, systems).name for s in systems], name="system")
     grid.columns = [_heading(level, name) for level, name in columns]
+    if "labelled_notes" in rows:
+        known = rows.groupby("system")["labelled_notes"].first()
+        grid["labelled notes"] = [whole_number(known[system]) for system in systems]
     counts = rows.groupby("system")["n"].max() if "n" in rows else pd.Series(dtype=int)
     grid["notes"] = [int(counts.get(system, 0)) for system in systems]
     return grid
+
+
+def whole_number(n) -> str:
+    """A count with thousands apart; nothing where it is missing.
+
+    Examples
+    --------
+    >>> whole_number(2796.0), whole_number(float("nan"))
+    ('2,796', '')
+    """
+    return "" if pd.isna(n) else f"{int(n):,}"
 
 
 def order_scores(metrics: pd.DataFrame) -> list[str]:

@@ -178,7 +178,8 @@ def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a system; columns notes, well_formed, chapter, category, full.
+        One row a system; columns notes, well_formed, chapter, category, full, and
+        labelled_notes where the predictions have it.
     """
     tree = tree or load_tree()
     gold = admissions.set_index("note_id")["label"]
@@ -189,7 +190,11 @@ def accuracy_table(predictions, admissions, tree=None) -> pd.DataFrame:
         for level in tree.shown:
             right = [same(g, c, level, tree) for g, c in pairs]
             rows[system][level] = sum(right) / len(right)
-    return pd.DataFrame(rows).T.round(3)
+    table = pd.DataFrame(rows).T.round(3)
+    if "labelled_notes" in predictions:
+        known = predictions.groupby("system")["labelled_notes"].max()
+        table["labelled_notes"] = known
+    return table
 
 
 def sampled_table(curves: pd.DataFrame) -> pd.DataFrame:

@@ -33,7 +33,9 @@ PREDICTION_COLUMNS = [
     "code",
     "well_formed",
     "in_catalogue",
+    "labelled_notes",
 ]
+TRACED = "tfidf_lr_traced"
 
 
 def run_baselines(
@@ -140,6 +142,48 @@ def run_baselines(
     return pd.concat(predictions, ignore_index=True), pd.DataFrame(search)
 
 
+def on_traced_notes(
+    admissions: pd.DataFrame, traced: Sequence[str], tree, seed: int = 0, **options
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fit `tfidf_lr` on some of the training notes alone: those that SFT learns from.
+
+    Parameters
+    ----------
+    admissions, tree, seed
+        See `run_baselines`.
+    traced : sequence of str
+        note_id of the training notes; no other one is read, not for the words either.
+    **options
+        Of `run_baselines`.
+
+    Returns
+    -------
+    predictions, search : pandas.DataFrame
+        As those of `run_baselines`, of system `TRACED`.
+
+    Raises
+    ------
+    UserError
+        Where none of the notes is a training note.
+
+    Examples
+    --------
+    >>> from deepicd.icd import load_tree
+    >>> notes = pd.DataFrame({
+    ...     "note_id": list("abcd"), "split": ["train", "train", "val", "test"],
+    ...     "note": ["crushing chest pain", "fever and cough"] * 2,
+    ...     "label": ["I21.9", "J18.9"] * 2})
+    >>> predictions, _ = on_traced_notes(notes, ["a"], load_tree())
+    >>> predictions[["system", "code", "labelled_notes"]].values.tolist()[-1]
+    ['tfidf_lr_traced', 'I21.9', 1]
+    """
+    left_out = admissions["split"] == "train"
+    left_out &= ~admissions["note_id"].isin(traced)
+    fewer = admissions[~left_out]
+    tables = run_baselines(fewer, tree, seed, ["tfidf_lr"], **options)
+    return tuple(table.assign(system=TRACED) for table in tables)
+
+
 def _tune(system: str, material: Material, tree):
     """Scores for (val, test) of the setting that is best on val, and the record.
 
@@ -197,6 +241,7 @@ def _table(system: str, material: Material, scores, tree) -> pd.DataFrame:
             "code": codes,
             "well_formed": True,
             "in_catalogue": [code is not None for code in codes],
+            "labelled_notes": len(material.parts[0]),
         }
     )
     if not tree.order:

@@ -69,7 +69,13 @@ STAGES = (
     Stage(
         SFT,
         (EXTRACT, DISTILL),
-        (*TRAINED, "predictions.parquet", "samples.parquet", FIGURES),
+        (
+            *TRAINED,
+            "learned.parquet",
+            "predictions.parquet",
+            "samples.parquet",
+            FIGURES,
+        ),
         ADAPTER,
         trains=True,
     ),

@@ -8,6 +8,7 @@ import pandas as pd
 from deepicd.common.files import write_text
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
+from deepicd.training.labelled import COLUMN
 
 NAMES = ("max_steps", "learning_rate", "per_device_train_batch_size", "seed")
 CARD = """# Model of the DeepICD-R1 notebooks
@@ -76,11 +77,15 @@ def _results(table: pd.DataFrame | None) -> str:
         return "Not evaluated."
     names = [name for name in table if name != "notes"]
     rows = [
-        f"| {system} | " + " | ".join(f"{row[name]:.3f}" for name in names) + " |"
+        f"| {system} | " + " | ".join(_cell(name, row[name]) for name in names) + " |"
         for system, row in table.iterrows()
     ]
     head = "| system | " + " | ".join(names) + " |"
     return "\n".join([head, "|---" * (len(names) + 1) + "|", *rows])
+
+
+def _cell(name: str, value) -> str:
+    return f"{int(value):,}" if name == COLUMN else f"{value:.3f}"
 
 
 def data_hash(frame: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ LOOKS = {
     "prior": Look("Most frequent code", "#8c8c8c", "v", (0, (1, 1))),
     "nearest_case": Look("Nearest case", "#e69f00", "^", (0, (3, 1, 1, 1))),
     "tfidf_lr": Look("TF-IDF + LR", "#009e73", "s", "-."),
+    "tfidf_lr_traced": Look("TF-IDF + LR, traced", "#66c2a5", "<", (0, (5, 2, 1, 2))),
     "embed_mlp": Look("Embedding + MLP", "#b3a100", "P", (0, (2, 2))),
     "encoder": Look("Encoder", "#cc79a7", "X", (0, (5, 1, 1, 1, 1, 1))),
     "base": Look("LM, untrained", "#56b4e9", "p", ":"),
