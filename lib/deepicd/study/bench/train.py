@@ -14,6 +14,7 @@ from deepicd.study.bench.grpo import REPEATS, example_notes, grpo_results, taugh
 from deepicd.study.bench.measure import Result, best_seconds
 from deepicd.training import encoding, models, sft
 from deepicd.training import trainer as training
+from deepicd.training.models import backends
 
 TITLE = "Training: one SFT and one GRPO step against stock TRL, with time shares"
 BATCH = 16
@@ -50,7 +51,7 @@ def run(size: str = "", backend: str = "") -> list[Result]:
 
 def by_backend(size: str, backend: str) -> list[Result]:
     """Seconds and tokens of SFT with one backend, an adapter over frozen weights."""
-    backend, _ = models.choose(backend)  # Unsloth has to come before TRL
+    backend, _ = backends.choose(backend)
     device = models.device()
     longest = LONGEST if device == "cuda" else LONGEST // paper.CUT
     lora = models.Lora(rank=RANK)
