@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -29,6 +30,8 @@ CHECKS = {
     "server-trl-vllm": ("server", "trl", "vllm"),
     "resume-trl": ("resume", "trl", "transformers"),
 }
+running: list[subprocess.Popen] = []
+stopped = threading.Event()
 LIMIT = {"cuda": 60, "cpu": 600}  # seconds of one check
 #: For a vLLM that was built for a CPU: GiB of its cache, and no processor of its own.
 ON_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
@@ -60,20 +63,34 @@ def run(name: str, device: str, folder: Path, limit: float) -> dict:
         process = subprocess.Popen(
             command, stdout=file, stderr=file, start_new_session=True
         )
+        running.append(process)
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
             code = "limit"
         finally:  # a vLLM engine is a process below it
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
+            running.remove(process)
     found = json.loads(told.read_text()) if told.exists() else {}
     found |= {"passed": code == 0, "seconds": round(time.perf_counter() - begin, 1)}
     if code:
         found["exit"] = code
         found["last_lines"] = log.read_text(errors="replace").splitlines()[-12:]
     return found
+
+
+def end(process: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def stop(*_) -> None:
+    """Asked to end: no check is left behind on the GPU."""
+    stopped.set()
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def line(name: str, found: dict) -> str:
@@ -100,10 +117,13 @@ def main() -> int:
     report["versions"] = {name: version(name) for name in PACKAGES}
     report["checks"] = checks = {}
     begin = time.perf_counter()
+    signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory() as folder:
 
         def one(name: str) -> tuple[str, dict]:
             why = obstacle(*CHECKS[name][1:], given.device)
+            if stopped.is_set():
+                why = "no time was left"
             limit = given.limit or LIMIT[given.device]
             return name, (
                 {"skipped": why}
