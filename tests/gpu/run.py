@@ -75,7 +75,7 @@ def run(name: str, device: str, folder: Path, limit: float) -> dict:
     found |= {"passed": code == 0, "seconds": round(time.perf_counter() - begin, 1)}
     if code:
         found["exit"] = code
-        found["last_lines"] = log.read_text(errors="replace").splitlines()[-12:]
+        found["last_lines"] = log.read_text(errors="replace").splitlines()[-30:]
     return found
 
 
