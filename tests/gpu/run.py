@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from deepicd.common.processors import cores
@@ -28,6 +30,8 @@ CHECKS = {
     "server-trl-vllm": ("server", "trl", "vllm"),
     "resume-trl": ("resume", "trl", "transformers"),
 }
+running: list[subprocess.Popen] = []
+stopped = threading.Event()
 LIMIT = {"cuda": 60, "cpu": 600}  # seconds of one check
 #: For a vLLM that was built for a CPU: GiB of its cache, and no processor of its own.
 ON_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
@@ -49,7 +53,7 @@ def version(package: str) -> str:
     return ""
 
 
-def run(name: str, device: str, folder: Path) -> dict:
+def run(name: str, device: str, folder: Path, limit: float) -> dict:
     kind, backend, engine = CHECKS[name]
     told = folder / f"{name}.json"
     command = [sys.executable, str(HERE / "checks.py"), kind, backend, engine]
@@ -59,20 +63,34 @@ def run(name: str, device: str, folder: Path) -> dict:
         process = subprocess.Popen(
             command, stdout=file, stderr=file, start_new_session=True
         )
+        running.append(process)
         try:
-            code = process.wait(LIMIT[device])
+            code = process.wait(limit)
         except subprocess.TimeoutExpired:
             code = "limit"
         finally:  # a vLLM engine is a process below it
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
+            running.remove(process)
     found = json.loads(told.read_text()) if told.exists() else {}
     found |= {"passed": code == 0, "seconds": round(time.perf_counter() - begin, 1)}
     if code:
         found["exit"] = code
-        found["last_lines"] = log.read_text(errors="replace").splitlines()[-12:]
+        found["last_lines"] = log.read_text(errors="replace").splitlines()[-30:]
     return found
+
+
+def end(process: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def stop(*_) -> None:
+    """Asked to end: no check is left behind on the GPU."""
+    stopped.set()
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def line(name: str, found: dict) -> str:
@@ -89,6 +107,8 @@ def main() -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--out", default="gpu-checks.json")
     parser.add_argument("--only", action="append", choices=tuple(CHECKS))
+    parser.add_argument("--limit", type=float, help="seconds of one check")
+    parser.add_argument("--lanes", type=int, default=1, help="checks at a time")
     given = parser.parse_args()
     if given.device == "cpu":
         os.environ |= {**ON_CPU, **os.environ, "CUDA_VISIBLE_DEVICES": ""}
@@ -97,15 +117,30 @@ def main() -> int:
     report["versions"] = {name: version(name) for name in PACKAGES}
     report["checks"] = checks = {}
     begin = time.perf_counter()
+    signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory() as folder:
-        for name in names:
+
+        def one(name: str) -> tuple[str, dict]:
             why = obstacle(*CHECKS[name][1:], given.device)
-            checks[name] = (
-                {"skipped": why} if why else run(name, given.device, Path(folder))
+            if stopped.is_set():
+                why = "no time was left"
+            limit = given.limit or LIMIT[given.device]
+            return name, (
+                {"skipped": why}
+                if why
+                else run(name, given.device, Path(folder), limit)
             )
-            print(line(name, checks[name]), flush=True)
+
+        def tell(name: str, found: dict) -> None:
+            checks[name] = found
+            print(line(name, found), flush=True)
             report["seconds"] = round(time.perf_counter() - begin, 1)
             Path(given.out).write_text(json.dumps(report, indent=1) + "\n")
+
+        tell(*one(names[0]))
+        with ThreadPoolExecutor(given.lanes) as pool:
+            for done in as_completed([pool.submit(one, n) for n in names[1:]]):
+                tell(*done.result())
     print(f"{report['seconds']} s in all; {given.out}")
     return int(any(not c.get("passed", True) for c in checks.values()))
 

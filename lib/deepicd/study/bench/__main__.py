@@ -12,6 +12,7 @@ import deepicd.study.bench
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import unknown
 from deepicd.study.bench.measure import Result
+from deepicd.training.models import backends
 
 
 def names() -> list[str]:
@@ -38,6 +39,8 @@ def run(name: str, **options) -> list[Result]:
     if name not in names():
         command = "python -m deepicd.study.bench {}"
         raise unknown("benchmark", name, names(), command)
+    if options.get("backend"):
+        backends.choose(options["backend"])  # Unsloth has to come before TRL
     work = importlib.import_module(f"deepicd.study.bench.{name}").run
     other = sorted(options.keys() - inspect.signature(work).parameters.keys())
     if other:
@@ -85,8 +88,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--notes", type=int, help="extract, history, federated")
     parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
-    parser.add_argument("--size", help="paper: 1b or 7b")
+    parser.add_argument("--size", help="paper, generate, train: 50m, 1b or 7b")
     parser.add_argument("--device", help="paper: cuda or cpu")
+    parser.add_argument("--backend", help="train: trl or unsloth")
+    parser.add_argument("--engine", help="generate: eager, graphs or compiled vLLM")
+    parser.add_argument("--rows", type=int, help="generate: prompts")
     parser.add_argument("--mimic", help="tasks, history: folder of MIMIC-IV")
     parser.add_argument("--eicu", help="tasks, candidates, federated: folder of eICU")
     parser.add_argument("--seeds", type=int, help="encoders, candidates, federated")

@@ -14,13 +14,14 @@ from deepicd.common.parameters import choice
 from deepicd.data.synthetic.corpus import example_admissions
 from deepicd.study.bench.measure import Result, peak_memory
 from deepicd.training import encoding, grpo, models, sft
-from deepicd.training.models.sizes import Size
+from deepicd.training.models.sizes import SIZES, Size
 from deepicd.training.models.tokenizer import train_tokenizer
 
 TITLE = "The paper profile: seconds, tokens/s and memory of load, SFT and GRPO"
 PROFILE = Path(__file__).parents[4] / "notebooks" / "profiles" / "paper.yaml"
-#: Shapes of Qwen2.5; on a CPU a tiny one takes their place.
+#: Shapes made here and of Qwen2.5; on a CPU a tiny one takes their place.
 SHAPES = {
+    "50m": SIZES["50m"],
     "1b": Size(1536, 28, 12, 2, 8960, 151936),
     "7b": Size(3584, 28, 28, 4, 18944, 152064),
 }
@@ -37,7 +38,7 @@ def run(size: str = "7b", device: str = "") -> list[Result]:
 
     Parameters
     ----------
-    size : {"1b", "7b"}
+    size : {"50m", "1b", "7b"}
     device : {"", "cuda", "cpu"}
         ``cpu`` runs the same with a tiny network and short texts; its hours mean
         nothing.
@@ -55,18 +56,16 @@ def run(size: str = "7b", device: str = "") -> list[Result]:
     longest, answer = own["max_length"] // cut, own["max_new_tokens"] // cut
     rank = 4 if small else own["lora_rank"]
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer = _tokenizer()
+        tokenizer = small_tokenizer()
         begin = time.perf_counter()
-        net = _network(tokenizer, None if small else SHAPES[size], device)
-        models.save(net.to(torch.bfloat16), tokenizer, Path(folder) / "base")
+        write_random(tokenizer, size, device, Path(folder) / "base")
         made = time.perf_counter() - begin
-        del net
         begin = time.perf_counter()
         lora = models.Lora(rank=rank)
         net, tokenizer = models.load(f"{folder}/base", lora=lora)
         loaded = time.perf_counter() - begin
         net = models.add_adapter(net, lora, "trl", 0)
-        fine = _sft(net, tokenizer, own, longest, folder)
+        fine = fine_tuned(net, tokenizer, own, longest, folder)
         drawn = _grpo(net, tokenizer, own_grpo, longest, answer, folder)
         kept = sum(f.stat().st_size for f in (Path(folder) / "base").iterdir())
     steps = own["sft_steps"] * own["sft_options"]["accumulation"]
@@ -83,7 +82,7 @@ def run(size: str = "7b", device: str = "") -> list[Result]:
         Result("trainer and engine of GRPO", drawn["engine"], "s"),
         Result(f"GRPO step of {PROMPTS} prompts", drawn["step"], "s"),
         Result("GRPO, drawn and learned", drawn["rate"], "tokens/s"),
-        Result("peak memory", _peak(device) / 2**30, "GiB"),
+        Result("peak memory", peak(device) / 2**30, "GiB"),
         Result("weights on disk", kept / 2**30, "GiB"),
         Result("profile: SFT", hours_sft, "h"),
         Result("profile: GRPO", hours_grpo, "h"),
@@ -91,18 +90,23 @@ def run(size: str = "7b", device: str = "") -> list[Result]:
     ]
 
 
-def _network(tokenizer, shape: Size | None, device: str):
+def write_random(tokenizer, size: str, device: str, folder: Path) -> None:
+    """Write a network of a size with random weights; on a CPU a tiny one."""
+    shape = SHAPES[choice("size", size, tuple(SHAPES))]
     with torch.device(device):
-        if shape is None:
-            return models.make_model(tokenizer, "tiny", 0)
-        return models.make_model(tokenizer, shape, 0, shape.vocab)
+        if device == "cpu":
+            net = models.make_model(tokenizer, "tiny", 0)
+        else:
+            net = models.make_model(tokenizer, shape, 0, shape.vocab)
+    models.save(net.to(torch.bfloat16), tokenizer, folder)
 
 
-def _tokenizer():
+def small_tokenizer():
+    """A tokenizer of the example corpus."""
     return train_tokenizer(example_admissions(60)["note"], 1500)
 
 
-def _rows(tokenizer, n: int, tokens: int) -> pd.DataFrame:
+def rows(tokenizer, n: int, tokens: int) -> pd.DataFrame:
     """Notes of about so many tokens each: sentences of the example corpus, joined."""
     text = " ".join(re.sub(r"\s+", " ", t) for t in example_admissions(60)["note"])
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -112,11 +116,11 @@ def _rows(tokenizer, n: int, tokens: int) -> pd.DataFrame:
     return pd.DataFrame({"note_id": names, "note": notes, "label": "I21.11"})
 
 
-def _sft(net, tokenizer, own: dict, longest: int, folder: str) -> dict:
+def fine_tuned(net, tokenizer, own: dict, longest: int, folder: str) -> dict:
     """Two steps of one pass each, after one that warms up."""
-    rows = _rows(tokenizer, own["batch_size"], longest // 2)
-    rows = rows.assign(trace="Pain. " * (longest // 16))
-    data, _ = encoding.encode(rows, tokenizer, "reasoning", "brief", 4 * longest)
+    notes = rows(tokenizer, own["batch_size"], longest // 2)
+    notes = notes.assign(trace="Pain. " * (longest // 16))
+    data, _ = encoding.encode(notes, tokenizer, "reasoning", "brief", 4 * longest)
     settings = sft.SftSettings(
         steps=3,
         batch_size=own["batch_size"],
@@ -143,8 +147,8 @@ def _sft(net, tokenizer, own: dict, longest: int, folder: str) -> dict:
 
 def _grpo(net, tokenizer, own: dict, longest: int, answer: int, folder: str) -> dict:
     """One step; random weights never end an answer, so all are of full length."""
-    rows = _rows(tokenizer, PROMPTS, longest - answer - longest // 6)
-    data, _ = grpo.prompt_set(rows, tokenizer, "reasoning", "brief", 4 * longest)
+    notes = rows(tokenizer, PROMPTS, longest - answer - longest // 6)
+    data, _ = grpo.prompt_set(notes, tokenizer, "reasoning", "brief", 4 * longest)
     settings = grpo.GrpoSettings(
         steps=1,
         prompts=PROMPTS,
@@ -178,5 +182,6 @@ def _engine_here() -> bool:
     return torch.cuda.is_available() and find_spec("vllm") is not None
 
 
-def _peak(device: str) -> float:
+def peak(device: str) -> float:
+    """Most memory so far, bytes: of the GPU, or of the process."""
     return torch.cuda.max_memory_allocated() if device == "cuda" else peak_memory()

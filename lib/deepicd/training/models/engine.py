@@ -42,15 +42,19 @@ class Engine:
         Share of the GPU's memory.
     rows : int
         Completions written at once.
+    **other
+        Arguments of ``vllm.LLM`` in place of those of `arguments`.
     """
 
-    def __init__(self, model, memory: float = MEMORY, rows: int = ROWS):
+    def __init__(self, model, memory: float = MEMORY, rows: int = ROWS, **other):
         progress.report(0, 1, "starting vLLM, which takes up to two minutes")
         if processes() == 1:
             # Weights and adapters are handed over within the process.
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        given = arguments(model, memory, rows)
+        given = arguments(model, memory, rows) | other
         self.kind, self.context = kind(model), given["max_model_len"]
+        gc.collect()
+        torch.cuda.empty_cache()  # vLLM takes only what is free on the card
         begin = time.perf_counter()
         self.llm = _vllm().LLM(**given)
         self.seconds = time.perf_counter() - begin
@@ -110,6 +114,7 @@ class Engine:
                 max_tokens=length,
                 stop_token_ids=stop,
                 logprobs=0,
+                detokenize=False,  # only token ids are used
             )
             for heat in heats
         ]
