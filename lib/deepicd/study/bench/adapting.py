@@ -46,8 +46,8 @@ COSTS_OF = (  # column, key, unit, one of it
     ("answering", "notes", "notes/s", 1),
     ("peak memory, answering", "peak", "MB", 1e6),
     ("above libraries, answering", "above", "MB", 1e6),
-    ("layers", "layers", "layers", 1),
-    ("in a prompt", "shots", "examples", 1),
+    ("network", "layers", "layers", 1),
+    ("prompt", "shots", "examples", 1),
 )
 
 
