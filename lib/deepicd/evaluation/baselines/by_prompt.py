@@ -150,7 +150,7 @@ def answer(model, notes, examples, steps: SftSettings, pretrained: bool, **setti
     tables, facts = [], {}
     asked_for = wanted(steps.prompt_baselines, pretrained)
     if asked_for and steps.shots > 0:
-        asked, facts = _asked(notes, examples, steps, settings)
+        asked, facts = prompts_with_shots(notes, examples, steps, settings)
         tables += [
             generate.predict(model, notes, system=SHOTS, asked=asked, **settings)
         ]
@@ -160,8 +160,10 @@ def answer(model, notes, examples, steps: SftSettings, pretrained: bool, **setti
     return tables, facts
 
 
-def _asked(notes, examples, steps, settings) -> tuple[list[list[int]], dict]:
-    """Prompts with examples, and what they hold."""
+def prompts_with_shots(
+    notes, examples, steps: SftSettings, settings: dict
+) -> tuple[list[list[int]], dict]:
+    """Prompts with worked examples, and what they hold; as `answer` asks and tells."""
     style, tokenizer = settings["style"], settings["tokenizer"]
     task = settings.get("task", PRINCIPAL_DIAGNOSIS)
     shown = choose_shots(examples, notes, settings["tree"], steps.shots, steps.seed)

@@ -86,7 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", help=", ".join(names()))
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--notes", type=int, help="extract, history, federated")
+    parser.add_argument(
+        "--notes", type=int, help="extract, history, federated, adapting"
+    )
     parser.add_argument("--fuzz", type=int, help="extract: mutate so many instead")
     parser.add_argument("--size", help="paper, generate, train: 50m, 1b or 7b")
     parser.add_argument("--device", help="paper: cuda or cpu")
@@ -95,8 +97,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, help="generate: prompts")
     parser.add_argument("--mimic", help="tasks, history: folder of MIMIC-IV")
     parser.add_argument("--eicu", help="tasks, candidates, federated: folder of eICU")
-    parser.add_argument("--seeds", type=int, help="encoders, candidates, federated")
+    parser.add_argument(
+        "--seeds", type=int, help="encoders, candidates, federated, adapting"
+    )
     parser.add_argument("--system", help="encoders: embed_mlp or encoder")
+    parser.add_argument("--model", help="adapting: base, a folder or a hub name")
+    parser.add_argument("--traces", type=int, help="adapting: to learn from")
+    parser.add_argument("--steps", type=int, help="adapting: of training")
+    parser.add_argument("--prune", type=int, help="adapting: layers taken out")
+    parser.add_argument("--rates", help="adapting: learning rates, with commas")
+    parser.add_argument("--instruction", help="adapting: brief or full")
     given = parser.parse_args(arguments)
     if given.name is None:
         parser.print_help()

@@ -164,8 +164,25 @@ def fresh_process(code: str, repeats: int = 3) -> dict[str, float]:
     return {key: min(run[key] for run in runs) for key in ("seconds", "bytes")}
 
 
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, in bytes."""
+def peak_memory(device: str = "cpu") -> float:
+    """Largest memory that this process has had so far, in bytes.
+
+    Parameters
+    ----------
+    device : str
+        ``cuda`` for what PyTorch had of the GPU, else the resident memory.
+    """
+    if device == "cuda":
+        import torch
+
+        return float(torch.cuda.max_memory_allocated())
+    # What getrusage tells on Linux includes the process that started this one.
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peaks = [float(s.split()[1]) * 1024 for s in lines if s.startswith("VmHWM")]
+    if peaks:
+        return peaks[0]
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * float(unit)

@@ -82,7 +82,7 @@ def run(size: str = "7b", device: str = "") -> list[Result]:
         Result("trainer and engine of GRPO", drawn["engine"], "s"),
         Result(f"GRPO step of {PROMPTS} prompts", drawn["step"], "s"),
         Result("GRPO, drawn and learned", drawn["rate"], "tokens/s"),
-        Result("peak memory", peak(device) / 2**30, "GiB"),
+        Result("peak memory", peak_memory(device) / 2**30, "GiB"),
         Result("weights on disk", kept / 2**30, "GiB"),
         Result("profile: SFT", hours_sft, "h"),
         Result("profile: GRPO", hours_grpo, "h"),
@@ -180,8 +180,3 @@ def _grpo(net, tokenizer, own: dict, longest: int, answer: int, folder: str) -> 
 
 def _engine_here() -> bool:
     return torch.cuda.is_available() and find_spec("vllm") is not None
-
-
-def peak(device: str) -> float:
-    """Most memory so far, bytes: of the GPU, or of the process."""
-    return torch.cuda.max_memory_allocated() if device == "cuda" else peak_memory()

@@ -11,7 +11,7 @@ import torch
 
 from deepicd.study.bench import paper
 from deepicd.study.bench.grpo import REPEATS, example_notes, grpo_results, taught_model
-from deepicd.study.bench.measure import Result, best_seconds
+from deepicd.study.bench.measure import Result, best_seconds, peak_memory
 from deepicd.training import encoding, models, sft
 from deepicd.training import trainer as training
 from deepicd.training.models import backends
@@ -71,7 +71,7 @@ def by_backend(size: str, backend: str) -> list[Result]:
         Result(f"{name}: load", loaded, "s"),
         Result(f"{name}: pass", found["step"], "s"),
         Result(name, found["rate"], "tokens/s"),
-        Result(f"{name}: peak memory", paper.peak(device) / 2**30, "GiB"),
+        Result(f"{name}: peak memory", peak_memory(device) / 2**30, "GiB"),
     ]
 
 
