@@ -14,7 +14,7 @@ NEED_MB=4000                   # what the CPU set takes on the disk, rounded up
 
 usage() {
     cat <<'TEXT'
-usage: ./run_all.sh [--profile smoke|cpu|gpu|paper] [--data synthetic|eicu|mimic|table]
+usage: ./run_all.sh [--profile smoke|cpu|few|gpu|paper] [--data synthetic|eicu|mimic|table]
                     [--data-dir DIR] [--task NAME] [--seed N] [--from NN] [--only NN]
                     [--set NAME=VALUE] [--force] [--dry-run] [--list]
        ./run_all.sh test [pytest arguments]
