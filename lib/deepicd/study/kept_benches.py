@@ -1,4 +1,4 @@
-"""What `bench encoders`, `candidates` and `adapting` found, for the reference's page."""
+"""What benches of encoders, candidates and ways of adapting found, for the page."""
 
 from pathlib import Path
 
@@ -32,15 +32,15 @@ of the first candidate. For zero-shot codes every code of the known \
 categories may be proposed.""",
     ADAPTING: """## Ways of adapting a model
 
-`python -m deepicd.study.bench adapting --json` writes [{file}]({file}): the base model \
-asked as it is and with three worked examples, and trained on the same 280 traces for \
-150 steps with an adapter (rank 16), in all of its weights, and with an adapter after a \
-layer was taken out; two seeds, all test notes of the default corpus of seed 0. Scores \
-in per cent with 95 % intervals (bootstrap over patients and seeds), differences paired \
-and in points. Learning rates are chosen on 200 validation notes, of two for each way. \
-Every training and every answering (16 notes at once) has a process of its own; *above \
-libraries* is how far its peak lies above what Python, PyTorch and TRL take before a \
-model is loaded. Seconds are those of a machine with two cores that others used too.""",
+`python -m deepicd.study.bench adapting --json` writes [{file}]({file}): the base \
+model asked as it is and with three worked examples, and trained on the same 280 \
+traces for 150 steps with an adapter (rank 16), in all of its weights, and with an \
+adapter after a layer was taken out; two seeds, all test notes of the default corpus \
+of seed 0. Scores in per cent with 95 % intervals (bootstrap over patients and seeds), \
+differences paired and in points. Learning rates are chosen on 200 validation notes, \
+of two for each way. Every training and every answering (16 notes at once) has a \
+process of its own; *above libraries* is how far its peak lies above what Python, PyTorch and \
+TRL take before a model is loaded. The machine has two cores that others used too.""",
 }
 
 
