@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("command", choices=("run", "check"), help=argparse.SUPPRESS)
-    add("--profile", help="smoke, cpu, few, gpu or paper (default: gpu where one computes)")
+    add("--profile", help="smoke, cpu, few, gpu or paper (default: by device)")
     add(
         "--data", default="synthetic", help=f"{', '.join(SOURCES)} (default: synthetic)"
     )
