@@ -19,7 +19,7 @@ from deepicd.training.models.tokenizer import CHAT_TEMPLATE
 
 #: The model that this repository brings: made by `deepicd.training.pretrain`.
 BASE, BASE_FOLDER = "base", Path(__file__).with_name("base")
-DATA_FILES = ("base/*",)
+DATA_FILES = ("base/*.json", "base/*.jinja", "base/*.safetensors")
 
 __all__ = [
     "BASE",
