@@ -39,8 +39,8 @@ adapter after a layer was taken out; two seeds, all test notes of the default co
 of seed 0. Scores in per cent with 95 % intervals (bootstrap over patients and seeds), \
 differences paired and in points. Learning rates are chosen on 200 validation notes, \
 of two for each way. Every training and every answering (16 notes at once) has a \
-process of its own; *above libraries* is how far its peak lies above what Python, PyTorch and \
-TRL take before a model is loaded. The machine has two cores that others used too.""",
+process of its own; *above libraries* is how far its peak lies above what Python, \
+PyTorch and TRL take before a model is loaded.""",
 }
 
 
