@@ -69,7 +69,8 @@ def run(name: str, device: str, folder: Path, limit: float) -> dict:
         except subprocess.TimeoutExpired:
             code = "limit"
         finally:  # a vLLM engine is a process below it
-            end(process)
+            kill(process)
+            process.wait()
             running.remove(process)
     found = json.loads(told.read_text()) if told.exists() else {}
     found |= {"passed": code == 0, "seconds": round(time.perf_counter() - begin, 1)}
@@ -79,18 +80,16 @@ def run(name: str, device: str, folder: Path, limit: float) -> dict:
     return found
 
 
-def end(process: subprocess.Popen) -> None:
+def kill(process: subprocess.Popen) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def stop(*_) -> None:
     """Asked to end: no check is left behind on the GPU."""
     stopped.set()
     for process in running:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill(process)
 
 
 def line(name: str, found: dict) -> str:
