@@ -12,7 +12,6 @@ import deepicd.study.bench
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import unknown
 from deepicd.study.bench.measure import Result
-from deepicd.training.models import backends
 
 
 def names() -> list[str]:
@@ -40,6 +39,8 @@ def run(name: str, **options) -> list[Result]:
         command = "python -m deepicd.study.bench {}"
         raise unknown("benchmark", name, names(), command)
     if options.get("backend"):
+        from deepicd.training.models import backends  # brings torch, most need none
+
         backends.choose(options["backend"])  # Unsloth has to come before TRL
     work = importlib.import_module(f"deepicd.study.bench.{name}").run
     other = sorted(options.keys() - inspect.signature(work).parameters.keys())
