@@ -12,8 +12,13 @@ import training_kit as kit
 from deepicd import rewards
 from deepicd.common.errors import UserError
 from deepicd.common.parameters import notebook_parameters, once, settings_with
+from deepicd.icd import load_tree
 from deepicd.rewards import get_spec
+from deepicd.tasks import get_task
 from deepicd.tasks.correct import Judge
+from deepicd.tasks.evidence import default_background
+from deepicd.tasks.quotes import share_found
+from deepicd.traces.guiding import Guide
 from deepicd.training import encoding, grpo, models, trainer
 from deepicd.training.grpo import guard, schedule
 from deepicd.training.grpo.redrawing import refill
@@ -24,13 +29,14 @@ from deepicd.training.grpo.rollout_log import RolloutLog
 def run(taught, tokenizer, prompt_set, tmp_path):
     """Train the taught network; folder, reward and settings can be changed."""
 
-    def train(name="run", report=None, spec=None, **changes):
+    def train(name="run", report=None, spec=None, start=taught, **changes):
         given = {"steps": 4, "prompts": 2, "group_size": 4, "max_completion": 24}
         given |= {"save_every": 2, "validate_every": 0, "log_every": 1, "seed": 3}
         given |= {"learning_rate": 1e-3, "warmup_steps": 0}
         settings = grpo.GrpoSettings(**(given | changes))
         spec = spec or get_spec("tree", weight_evidence=0.5)
-        net, _ = models.load(taught)
+        net, _ = models.load(start)
+        asked = prompt_set["note"], prompt_set["label"], load_tree(), spec.style
         return grpo.train(
             net,
             tokenizer,
@@ -39,6 +45,7 @@ def run(taught, tokenizer, prompt_set, tmp_path):
             settings,
             tmp_path / name,
             report=report,
+            guide=Guide.of(*asked, settings.guide),
         )
 
     return train
@@ -47,6 +54,7 @@ def run(taught, tokenizer, prompt_set, tmp_path):
 VARIANTS = {
     "plain": {},
     "resampled": {"resample_rounds": 2},
+    "guided": {"guide": "short"},
     "held back": {"beta": 0.05, "beta_schedule": "cosine"},
     "reused": {"updates_per_batch": 2, "micro_batches": 2, "loss_type": "grpo"},
     "by sequence": {
@@ -218,6 +226,76 @@ def test_resampled_rows_are_paid_by_their_own_code(run):
     again = Judge().right(used["completion"].tolist(), used["label"].tolist())
     assert used["right"].tolist() == again
     assert (used["reward"] > 0.5).tolist() == again
+
+
+@pytest.fixture(scope="module")
+def quoting(table, tokenizer, tmp_path_factory):
+    """A network that quotes the note, and is often wrong."""
+    folder = tmp_path_factory.mktemp("quoting")
+    return kit.taught(table, tokenizer, folder, 40, '"Pain", so this.')
+
+
+GUIDED = {"group_size": 3, "prompts": 4, "steps": 2, "max_completion": 130}
+
+
+def test_a_group_without_a_right_answer_is_shown_one(run, quoting, prompt_set):
+    _, _, log, _ = run(start=quoting, guide="short", **GUIDED)
+    notes = dict(zip(prompt_set["note_id"], prompt_set["note"], strict=True))
+    assert 0 < log["shown"].sum() < 8
+    for start in range(0, len(log), 3):
+        group = log[start : start + 3]
+        drawn, shown = group[~group["shown"]], group[group["shown"]]
+        assert not group["shown"].iloc[:2].any()  # the last one gives its place
+        assert drawn["right"].any() != (len(shown) == 1)
+        for row in shown.itertuples():
+            assert row.right and row.reward == 1  # in every note: no evidence
+            assert '"Pain"' in row.completion
+            assert share_found(row.completion, notes[row.note_id]) == 1
+
+
+def test_curves_are_of_what_the_policy_drew_itself(run, quoting):
+    _, curves, log, _ = run(start=quoting, guide="short", **GUIDED)
+    curve = curves.pivot(index="step", columns="name", values="value").iloc[:2]
+    own = log[~log["shown"]].groupby("step")
+    assert curve["sampled_reward"].tolist() == pytest.approx(own["reward"].mean())
+    right = own["right"].mean()
+    assert curve["sampled_accuracy_full"].tolist() == pytest.approx(right)
+    assert (curve["reward"] > curve["sampled_reward"]).any()
+    shown = log.groupby("step")["shown"].mean()
+    assert curve["shown_answers"].tolist() == pytest.approx(shown)
+
+
+def test_an_answer_that_is_too_long_is_not_shown(run, quoting):
+    _, curves, log, _ = run(
+        start=quoting, guide="long", **(GUIDED | {"max_completion": 24})
+    )
+    assert not log["shown"].any()
+    assert not curves.loc[curves["name"] == "shown_answers", "value"].any()
+
+
+def test_a_guide_that_is_asked_for_has_to_be_given(run, prompt_set, tokenizer, taught):
+    settings = grpo.GrpoSettings(guide="short")
+    net, _ = models.load(taught)
+    with pytest.raises(UserError, match="guide=short and nobody"):
+        grpo.train(net, tokenizer, prompt_set, "tree", settings, "nowhere")
+
+
+def test_a_guide_needs_whole_groups():
+    given = {"prompts": 2, "group_size": 3, "micro_batches": 3}
+    assert grpo.rows_a_pass(grpo.GrpoSettings(**given)) == 2
+    assert grpo.rows_a_pass(grpo.GrpoSettings(guide="long", **given)) == 2
+
+
+def test_a_task_without_a_tabular_list_has_a_guide_of_its_own():
+    space = get_task("length_of_stay").space(None)
+    said = ['<think>"Septic shock": short.</think><diagnosis>up to 3 days</diagnosis>']
+    guide = Guide(space, "answer_first", "short", default_background())
+    answer = guide.answer(said, "Septic shock today.", "over 14 days")
+    assert answer.index(f"<{space.tag}>") < answer.index("<think>")
+    assert '"Septic shock"' in answer
+    assert guide.answer(["<think>x</think>"], "Septic shock.", "over 14 days") is None
+    short = Guide(space, "code_only", "short", default_background())
+    assert "over 14 days" in short.answer([], "", "over 14 days")
 
 
 def test_a_group_that_stays_useless_is_kept_and_the_rounds_end():

@@ -24,10 +24,10 @@ def admissions(n: int = 24) -> pd.DataFrame:
     return table.assign(sft_rank=(train.cumsum() - 1).where(train, -1))
 
 
-def traces(table: pd.DataFrame) -> pd.DataFrame:
+def traces(table: pd.DataFrame, said: str = "Pain, so this.") -> pd.DataFrame:
     """One accepted trace for every training note."""
     train = table[table["split"] == "train"]
-    return train[["note_id", "label"]].assign(trace="Pain, so this.", accepted=True)
+    return train[["note_id", "label"]].assign(trace=said, accepted=True)
 
 
 def tokenizer_of(table: pd.DataFrame):
@@ -42,13 +42,13 @@ def network(tokenizer, seed: int = 0):
     return models.make_model(tokenizer, "tiny", seed)
 
 
-def taught(table: pd.DataFrame, tokenizer, folder, steps: int = 60) -> str:
+def taught(table, tokenizer, folder, steps: int = 60, said="Pain, so this.") -> str:
     """Folder of a network that answers in the right form and is often wrong.
 
     GRPO has nothing to learn from a network of random weights: every completion
     of it is malformed, every advantage zero.
     """
-    examples, held = encoding.training_examples(table, traces(table))
+    examples, held = encoding.training_examples(table, traces(table, said))
     data, _ = encoding.encode(examples, tokenizer, "reasoning", "brief", 200)
     settings = sft.SftSettings(
         steps=steps,

@@ -75,13 +75,14 @@ def train(
     report=None,
     traces=None,
     track=None,
+    guide=None,
 ):
     """Train by the chosen method; the outputs are those of `grpo.train`.
 
     Parameters
     ----------
     method : {"grpo", "dpo"}
-    model, tokenizer, data, spec, settings, folder, tree, measure, report, track
+    model, tokenizer, data, spec, settings, folder, tree, measure, report, track, guide
         See `deepicd.training.grpo.train`. DPO draws `group_size` answers for `steps` x
         `prompts` notes in `rounds` parts, as many as GRPO draws, and learns in
         `steps` steps of `examples` pairs.
@@ -111,6 +112,7 @@ def train(
             measure,
             report,
             track,
+            guide,
         )
     folder, steps = Path(folder), max(settings.steps // settings.rounds, 1)
     drawn = Drawn(tokenizer, data, spec, settings, settings.group_size, folder, tree)

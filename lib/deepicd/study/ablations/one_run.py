@@ -14,6 +14,7 @@ from deepicd.evaluation.metrics import evaluate
 from deepicd.evaluation.ordered import KAPPA, OFF
 from deepicd.study.ablations.inputs import Material
 from deepicd.study.ablations.jobs import DONE, SFT, Job
+from deepicd.traces.guiding import Guide
 from deepicd.training import encoding, grpo, models, sft
 from deepicd.training.catalogue_stage import learn_catalogue
 from deepicd.training.models import generate
@@ -160,6 +161,7 @@ def _train_grpo(job: Job, material: Material, report):
     measure = generate.measure_accuracy(
         val.head(point.grpo.validate_notes), **_answering(job, material, tokenizer)
     )
+    given = data["note"], data["label"], material.tree, style, point.grpo.guide
     net, curves, _, resolved = grpo.train(
         net,
         tokenizer,
@@ -170,6 +172,7 @@ def _train_grpo(job: Job, material: Material, report):
         material.tree,
         measure,
         report,
+        guide=Guide.of(*given),
     )
     net = merge(net)
     facts = {"n_prompts": counts["kept"]}

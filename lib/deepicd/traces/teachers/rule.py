@@ -82,7 +82,7 @@ class RuleTeacher:
             evidence = self.finder.find(part)
             rows = zip(names[start:], part["label"], evidence, strict=False)
             for name, code, items in rows:
-                rng = _generator(seed, attempt, name)
+                rng = generator(seed, attempt, name)
                 traces.append(self._compose(code, items, rng, attempt))
         return traces
 
@@ -96,16 +96,53 @@ class RuleTeacher:
             for request, trace in zip(group, traces, strict=True):
                 yield Answer(request.note_id, attempt, trace, request.label)
 
+    def lead(self, code: str, quotes: list[str], name="") -> str:
+        """Write the trace that leads from given quotes to a code.
+
+        Two quotes open it, a third one tells the code from its siblings. Nothing
+        that was learned by `fit` is used.
+
+        Parameters
+        ----------
+        code : str
+        quotes : list of str
+            At least one, the most telling first.
+        name : hashable
+            Seeds the wording.
+
+        Examples
+        --------
+        >>> from deepicd.icd import load_tree
+        >>> teacher = RuleTeacher(load_tree())
+        >>> said = teacher.lead("I21.11", ["ST elevation in II", "chest pain"], 1)
+        >>> print(said.replace(". ", ".\\n"))
+        "ST elevation in II", "chest pain", so circulatory (9).
+        I21, acute myocardial infarction; ST elevation involving right coronary artery.
+        So I21.11.
+        """
+        rng, facts = generator(0, 0, name), dict(self._facts_of(code))
+        facts["evidence"] = join([f'"{q}"' for q in quotes[:2]], self.length)
+        facts["quote"] = f'"{quotes[2]}"' if len(quotes) > 2 else ""
+        return self._lead(facts, "sibling" if facts["quote"] else "detail", rng)
+
     def _compose(self, code, items, rng, attempt) -> str:
-        if code not in self._known_facts:
-            self._known_facts[code] = self._facts(code)
-        frames, facts = FRAMES[self.length], dict(self._known_facts[code])
+        facts = dict(self._facts_of(code))
         facts["evidence"], telling = self._evidence(items, rng, attempt)
         undivided = facts["code3"] == code
-        parts = ["open", "single" if undivided else "category"]
-        parts += [] if undivided else [self._tell(code, items, telling, facts)]
+        told = "" if undivided else self._tell(code, items, telling, facts)
+        return self._lead(facts, told, rng)
+
+    def _lead(self, facts, told: str, rng) -> str:
+        """Put the frames together; `told` is that of what tells siblings apart."""
+        frames, undivided = FRAMES[self.length], facts["code3"] == facts["code"]
+        parts = ["open", "single"] if undivided else ["open", "category", told]
         text = [rng.choice(frames[p]).format(**facts) for p in [*parts, "close"]]
         return _assemble(text, undivided, self.length)
+
+    def _facts_of(self, code: str) -> dict[str, str]:
+        if code not in self._known_facts:
+            self._known_facts[code] = self._facts(code)
+        return self._known_facts[code]
 
     def _evidence(self, items, rng, attempt) -> tuple[str, Evidence | None]:
         """Quotes in a row, and what tells the code from its siblings beside them."""
@@ -115,7 +152,7 @@ class RuleTeacher:
         if telling and not quotes:
             quotes, telling = [telling], None
         rng.shuffle(quotes)
-        return _join([f'"{q.text}"' for q in quotes], self.length), telling
+        return join([f'"{q.text}"' for q in quotes], self.length), telling
 
     def _choose(self, items, telling, rng, attempt) -> list[Evidence]:
         """The strongest phrases that share no word with one another."""
@@ -177,7 +214,7 @@ def _plain(title: str) -> str:
     return title.split(" (", 1)[0]
 
 
-def _generator(seed: int, attempt: int, name) -> random.Random:
+def generator(seed: int, attempt: int, name) -> random.Random:
     key = hashlib.blake2b(f"{seed}|{attempt}|{name}".encode(), digest_size=8).digest()
     return random.Random(int.from_bytes(key, "big"))
 
@@ -186,7 +223,7 @@ def _words(text: str) -> set[str]:
     return set(text.lower().split())
 
 
-def _join(quotes: list[str], length: str) -> str:
+def join(quotes: list[str], length: str) -> str:
     if not quotes:
         return "the note as a whole"
     if length == "short" or len(quotes) < 2:

@@ -49,6 +49,7 @@ NAMES = {
     "useless_groups": "useless_groups",
     "useless_first_draw": "useless_first_draw",
     "extra_completions": "extra_completions",
+    "shown_answers": "shown_answers",
     "entropy": "entropy",
     "kl": "kl",
     "beta": "beta",
@@ -148,6 +149,7 @@ def train(
     measure: Callable[[object], dict] | None = None,
     report: Callable[[int, int, str], None] | None = None,
     track: Path | None = None,
+    guide=None,
 ):
     """Train a model with GRPO; continues a killed run.
 
@@ -164,6 +166,8 @@ def train(
     measure, report : callable, optional
     track : Path, optional
         As in `deepicd.training.sft.train`.
+    guide : deepicd.traces.guiding.Guide, optional
+        Shows right answers to groups that lack one; needed where `settings` ask for it.
 
     Returns
     -------
@@ -176,6 +180,12 @@ def train(
     UserError
         When the run collapses, with a diagnosis; the last checkpoint is kept.
     """
+    if (guide is None) != (settings.guide == "none"):
+        raise UserError(
+            found=f"guide={settings.guide} and {guide or 'nobody'} to guide",
+            expected="both or none",
+            do="pass guide=Guide.of(...) of deepicd.traces.guiding",
+        )
     seed_everything(settings.seed)
     spec = rewards.get_spec(spec) if isinstance(spec, str) else spec
     functions, names, weights = reward_functions(spec, tree, prompts)
@@ -195,6 +205,7 @@ def train(
         (functions, names, weights),
         folder,
         report is not None,
+        guide,
     )
     tracker = Tracker(track / "grpo", NAMES) if track else None
     callbacks = training.watchers(
@@ -233,7 +244,9 @@ def reward_functions(spec, tree, prompts):
     return rewards.trl_reward_functions(spec, tree, background=usual)
 
 
-def make_trainer(model, tokenizer, prompts, settings, log, rewards_, folder, headless):
+def make_trainer(
+    model, tokenizer, prompts, settings, log, rewards_, folder, headless, guide=None
+):
     """Make the trainer of a run, with its prompts in order.
 
     Parameters
@@ -245,6 +258,7 @@ def make_trainer(model, tokenizer, prompts, settings, log, rewards_, folder, hea
         Functions, names and weights, from `deepicd.rewards.trl_reward_functions`.
     headless : bool
         No progress bar.
+    guide : Guide, optional
     """
     from trl import GRPOConfig
 
@@ -259,5 +273,5 @@ def make_trainer(model, tokenizer, prompts, settings, log, rewards_, folder, hea
         train_dataset=prompts.select(order_of_run(len(prompts), settings)),
         processing_class=tokenizer,
     )
-    trainer.plan = Plan(settings, prompts, log)
+    trainer.plan = Plan(settings, prompts, log, guide)
     return trainer

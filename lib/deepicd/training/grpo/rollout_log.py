@@ -37,6 +37,9 @@ class RolloutLog:
         self.judge, self.group_size = judge or Judge(), group_size
         self.chat = chat or Frame()
         self.parts: dict[str, list[float]] = {}
+        #: Places, in the step at hand, of answers that were shown and not drawn; None
+        #: where nothing is shown.
+        self.shown: set[int] | None = None
 
     def rewind(self, step: int) -> None:
         """Drop lines of `step` and later ones, and a torn last line.
@@ -81,16 +84,30 @@ class RolloutLog:
             own = {f"reward_{name}": parts[name][i] for name in self.weights}
             total = sum(w * parts[n][i] for n, w in self.weights.items())
             rows.append({"reward": total, **own})
+            if self.shown is not None:
+                rows[-1]["shown"] = i in self.shown
         step = columns["trainer_state"].global_step
         self.write(step, columns["note_id"], golds, completions, right, rows)
         if "log_metric" in columns:
-            shares = self.judge.shares(completions, golds)
-            flags = useless(right, self.group_size)
-            shares["useless_groups"] = sum(flags) / len(flags)
-            if "note" in columns:
-                shares |= self._coherence(completions, columns["note"])
+            shares = self._shares(completions, columns, rows, right)
             for name, value in shares.items():
                 columns["log_metric"](name, value)
+
+    def _shares(self, completions, columns, rows, right) -> dict[str, float]:
+        """What the policy's own answers are like; what it was shown does not count."""
+        shown = self.shown or set()
+        own = [i for i in range(len(completions)) if i not in shown]
+        said = [completions[i] for i in own]
+        shares = self.judge.shares(said, [columns["label"][i] for i in own])
+        right = [one and i not in shown for i, one in enumerate(right)]
+        flags = useless(right, self.group_size)
+        shares["useless_groups"] = sum(flags) / len(flags)
+        if "note" in columns:
+            shares |= self._coherence(said, [columns["note"][i] for i in own])
+        if self.shown is not None:
+            shares["shown_answers"] = len(shown) / len(completions)
+            shares["sampled_reward"] = sum(rows[i]["reward"] for i in own) / len(own)
+        return shares
 
     def _coherence(self, completions, notes) -> dict[str, float]:
         """How the reasoning holds together; nothing where there is none."""

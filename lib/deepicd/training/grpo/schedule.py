@@ -22,11 +22,15 @@ class Plan:
     prompts : datasets.Dataset
         Every prompt once: where other prompts are drawn from.
     log : RolloutLog
+    guide : Guide or None
+        `deepicd.traces.guiding.Guide`: writes what groups without a right answer are
+        shown.
     """
 
     settings: GrpoSettings
     prompts: object
     log: RolloutLog
+    guide: object = None
 
     @functools.cached_property
     def places(self) -> dict[str, int]:

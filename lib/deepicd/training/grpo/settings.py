@@ -41,6 +41,9 @@ class GrpoSettings(Settings):
         below its bound, or the share of well-formed answers below this share of
         the best one so far; also when the entropy is above three times its first
         value and `guard_entropy_high`.
+    guide : {"none", "short", "long"}
+        A group without a right answer is shown one in the place of its last answer,
+        in short or long words; see `deepicd.traces.guiding`.
     share_prompts : bool
         Run each prompt of a group once (transformers rollouts only).
     rft_steps, rft_learning_rate : int, float
@@ -91,6 +94,7 @@ class GrpoSettings(Settings):
     # mean: every other answer would gain, and nothing would hold length back.
     mask_truncated: bool = False
     resample_rounds: int = 0
+    guide: Literal["none", "short", "long"] = "none"
     updates_per_batch: int = 1
     micro_batches: int = 1
     rollouts: Literal["transformers", "vllm", "vllm_server"] = "transformers"
@@ -203,9 +207,8 @@ def rows_a_pass(settings: GrpoSettings) -> int:
     """
     completions, parts = settings.prompts * settings.group_size, trainer.processes()
     rows, rest = divmod(completions, settings.micro_batches * parts)
-    broken = settings.resample_rounds and (rows * settings.micro_batches) % (
-        settings.group_size
-    )
+    whole = settings.resample_rounds or settings.guide != "none"
+    broken = whole and rows * settings.micro_batches % settings.group_size
     if rest or broken:
         raise UserError(
             found=f"{completions} completions a step for {parts} processes with "

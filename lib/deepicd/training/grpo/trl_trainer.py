@@ -125,7 +125,7 @@ class HouseTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs):
         settings = self.plan.settings
-        if settings.resample_rounds and self.model.training:
+        if self.model.training and (settings.resample_rounds or self.plan.guide):
             inputs = self._refilled(inputs)
         return super()._generate_and_score_completions(inputs)
 
@@ -143,14 +143,43 @@ class HouseTrainer(GRPOTrainer):
             self._judged,
             spare,
         )
-        self._log_metric("useless_first_draw", batch.useless_first)
-        self._log_metric("extra_completions", batch.extra / len(inputs))
+        if settings.resample_rounds:
+            self._log_metric("useless_first_draw", batch.useless_first)
+            self._log_metric("extra_completions", batch.extra / len(inputs))
         for old in batch.discarded:
             notes, golds = ([r[k] for r in old.rows] for k in ("note_id", "label"))
             texts = self._texts([ids for ids, _ in old.drawn])
             log.write(step, notes, golds, texts, old.right)
+        if self.plan.guide:
+            self._show(batch)
         self._ready = batch.drawn
         return batch.rows
+
+    def _show(self, batch) -> None:
+        """Put a right answer in the last place of each group that has none."""
+        size, step, shown = self.plan.settings.group_size, self.state.global_step, set()
+        for start in range(0, len(batch.rows), size):
+            group = slice(start, start + size)
+            if any(batch.right[group]):
+                continue
+            texts = self._texts([ids for ids, _ in batch.drawn[group]])
+            row, last = batch.rows[start], start + size - 1
+            name = f"{row['note_id']}|{step}"
+            said = self.plan.guide.answer(texts, row["note"], row["label"], name)
+            ids = self._written(said) if said else []
+            if 0 < len(ids) <= self.max_completion_length:
+                # No engine drew it: TRL takes a chance that is not known as its own.
+                chances = batch.drawn[last][1] and [[None]] * len(ids)
+                batch.drawn[last] = ids, chances
+                shown.add(last)
+        self.plan.log.shown = shown
+
+    def _written(self, completion: str) -> list[int]:
+        """Token ids that the policy would have had to draw for a completion."""
+        tokenizer = self.processing_class
+        text = self.plan.log.chat.rest(completion)
+        asked = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [*asked, tokenizer.eos_token_id]
 
     def _judged(self, rows: list[dict], number: int) -> tuple[list, list[bool]]:
         ids, logprobs = self.drawn(rows, number)

@@ -159,8 +159,10 @@ def _grpo_panels(table: pd.DataFrame) -> list[tuple[str, str, dict]]:
         ("Entropy", "nats per token", "entropy"),
         ("Completion length", "tokens", "completion_length"),
     )
+    # Answers that groups were shown are no success of the policy.
+    reward = "sampled_reward" if "sampled_reward" in there else "reward"
     panels = [
-        ("Reward", "mean of completions", {"reward": ""} if "reward" in there else {})
+        ("Reward", "mean of completions", {reward: ""} if reward in there else {})
     ]
     panels.append(("Parts of the reward", "mean of completions", parts))
     panels += [
