@@ -87,6 +87,25 @@ def test_quotes_that_are_no_evidence_cost_whatever_the_answer(think, value, code
     assert row.parts["unfounded"] == pytest.approx(0.5 * value)
 
 
+@pytest.mark.parametrize(
+    ("think", "value"),
+    [
+        ("none", -1),
+        ('"at rest"', -0.5),
+        ('"at rest", "at rest"', -0.5),
+        ('"at rest", "chest pain"', 0),
+        ('"at rest", "chest pain", "fever"', -1 / 3),
+    ],
+)
+def test_a_quote_that_is_looked_for_and_missing_counts_as_unfounded(think, value):
+    spec = get_spec("tree", weight_unfounded=1.0, least_quotes=2)
+    said = f"<think>{think}</think><diagnosis>I21.11</diagnosis>"
+    (row,) = score([said], "I21.11", spec, TREE, NOTE)
+    assert row.parts["unfounded"] == pytest.approx(value)
+    with pytest.raises(UserError, match="least_quotes"):
+        get_spec("tree", least_quotes=0)
+
+
 def test_a_broken_form_is_no_way_around_the_cost_of_quotes():
     spec = get_spec("tree", weight_unfounded=0.5)
     invented = '<think>"fever"</think><diagnosis>A41.9</diagnosis>'

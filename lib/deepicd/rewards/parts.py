@@ -31,12 +31,11 @@ def quoted_evidence(seen: Seen) -> float:
 @part("unfounded", needs=("note", "think"), low=-1.0, high=0.0)
 def unfounded_quotes(seen: Seen) -> float:
     """Minus the share of quotes that are no evidence (`tasks.evidence`), repeated ones
-    among them; -1 without any quote. Whatever the answer is, so that a policy that is
-    seldom right learns to read first; nothing is earned by quoting more."""
+    among them; a quote short of `least_quotes` counts as one, because a policy that
+    only has to make no mistake comes to quote once. Whatever the answer is, so that a
+    policy that is seldom right learns to read first; more quotes earn nothing."""
     thought = seen.parsed.think or ""
-    said = len(quotes(thought))
-    if not said:
-        return -1.0
+    said = max(len(quotes(thought)), seen.spec.least_quotes)
     good = sum(not quote.problem for quote in judge_quotes(thought, seen.note))
     return good / said - 1.0
 

@@ -69,6 +69,8 @@ class RewardSpec:
         Characters at which the length penalty is full; share at which it begins.
     repetition_words : int
         Length, in words, of the runs that count as repeated.
+    least_quotes : int
+        Quotes that the part `unfounded` looks for; 1 at least.
     judge_url, judge_model, judge_seconds : str, str, float
         OpenAI-compatible engine on this machine, its model, time limit of a request.
     verifier : str
@@ -98,6 +100,7 @@ class RewardSpec:
     length_limit: int = 4_000
     length_start: float = 0.8
     repetition_words: int = 4
+    least_quotes: int = 1
     judge_url: str = "http://127.0.0.1:8000/v1"
     judge_model: str = "judge"
     judge_seconds: float = 60.0
@@ -202,7 +205,7 @@ def _check_values(spec: RewardSpec) -> None:
             expected="the exact code to earn more than any other",
             do="raise weight_full or lower the other weights",
         )
-    counts = ("max_characters", "length_limit", "repetition_words")
+    counts = ("max_characters", "length_limit", "repetition_words", "least_quotes")
     least = min(getattr(spec, name) for name in counts)
     if least < 1 or not 0 <= spec.length_start < 1:
         raise UserError(
