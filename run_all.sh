@@ -14,7 +14,7 @@ NEED_MB=4000                   # what the CPU set takes on the disk, rounded up
 
 usage() {
     cat <<'TEXT'
-usage: ./run_all.sh [--profile smoke|cpu|few|gpu|paper] [--data synthetic|eicu|mimic|table]
+usage: ./run_all.sh [--profile smoke|cpu|scratch|gpu|paper] [--data synthetic|eicu|mimic|table]
                     [--data-dir DIR] [--task NAME] [--seed N] [--from NN] [--only NN]
                     [--set NAME=VALUE] [--force] [--dry-run] [--list]
        ./run_all.sh test [pytest arguments]
@@ -24,7 +24,7 @@ Runs the whole study: notebooks 00 to 08, figures, and an HTML report that the l
 line names. The first call makes .venv and installs the pinned packages. A stage runs
 again only where its code, parameters or inputs changed.
 
-  --profile NAME     smoke (tests), cpu, gpu or paper; default gpu where one computes
+  --profile NAME     smoke (tests), cpu, scratch, gpu or paper; default gpu where one computes
   --data NAME        synthetic (default), eicu, mimic or table
   --data-dir DIR     folder of the data (for table: a CSV, Parquet or JSONL file)
   --task NAME        what is asked: principal_diagnosis (default), length_of_stay, …,

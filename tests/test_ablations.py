@@ -164,7 +164,7 @@ def test_the_key_holds_what_a_run_depends_on_and_nothing_else(study):
         ({"reward.weight_categroy": 0.3}, "expected 'reward.weight_category'"),
         ({"grpo.loss_type": "dappo"}, "dappo.*dapo"),
         ({"grpo.steps": "many"}, "many"),
-        ({"traces": 2.0}, "a share"),
+        ({"traces": 200.0}, "a share"),
         ({"reward": "treee"}, "tree"),
         ({"start": "zero"}, "study or scratch"),
         ({"sft.seed": 3}, "sft.seed"),
@@ -208,7 +208,7 @@ def test_every_section_of_full_has_five_seeds_and_resolves(study):
         assert len(section.seeds) == 5 and section.against in section.variants
         for _, given in section.points():
             resolve(given, study.material.taught)
-    assert ("tree_evidence", "tree") in sections["reward"].pairs
+    assert ("tree", "tree_codes_alone") in sections["reward"].pairs
     quick = ablations.load_sections("quick")
     assert quick["reward"].pairs == ()  # its variants are not all there
     assert len(quick["reward"].points()) == 4 and len(quick["sizes"].points()) == 3
@@ -406,7 +406,7 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     monkeypatch.setattr(kept_answers, "FOLDER", tmp_path)
     asked = ablations.ask(study, ablations.load_sections("quick"))["objective"]
     plan = asked.plan()
-    assert plan["runs"].tolist() == [40, 5] and asked.run() is None
+    assert plan["runs"].tolist() == [45, 5] and asked.run() is None
     asked.draw(tmp_path)
     assert kept_answers.NONE in capsys.readouterr().out
 

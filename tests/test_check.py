@@ -169,7 +169,7 @@ def test_a_reference_says_how_many_labelled_notes_each_system_saw(tmp_path):
     assert found[0].startswith("| system, per cent | labelled notes | chapter")
     assert {line.count("|") for line in found} == {7}
     assert found[2:] == [
-        f"| LM, untrained | 0 | {cells} |",
+        f"| LM before SFT | 0 | {cells} |",
         f"| SFT | 1,119 | {cells} |",
         f"| Oracle |  | {cells} |",
     ]
@@ -254,11 +254,12 @@ def test_tables_of_the_readme_are_those_of_the_reference():
     )
 
 
-def test_the_page_of_the_reference_is_written_from_the_reference():
-    folder = Path(__file__).parents[1] / "outputs" / "reference" / "cpu"
+@pytest.mark.parametrize("profile", ["cpu", "scratch"])
+def test_the_page_of_the_reference_is_written_from_the_reference(profile):
+    folder = Path(__file__).parents[1] / "outputs" / "reference" / profile
     page = (folder / readme.PAGE).read_text(encoding="utf-8")
     assert readme.reference_page(folder) == page, (
-        "run python -m deepicd.study.readme outputs/reference/cpu README.md"
+        f"run python -m deepicd.study.readme outputs/reference/{profile}"
     )
     links = [part.partition(")")[0] for part in page.split("](")[1:]]
     assert links and all((folder / link).exists() for link in links)

@@ -208,11 +208,11 @@ def test_broken_profile_file_is_a_user_error(tmp_path, text):
 
 
 def test_unknown_profile_names_the_nearest():
-    with pytest.raises(UserError, match="few, gpu, paper, smoke; do: --profile cpu"):
+    with pytest.raises(UserError, match="paper, scratch, smoke; do: --profile cpu"):
         load_profile("cpuu", NOTEBOOKS / "profiles")
 
 
-@pytest.mark.parametrize("name", ["smoke", "cpu", "few", "gpu", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "cpu", "scratch", "gpu", "paper"])
 def test_profiles_fit_the_notebooks(name):
     device = Device("cuda", "a GPU", "a test")
     plan = make_plan(Options(profile=name), default_sources(), device)

@@ -591,7 +591,7 @@ def test_report_shows_a_note_that_only_the_last_model_gets_right(tmp_path):
     shown = report._before_after(tmp_path)
     assert shown["note"] == "second note"
     assert [a["system"] for a in shown["answers"]] == [
-        "LM, untrained",
+        "LM before SFT",
         "SFT",
         "SFT + GRPO",
     ]

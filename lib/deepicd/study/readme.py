@@ -216,13 +216,14 @@ def main(arguments: list[str] | None = None) -> int:
         "python -m deepicd.study.readme", description=__doc__
     )
     parser.add_argument("reference", help="outputs/reference/PROFILE")
-    parser.add_argument("readme", nargs="?", default="README.md")
+    parser.add_argument("readme", nargs="?", help="README.md; left out: the page alone")
     given = parser.parse_args(arguments)
     try:
-        text = Path(given.readme).read_text(encoding="utf-8")
-        pages = rewritten(text, given.reference), reference_page(given.reference)
-        write_text(pages[0], Path(given.readme))
-        write_text(pages[1], Path(given.reference) / PAGE)
+        page = reference_page(given.reference)
+        if given.readme:
+            text = Path(given.readme).read_text(encoding="utf-8")
+            write_text(rewritten(text, given.reference), Path(given.readme))
+        write_text(page, Path(given.reference) / PAGE)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -51,13 +51,17 @@ def paid_notes(prompts, spec, *logs: pd.DataFrame | None) -> set[str]:
     spec : RewardSpec
         Pay for evidence learns from the labels of all prompts what is usual.
     logs : DataFrame or None
-        Rollouts of each training, column note_id; None where there was none.
+        Rollouts of each training, column note_id; None where there was none. Where
+        groups were shown answers (column shown), the labels of all prompts said which
+        quotes speak for a code.
 
     Returns
     -------
     set of str
-        note_id: of all prompts, or without pay for evidence of the drawn answers.
+        note_id: of all prompts, or without pay for evidence and without shown answers
+        of the drawn ones.
     """
-    if spec.weight_of("evidence"):
+    logs = [log for log in logs if log is not None]
+    if spec.weight_of("evidence") or any("shown" in log for log in logs):
         return set(prompts["note_id"])
-    return {note for log in logs if log is not None for note in log["note_id"]}
+    return {note for log in logs for note in log["note_id"]}

@@ -67,17 +67,31 @@ class Material:
         return replace(self, admissions=told, traces=self.traces[kept])
 
     def examples(self, share: float = 1.0) -> pd.DataFrame:
-        """The first traces of notebook 04, this share of them."""
+        """The first traces of notebook 04, this share of them.
+
+        More than 1 adds those of the notes that follow, as far as there are any.
+        """
         train = (self.admissions["split"] == "train").sum()
-        used = min(self.taught["sft_ranks"] / train, 1.0)
-        found, _ = encoding.training_examples(self.admissions, self.traces, used)
+        used = self.taught["sft_ranks"] / train
+        if share > 1:
+            used = min(share * used, 1.0)
+            return encoding.training_examples(self.admissions, self.traces, used)[0]
+        found, _ = encoding.training_examples(
+            self.admissions, self.traces, min(used, 1.0)
+        )
         return found.head(max(round(share * len(found)), 2))
 
-    def new_notes(self) -> pd.DataFrame:
-        """Notes for reinforcement learning: the same for every number of traces."""
+    def new_notes(self, share: float = 1.0) -> pd.DataFrame:
+        """Notes for reinforcement learning: those that this share of traces leaves.
+
+        The same for every share up to 1.
+        """
         from deepicd.training.grpo.grpo import training_notes
 
-        return training_notes(self.admissions, "new", self.taught["sft_ranks"])
+        ranks = self.taught["sft_ranks"]
+        if share > 1:
+            ranks = encoding.ranks_below(self.examples(share), self.admissions)
+        return training_notes(self.admissions, "new", ranks)
 
     def test(self, notes: int = 0) -> pd.DataFrame:
         """The first test notes, or all."""

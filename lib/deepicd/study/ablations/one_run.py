@@ -153,7 +153,8 @@ def _train_grpo(job: Job, material: Material, report):
     point, style = job.point, job.point.plain["style"]
     net, tokenizer = models.load(models.kept(job.model), lora=_lora(point))
     net = _adapted(net, point)
-    notes, instruction = material.new_notes(), material.taught["instruction"]
+    notes = material.new_notes(point.plain["traces"])
+    instruction = material.taught["instruction"]
     data, counts = grpo.prompt_set(
         notes, tokenizer, style, instruction, point.grpo.max_prompt, material.task
     )

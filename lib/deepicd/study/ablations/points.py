@@ -31,7 +31,7 @@ NAMES = {
     ),
     "base": (str, "", "model that SFT starts from; empty: random weights"),
     "lora_rank": (int, 0, "of SFT and GRPO; 0 trains all weights"),
-    "traces": (float, 1.0, "share of the traces of notebook 04"),
+    "traces": (float, 1.0, "as a share of those of notebook 04, or times as many"),
     "faults": (float, 0.0, "share of traces with a planted fault"),
     "filtered": (bool, False, "only traces that pass the checks again"),
     "history": (
@@ -44,6 +44,7 @@ NAMES = {
     "threads": (int, 1, "that compute; another number trains another model"),
     "test_notes": (int, 0, "test notes to answer; 0: all"),
 }
+MOST_TRACES = 100  # times those of notebook 04; the corpus may hold fewer
 SPACES = {"sft": SftSettings, "grpo": GrpoSettings, "reward": rewards.RewardSpec}
 #: What an own SFT run depends on; meaningless with ``start: study``.
 OF_SFT = ("style", "base", "traces", "faults", "filtered")
@@ -217,11 +218,11 @@ def _of_space(given: Mapping, space: str) -> dict:
 
 
 def _check_shares(plain: dict) -> None:
-    for name, least in (("traces", 1e-9), ("faults", 0.0)):
-        if not least <= plain[name] <= 1:
+    for name, least, most in (("traces", 1e-9, MOST_TRACES), ("faults", 0.0, 1)):
+        if not least <= plain[name] <= most:
             raise UserError(
                 f"{name} {plain[name]}",
-                "a share of 1 at most",
+                f"a share of {most} at most",
                 f"set {name} to 0.5 for a half",
             )
 

@@ -24,7 +24,7 @@ from deepicd.study.runner.plan import (
 from deepicd.tasks.known import TASKS
 
 USAGE = """\
-./run_all.sh [--profile smoke|cpu|few|gpu|paper] [--data synthetic|eicu|mimic|table]
+./run_all.sh [--profile smoke|cpu|scratch|gpu|paper] [--data synthetic|eicu|mimic|table]
              [--data-dir DIR] [--task NAME] [--seed N] [--from NN] [--only NN]
              [--set NAME=VALUE] [--force] [--dry-run] [--list]
        ./run_all.sh test [pytest arguments]
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("command", choices=("run", "check"), help=argparse.SUPPRESS)
-    add("--profile", help="smoke, cpu, few, gpu or paper (default: by device)")
+    add("--profile", help="smoke, cpu, scratch, gpu or paper (default: by device)")
     add(
         "--data", default="synthetic", help=f"{', '.join(SOURCES)} (default: synthetic)"
     )

@@ -22,7 +22,7 @@ LOOKS = {
     "tfidf_lr_traced": Look("TF-IDF + LR, traced", "#66c2a5", "<", (0, (5, 2, 1, 2))),
     "embed_mlp": Look("Embedding + MLP", "#b3a100", "P", (0, (2, 2))),
     "encoder": Look("Encoder", "#cc79a7", "X", (0, (5, 1, 1, 1, 1, 1))),
-    "base": Look("LM, untrained", "#56b4e9", "p", ":"),
+    "base": Look("LM before SFT", "#56b4e9", "p", ":"),
     "base_code_only": Look("LM, code only", "#88a9c4", "d", (0, (1, 2, 3, 2))),
     "base_shots": Look("LM + examples", "#2f8ea8", "h", (0, (4, 1, 1, 1))),
     "sft": Look("SFT", "#0072b2", "o", "--"),
