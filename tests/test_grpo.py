@@ -21,7 +21,7 @@ from deepicd.tasks.quotes import share_found
 from deepicd.traces.guiding import Guide
 from deepicd.training import encoding, grpo, models, trainer
 from deepicd.training.grpo import guard, schedule
-from deepicd.training.grpo.redrawing import refill
+from deepicd.training.grpo.redrawing import Batch, refill
 from deepicd.training.grpo.rollout_log import RolloutLog
 
 
@@ -263,6 +263,34 @@ def test_curves_are_of_what_the_policy_drew_itself(run, quoting):
     assert (curve["reward"] > curve["sampled_reward"]).any()
     shown = log.groupby("step")["shown"].mean()
     assert curve["shown_answers"].tolist() == pytest.approx(shown)
+
+
+def test_what_no_engine_drew_has_no_chance_that_could_be_corrected(
+    quoting, tokenizer, prompt_set, tmp_path
+):
+    """Rows as an engine gives them: token ids, and the chance of each."""
+    net, _ = models.load(quoting)
+    settings = grpo.GrpoSettings(prompts=2, group_size=2, guide="short")
+    log = RolloutLog(tmp_path / "log.jsonl", {"outcome": 1.0})
+    given = rewards.trl_reward_functions("flat")
+    asked = prompt_set["note"], prompt_set["label"], load_tree(), "reasoning"
+    guide = Guide.of(*asked, "short")
+    trainer = grpo.make_trainer(
+        net, tokenizer, prompt_set, settings, log, given, tmp_path, True, guide
+    )
+    trainer.max_completion_length = 130
+    said = tokenizer('<think>"Pain".</think>', add_special_tokens=False)["input_ids"]
+    rows = [prompt_set[0]] * 2 + [prompt_set[1]] * 2
+    drawn = [(said, [-0.5] * len(said))] * 4
+    batch = Batch(rows, list(drawn), [False, False, False, True])
+    trainer._show(batch)
+    assert log.shown == {1} and batch.drawn[2:] == drawn[2:]
+    ids, chances = batch.drawn[1]
+    assert chances == [None] * len(ids) and ids[-1] == tokenizer.eos_token_id
+    assert prompt_set["label"][0] in tokenizer.decode(ids)
+    plain = Batch(rows, [(said, None)] * 4, [False] * 4)
+    trainer._show(plain)  # transformers gives no chances
+    assert log.shown == {1, 3} and plain.drawn[3][1] is None
 
 
 def test_an_answer_that_is_too_long_is_not_shown(run, quoting):

@@ -168,8 +168,8 @@ class HouseTrainer(GRPOTrainer):
             said = self.plan.guide.answer(texts, row["note"], row["label"], name)
             ids = self._written(said) if said else []
             if 0 < len(ids) <= self.max_completion_length:
-                # No engine drew it: TRL takes a chance that is not known as its own.
-                chances = batch.drawn[last][1] and [[None]] * len(ids)
+                # No engine drew it: TRL corrects nothing where a chance is not known.
+                chances = batch.drawn[last][1] and [None] * len(ids)
                 batch.drawn[last] = ids, chances
                 shown.add(last)
         self.plan.log.shown = shown
