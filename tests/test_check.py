@@ -8,6 +8,7 @@ import pytest
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_csv, write_json, write_parquet
+from deepicd.evaluation import reasoning
 from deepicd.study import readme
 from deepicd.study import reference as check
 
@@ -88,6 +89,14 @@ def make_run(folder, seed, private=False, **more):
         },
     ]
     write_csv(pd.DataFrame(rows), folder / check.EVALUATED.parent / check.DIFFERENCES)
+    thoughts = [
+        (system, metric, share + 0.01 * seed * (system == "sft_grpo"), 0.0, 1.0, 800)
+        for system, share in (("sft", 0.5), ("sft_grpo", 0.8))
+        for metric in reasoning.METRICS
+    ]
+    names = ["system", "metric", "value", "low", "high", "n"]
+    table = pd.DataFrame(thoughts, columns=names)
+    write_csv(table, folder / check.EVALUATED.parent / check.REASONING)
     return folder
 
 
@@ -263,6 +272,18 @@ def test_the_page_of_the_reference_is_written_from_the_reference(profile):
     )
     links = [part.partition(")")[0] for part in page.split("](")[1:]]
     assert links and all((folder / link).exists() for link in links)
+
+
+def test_the_reasoning_is_told_over_seeds(reference):
+    lines = "\n".join(readme.reasoning_tables(reference)).splitlines()
+    [before] = [li for li in lines if li.startswith("| SFT |")]
+    assert before.startswith("| SFT | 0.5 (0.5 to 0.5) | 50.0 (50.0 to 50.0) |")
+    # 80, 81 and 82 per cent; t(2) = 4.303 times 1 / sqrt(3)
+    [change] = [li for li in lines if li.startswith("| SFT + GRPO minus SFT |")]
+    assert change.startswith(
+        "| SFT + GRPO minus SFT | +0.3 (+0.3 to +0.3) | +31.0 (+28"
+    )
+    assert readme.reasoning_tables(reference.parent) == []
 
 
 def test_differences_are_told_over_seeds(reference):

@@ -21,8 +21,8 @@ from deepicd.study.ablations.verdicts import versus
 from deepicd.study.federated_page import federated_tables
 from deepicd.study.kept_benches import bench_tables
 from deepicd.study.open_data import open_data_tables
-from deepicd.study.reference import DIFFERENCES, SCORES
-from deepicd.views.figures.palette import in_order, look
+from deepicd.study.reference import DIFFERENCES, REASONING, SCORES
+from deepicd.views.figures.palette import METRIC_NAMES, in_order, look
 from deepicd.views.in_words import per_cent, points, signed, whole_number
 
 START, END = "<!-- tables of the reference -->", "<!-- end of these tables -->"
@@ -49,6 +49,13 @@ Paired differences over the reference's seeds, each with a corpus and models of 
 own: the mean in points, where there are three seeds or more its 95 % interval over \
 seeds, and in how many seeds the interval over patients lies above zero (up) or below \
 (down). *Drawn answers* are those at the temperature of sampling."""
+REASONED = """## The reasoning itself
+
+Greedy answers to all test notes: quotes an answer, and in per cent the share of \
+quotes that stand in the note, notes on which every quote does, codes named on the \
+path of the answer, and answers that a reader of the reasoning alone would give. Means \
+over the seeds with 95 % intervals over seeds."""
+THOUGHT = ("quotes", "evidence_found", "all_found", "codes_on_path", "recovered")
 GRIDS = """## What makes the difference? The grids of notebook 07
 
 Each variant is trained anew with every seed, GRPO straight after SFT (in f SFT \
@@ -102,6 +109,7 @@ def reference_page(folder: str | Path) -> str:
     folder = Path(folder)
     differences = differences_table(_read(folder, DIFFERENCES))
     parts = [TOP.format(folder="/".join(folder.parts[-3:])), differences]
+    parts += reasoning_tables(folder)
     grids = grid_tables(folder)
     parts += [GRIDS, *grids] if grids else []
     more = [*open_data_tables(folder), *bench_tables(folder)]
@@ -150,6 +158,44 @@ def _mean(pair: pd.DataFrame, level: str, metric: str) -> str:
     up, down = ((rows["clear"] & (sign * values > 0)).sum() for sign in (1, -1))
     clear = [f"{n} {way}" for n, way in ((up, "up"), (down, "down")) if n]
     return f"{text}; {', '.join(clear) or 'none clear'}"
+
+
+def reasoning_tables(folder: str | Path) -> list[str]:
+    """How the reasoning of each system holds together, and what changed from SFT."""
+    file = Path(folder) / REASONING
+    if not file.exists():
+        return []
+    table = pd.read_csv(file)
+    table = table[table["metric"].isin(THOUGHT)]
+    values = {
+        system: part.pivot(index="run_seed", columns="metric", values="value")
+        for system, part in table.groupby("system")
+    }
+    names = [METRIC_NAMES[metric] for metric in THOUGHT]
+    seeds = table["run_seed"].nunique()
+    rows = [f"| mean of {seeds} seeds | {' | '.join(names)} |"]
+    rows.append("|---" * (len(names) + 1) + "|")
+    for system in in_order(values):
+        name, own = look(system).name, values[system]
+        rows.append(_thoughts(name, own, "{:.1f}"))
+        if system not in ("base", "sft") and "sft" in values:
+            change = own - values["sft"]
+            rows.append(_thoughts(f"{name} minus SFT", change, "{:+.1f}"))
+    return [REASONED, "\n".join(rows)]
+
+
+def _thoughts(name: str, values: pd.DataFrame, form: str) -> str:
+    """Means over seeds, with their intervals where there are three seeds or more."""
+    cells = []
+    for metric in THOUGHT:
+        known = values[metric].dropna() * (1 if metric == "quotes" else 100)
+        mean, cell = known.mean(), form.format(known.mean())
+        if len(known) > 2:
+            half = half_over_seeds(known.to_numpy())
+            ends = form.format(mean - half), form.format(mean + half)
+            cell += f" ({' to '.join(ends)})"
+        cells.append(cell.replace("-", "−"))
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def grid_tables(folder: str | Path) -> list[str]:

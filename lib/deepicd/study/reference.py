@@ -21,6 +21,7 @@ from deepicd.data.privacy import is_private_run
 
 EVALUATED = Path("06_evaluate_hierarchy") / "metrics.parquet"
 SCORES, DIFFERENCES, MANIFEST = "scores.csv", "differences.csv", "manifest.json"
+REASONING = "reasoning.csv"
 KEYS = ["system", "level", "metric"]
 FACTS = (
     *("profile", "data", "seed", "set", "model", "device"),
@@ -65,7 +66,7 @@ def scores_of(run_dir: str | Path) -> pd.DataFrame:
 
 
 def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
-    """Write a reference of finished runs: scores, differences, manifest, figures.
+    """Write a reference of finished runs: scores, differences, reasoning, figures.
 
     The figures are those of the first run.
 
@@ -93,8 +94,9 @@ def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
     _check_alike(manifests)
     seeds = [manifest["seed"] for manifest in manifests]
     _write_seeds([scores_of(run) for run in run_dirs], seeds, folder / SCORES)
-    paired = [pd.read_csv(run / EVALUATED.parent / DIFFERENCES) for run in run_dirs]
-    _write_seeds(paired, seeds, folder / DIFFERENCES)
+    for name in (DIFFERENCES, REASONING):
+        tables = [pd.read_csv(run / EVALUATED.parent / name) for run in run_dirs]
+        _write_seeds(tables, seeds, folder / name)
     write_json({"runs": manifests, "metrics": METRICS}, folder / MANIFEST)
     shutil.rmtree(folder / "figures", ignore_errors=True)
     for file in sorted(run_dirs[0].glob("[0-9]*/figures/*")):

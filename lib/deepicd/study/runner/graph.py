@@ -95,7 +95,13 @@ STAGES = (
     Stage(
         EVALUATE,
         (EXTRACT, BASELINES, SFT, GRPO),
-        ("predictions.parquet", "metrics.parquet", "differences.csv", FIGURES),
+        (
+            "predictions.parquet",
+            "metrics.parquet",
+            "differences.csv",
+            "reasoning.csv",
+            FIGURES,
+        ),
     ),
     Stage(
         ABLATIONS,
