@@ -498,6 +498,8 @@ def test_the_command_line_tells_a_plan_and_a_wrong_section(study, capsys):
     wanted = ["--ablation", "quick", "--sections", "a", "--seeds", "0", "--plan"]
     assert main([study.run_dir, *wanted]) == 0
     assert capsys.readouterr().out.startswith("2 runs: 2 new")
+    assert main([study.run_dir, *wanted, "--rewards", "flat,sapphire,tree"]) == 0
+    assert capsys.readouterr().out.startswith("3 runs: 3 new")
     assert main([study.run_dir, "--sections", "z"]) == 2
 
 

@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sections", default="", help="such as a,b; default: all")
     parser.add_argument("--seeds", default="", help="such as 0,1; default: the grid's")
     parser.add_argument("--steps", type=int, default=0, help="GRPO steps of each run")
+    parser.add_argument("--rewards", default="", help="such as flat,tree; section a")
     parser.add_argument("--options", default="{}", help="parameters of every run")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")
     parser.add_argument("--n-boot", type=int, default=1000, help="resamples")
@@ -57,7 +58,7 @@ def _run(given) -> None:
     changes = Changes(
         [int(seed) for seed in _list(given.seeds)],
         given.steps,
-        (),
+        _list(given.rewards),
         parse_value(options, given.options),
     )
     run = open_run(given.run, ABLATIONS)
