@@ -83,11 +83,12 @@ class HouseTrainer(GRPOTrainer):
     """GRPOTrainer that wastes no prompt; its `plan` is set before training.
 
     Differs from its parent in how completions are drawn (each prompt once, groups
-    that teach nothing replaced, or shown a right answer), in how their log-probabilities
-    are computed (each prompt once, completions of like length together) and in the
-    weight of the KL penalty. The loss is TRL's. A model that was never saved is its own reference: a
-    copy of it, as it is given. vLLM takes an adapter as it is; TRL would merge it in
-    the precision of the frozen weights, and change these by taking it out again.
+    that teach nothing replaced, or shown a right answer), in how their
+    log-probabilities are computed (each prompt once, completions of like length
+    together) and in the weight of the KL penalty. The loss is TRL's. A model that was
+    never saved is its own reference: a copy of it, as it is given. vLLM takes an
+    adapter as it is; TRL would merge it in the precision of the frozen weights, and
+    change these by taking it out again.
     """
 
     plan: Plan
