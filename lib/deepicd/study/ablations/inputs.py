@@ -72,14 +72,9 @@ class Material:
         More than 1 adds those of the notes that follow, as far as there are any.
         """
         train = (self.admissions["split"] == "train").sum()
-        used = self.taught["sft_ranks"] / train
-        if share > 1:
-            used = min(share * used, 1.0)
-            return encoding.training_examples(self.admissions, self.traces, used)[0]
-        found, _ = encoding.training_examples(
-            self.admissions, self.traces, min(used, 1.0)
-        )
-        return found.head(max(round(share * len(found)), 2))
+        used = min(max(share, 1.0) * self.taught["sft_ranks"] / train, 1.0)
+        found, _ = encoding.training_examples(self.admissions, self.traces, used)
+        return found.head(max(round(min(share, 1.0) * len(found)), 2))
 
     def new_notes(self, share: float = 1.0) -> pd.DataFrame:
         """Notes for reinforcement learning: those that this share of traces leaves.

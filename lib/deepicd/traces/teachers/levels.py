@@ -1,6 +1,6 @@
 """The rule teacher of labels without a tabular list: quotes, then levels in words."""
 
-from deepicd.traces.teachers.rule import RuleTeacher, generator, join
+from deepicd.traces.teachers.rule import RuleTeacher
 
 FRAMES = {
     "short": {
@@ -48,23 +48,11 @@ class LevelTeacher(RuleTeacher):
     >>> print(trace.replace(". ", ".\\n"))
     Given "Septic shock", the note speaks for more than 7 days.
     This leads to over 14 days.
+    >>> said = LevelTeacher(space).lead("over 14 days", ["septic shock"])
+    >>> print(said.replace(". ", ".\\n"))
+    With "septic shock" the note speaks for more than 7 days.
+    So the answer is over 14 days.
     """
-
-    def lead(self, code: str, quotes: list[str], name="") -> str:
-        """Write the trace that leads from given quotes to a label.
-
-        Examples
-        --------
-        >>> from deepicd.tasks import get_task
-        >>> teacher = LevelTeacher(get_task("length_of_stay").space(None))
-        >>> said = teacher.lead("over 14 days", ["septic shock"])
-        >>> print(said.replace(". ", ".\\n"))
-        With "septic shock" the note speaks for more than 7 days.
-        So the answer is over 14 days.
-        """
-        evidence = join([f'"{q}"' for q in quotes[:2]], self.length)
-        telling = f'"{quotes[2]}"' if len(quotes) > 2 else ""
-        return self._said(code, evidence, telling, generator(0, 0, name))
 
     def _compose(self, code, items, rng, attempt) -> str:
         evidence, telling = self._evidence(items, rng, attempt)

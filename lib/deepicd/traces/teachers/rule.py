@@ -82,7 +82,7 @@ class RuleTeacher:
             evidence = self.finder.find(part)
             rows = zip(names[start:], part["label"], evidence, strict=False)
             for name, code, items in rows:
-                rng = generator(seed, attempt, name)
+                rng = _generator(seed, attempt, name)
                 traces.append(self._compose(code, items, rng, attempt))
         return traces
 
@@ -120,10 +120,14 @@ class RuleTeacher:
         I21, acute myocardial infarction; ST elevation involving right coronary artery.
         So I21.11.
         """
-        rng, facts = generator(0, 0, name), dict(self._facts_of(code))
-        facts["evidence"] = join([f'"{q}"' for q in quotes[:2]], self.length)
-        facts["quote"] = f'"{quotes[2]}"' if len(quotes) > 2 else ""
-        return self._lead(facts, "sibling" if facts["quote"] else "detail", rng)
+        evidence = _join([f'"{q}"' for q in quotes[:2]], self.length)
+        telling = f'"{quotes[2]}"' if len(quotes) > 2 else ""
+        return self._said(code, evidence, telling, _generator(0, 0, name))
+
+    def _said(self, code: str, evidence: str, telling: str, rng) -> str:
+        """Words of a code from what is quoted; `telling` may be empty."""
+        facts = self._facts_of(code) | {"evidence": evidence, "quote": telling}
+        return self._lead(facts, "sibling" if telling else "detail", rng)
 
     def _compose(self, code, items, rng, attempt) -> str:
         facts = dict(self._facts_of(code))
@@ -152,7 +156,7 @@ class RuleTeacher:
         if telling and not quotes:
             quotes, telling = [telling], None
         rng.shuffle(quotes)
-        return join([f'"{q.text}"' for q in quotes], self.length), telling
+        return _join([f'"{q.text}"' for q in quotes], self.length), telling
 
     def _choose(self, items, telling, rng, attempt) -> list[Evidence]:
         """The strongest phrases that share no word with one another."""
@@ -214,7 +218,7 @@ def _plain(title: str) -> str:
     return title.split(" (", 1)[0]
 
 
-def generator(seed: int, attempt: int, name) -> random.Random:
+def _generator(seed: int, attempt: int, name) -> random.Random:
     key = hashlib.blake2b(f"{seed}|{attempt}|{name}".encode(), digest_size=8).digest()
     return random.Random(int.from_bytes(key, "big"))
 
@@ -223,7 +227,7 @@ def _words(text: str) -> set[str]:
     return set(text.lower().split())
 
 
-def join(quotes: list[str], length: str) -> str:
+def _join(quotes: list[str], length: str) -> str:
     if not quotes:
         return "the note as a whole"
     if length == "short" or len(quotes) < 2:
