@@ -132,7 +132,7 @@ def load_sections(
     --------
     >>> found = load_sections("quick")
     >>> [name for name, section in found.items() if section.runs]
-    ['reward', 'sizes']
+    ['reward']
     >>> len(load_sections("full")["reward"].points())
     35
     """
