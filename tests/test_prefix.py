@@ -76,10 +76,10 @@ def test_greedy_answers_are_those_of_transformers(parts):
         tokenizer(f"Pain {i} and cough. " * (i + 1))["input_ids"] for i in (0, 2)
     ]
     prompts += [prompts[0]]
-    ours = sampling.sample(net, prompts, tokenizer, 12, temperature=0.0)
+    ours = sampling.sample(net, prompts, tokenizer, 80, temperature=0.0)
     for prompt, said in zip(prompts, ours, strict=True):
         theirs = net.generate(
-            torch.tensor([prompt]), max_new_tokens=12, do_sample=False
+            torch.tensor([prompt]), max_new_tokens=80, do_sample=False
         )[0, len(prompt) :]
         assert said == theirs.tolist()
 

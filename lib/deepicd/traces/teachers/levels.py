@@ -71,6 +71,28 @@ class LevelTeacher(RuleTeacher):
 
     def _tells(self, label: str) -> str:
         """What the quotes do: they speak for the nodes above a label."""
-        titles = [self.tree.title(node) for node in self.tree.path(label)[:-1]]
-        above = ", ".join(dict.fromkeys(titles))
+        above = ", ".join(_each_once(map(self.tree.title, self.tree.path(label)[:-1])))
         return f"speaks for {above}" if above else "decides the matter"
+
+
+def _each_once(titles) -> list[str]:
+    """Titles from coarse to fine, each without the one that it begins with.
+
+    Those in capitals are said in small letters: a tokenizer cuts capitals to pieces.
+
+    Examples
+    --------
+    >>> _each_once(["heart", "heart", "heart, medical", "heart (A1)", "HEART FAILURE"])
+    ['heart', 'medical', 'A1', 'heart failure']
+    """
+    said, added = [""], []
+    for title in titles:
+        title = title.lower() if " " in title and title.isupper() else title
+        known = max((t for t in said if _begins(title, t)), key=len)
+        added.append(title.removeprefix(known).strip(" ,()"))
+        said.append(title)
+    return [text for text in added if text]
+
+
+def _begins(title: str, start: str) -> bool:
+    return title == start or not start or title.startswith((f"{start}, ", f"{start} ("))

@@ -10,7 +10,11 @@ import copy
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from transformers import StaticCache
+from transformers.cache_utils import DynamicLayer
+
+_SPARE = 32  # tokens of room that a layer keeps ahead
 
 
 def unique_prompts(ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -256,6 +260,8 @@ def sample(
         room = model.device.type == "cuda"
     if room:
         cache = _Room.around(cache, model.config, ids.shape[1] + length)
+    else:
+        cache.layers = [_Roomy.of(layer) for layer in cache.layers]
     heat = torch.as_tensor(temperature, dtype=torch.float32).expand(len(ids))
     if draws is None and heat.any():
         draws = torch.rand(len(ids), length)
@@ -312,6 +318,42 @@ class _Room(StaticCache):
         for layer in self.layers:
             layer.keys = layer.keys.index_select(0, rows)
             layer.values = layer.values.index_select(0, rows)
+
+
+class _Roomy(DynamicLayer):
+    """A layer that moves what it holds once in `_SPARE` tokens, not at every token.
+
+    `keys` and `values` are the filled part of wider tensors.
+    """
+
+    @classmethod
+    def of(cls, layer: DynamicLayer) -> "_Roomy":
+        """A layer that begins with what another one holds."""
+        made = cls()
+        made.lazy_initialization(layer.keys, layer.values)
+        made._fill((layer.keys, layer.values), layer.keys.shape[-2])
+        return made
+
+    def _fill(self, wide: tuple, end: int) -> None:
+        self._wide = wide
+        self.keys, self.values = (tensor[..., :end, :] for tensor in wide)
+
+    def update(self, key_states, value_states, *args, **kwargs):
+        start, new = self.keys.shape[-2], (key_states, value_states)
+        end, wide = start + key_states.shape[-2], self._wide
+        if end > wide[0].shape[-2]:
+            held = (self.keys, self.values)
+            wide = tuple(
+                F.pad(tensor, (0, 0, 0, end - start + _SPARE)) for tensor in held
+            )
+        for tensor, states in zip(wide, new, strict=True):
+            tensor[..., start:end, :] = states
+        self._fill(wide, end)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        end = self.keys.shape[-2]
+        self._fill(tuple(t.index_select(0, indices) for t in self._wide), end)
 
 
 class _Chooser:
