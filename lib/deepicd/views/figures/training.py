@@ -136,6 +136,9 @@ def plot_grpo(frame: pd.DataFrame) -> Figure:
     )
     for axes, (title, unit, names) in zip(panels.flat, drawn, strict=False):
         _curves(axes, table, names)
+        if unit == "share":  # of these shares one is near 1 and one near 0
+            axes.set_ylim(0, 1.05)
+            axes.legend(loc="best")
         axes.set_title(f"{title}\n", pad=5)
         axes.text(0, 1.03, unit, transform=axes.transAxes, fontsize=7)
     for axes in list(panels.flat)[len(drawn) :]:
@@ -207,4 +210,4 @@ def _curves(axes, table: pd.DataFrame, names: dict[str, str]) -> None:
     if any(names.values()) and axes.lines:
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + 0.17 * len(names) * (high - low))
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
