@@ -76,7 +76,6 @@ def plot_training(frame: pd.DataFrame) -> Figure:
         panels[0, 1].set(
             title="Validation accuracy", ylim=(0, 1), ylabel="share of notes"
         )
-        panels[0, 1].legend(loc="best")  # the axis is fixed: where no curve runs
     if read:
         _curves(panels[0, -1], table, read)
         panels[0, -1].set(title="Its reasoning", ylabel="share", ylim=(0, 1.5))
@@ -138,7 +137,6 @@ def plot_grpo(frame: pd.DataFrame) -> Figure:
         _curves(axes, table, names)
         if unit == "share":  # of these shares one is near 1 and one near 0
             axes.set_ylim(0, 1.05)
-            axes.legend(loc="best")
         axes.set_title(f"{title}\n", pad=5)
         axes.text(0, 1.03, unit, transform=axes.transAxes, fontsize=7)
     for axes in list(panels.flat)[len(drawn) :]:
