@@ -233,12 +233,17 @@ def test_every_task_says_the_same_as_its_space():
 
 
 def notes_of_units(n=40):
-    words = {"MICU": "Septic shock", "SICU": "Stab wound", "MED": "Cough for a week"}
-    rows = [
-        {"note_id": f"n{i}", "note": f"{words[unit]} and case {i}.", "label": unit}
-        for i in range(n)
-        for unit in [list(words)[i % 3]]
-    ]
+    words = {
+        "MICU": ("Septic shock", "Gasping", "Grey skin", "Cold limbs", "Stupor"),
+        "SICU": ("Stab wound", "Fallen scaffold", "Open fracture", "Tense belly"),
+        "MED": ("Cough for a week", "Sputum", "Hoarse voice", "Malaise", "Runny nose"),
+    }
+    rows = []
+    for i in range(n):
+        unit = list(words)[i % 3]
+        said = [words[unit][(i // 3 + k) % len(words[unit])] for k in (0, 1 + i % 2)]
+        note = f"{said[0]}, case {i}. {said[1]} since {i} h."
+        rows.append({"note_id": f"n{i}", "note": note, "label": unit})
     return pd.DataFrame(rows).assign(split="train", sft_rank=range(n))
 
 

@@ -74,7 +74,7 @@ class Guide:
         >>> note = "Crushing pain. ECG: ST elevation in II, III, aVF. No fever."
         >>> print(guide.answer(said, note, "I21.11", 3).replace(". ", ".\\n"))
         <think>
-        Chapter 9, circulatory: "ST elevation".
+        "ST elevation": circulatory (9).
         I21, acute myocardial infarction; ST elevation involving right coronary artery.
         Code I21.11.
         </think>

@@ -32,26 +32,16 @@ def as_noun(detail: str) -> str:
     return f"the form {detail}" if small else detail
 
 
+# One wording each: a small student that has seen two ways to say the same learns which
+# of them was drawn, and every such draw is noise in what reinforcement learning pays.
 SHORT = {
-    "open": (
-        "{evidence}: {chapter} ({number}).",
-        "{evidence}, so {chapter} ({number}).",
-        "Chapter {number}, {chapter}: {evidence}.",
-        "{evidence} lead to {chapter} ({number}).",
-    ),
-    "category": ("{Category}, {code3}", "{code3}, {category}"),
-    "single": ("{Category}", "This is {category}"),
-    "sibling": (
-        "; {quote} points to {detail_noun}.",
-        "; {quote}: {detail}.",
-        "; {detail} given {quote}.",
-    ),
-    "missing": (
-        "; no {missing}, so {detail}.",
-        "; {detail}, no {missing}.",
-    ),
+    "open": ("{evidence}: {chapter} ({number}).",),
+    "category": ("{code3}, {category}",),
+    "single": ("{Category}",),
+    "sibling": ("; {quote}: {detail}.",),
+    "missing": ("; no {missing}, so {detail}.",),
     "detail": ("; {detail}.",),
-    "close": ("{code}.", "So {code}.", "Code {code}."),
+    "close": ("Code {code}.",),
 }
 LONG = {
     "open": (

@@ -3,14 +3,10 @@
 from deepicd.traces.teachers.rule import RuleTeacher
 
 FRAMES = {
-    "short": {
-        "open": (
-            "{evidence}: this {tells}.",
-            "Given {evidence}, the note {tells}.",
-            "With {evidence} the note {tells}.",
-        ),
-        "sibling": (" {quote} decides between the rest.", " Then {quote} tells more."),
-        "close": (" So the answer is {label}.", " This leads to {label}."),
+    "short": {  # one wording each, as in `frames.SHORT`
+        "open": ("{evidence}: this {tells}.",),
+        "sibling": (" {quote} decides between the rest.",),
+        "close": (" So the answer is {label}.",),
     },
     "long": {
         "open": (
@@ -46,11 +42,11 @@ class LevelTeacher(RuleTeacher):
     >>> space = get_task("length_of_stay").space(None)
     >>> trace = LevelTeacher(space).fit(train).write(train.head(1))[0]
     >>> print(trace.replace(". ", ".\\n"))
-    Given "Septic shock", the note speaks for more than 7 days.
-    This leads to over 14 days.
+    "Septic shock": this speaks for more than 7 days.
+    So the answer is over 14 days.
     >>> said = LevelTeacher(space).lead("over 14 days", ["septic shock"])
     >>> print(said.replace(". ", ".\\n"))
-    With "septic shock" the note speaks for more than 7 days.
+    "septic shock": this speaks for more than 7 days.
     So the answer is over 14 days.
     """
 

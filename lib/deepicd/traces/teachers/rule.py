@@ -108,7 +108,7 @@ class RuleTeacher:
         quotes : list of str
             At least one, the most telling first.
         name : hashable
-            Seeds the wording.
+            Seeds the wording of a long trace.
 
         Examples
         --------
@@ -116,9 +116,9 @@ class RuleTeacher:
         >>> teacher = RuleTeacher(load_tree())
         >>> said = teacher.lead("I21.11", ["ST elevation in II", "chest pain"], 1)
         >>> print(said.replace(". ", ".\\n"))
-        "ST elevation in II", "chest pain", so circulatory (9).
+        "ST elevation in II", "chest pain": circulatory (9).
         I21, acute myocardial infarction; ST elevation involving right coronary artery.
-        So I21.11.
+        Code I21.11.
         """
         evidence = _join([f'"{q}"' for q in quotes[:2]], self.length)
         telling = f'"{quotes[2]}"' if len(quotes) > 2 else ""
