@@ -12,16 +12,24 @@ import pytest
 import torch
 import training_kit as kit
 
+from deepicd.icd import load_tree
 from deepicd.rewards import get_spec, score
+from deepicd.tasks.evidence import default_background
+from deepicd.traces.guiding import Guide
 from deepicd.training import grpo, models
 from deepicd.training.revision import REVISION
 
+TREE = load_tree()
 GOLDEN = {
-    1: {
+    2: {
         "sft": (39.183884, 16.543555),
         "grpo": (0.06090856, 0.44716226),
         # The part `evidence` is at its own revision 2.
         "rewards": [1.11922, 0.604205, 0.1, -0.5, -0.5],
+        "shown": "<think>\n"
+        '"ST elevation in II, III", "chest pain": circulatory (9). I21, acute '
+        "myocardial infarction; ST elevation involving right coronary artery. "
+        "Code I21.11.\n</think>\n<diagnosis>I21.11</diagnosis>",
     },
 }
 CLOSE = {"rel": 2e-3, "abs": 1e-6}
@@ -97,6 +105,11 @@ def test_rewards_pay_as_ever():
     spec = get_spec("tree", weight_evidence=0.2, weight_format=0.1)
     found = [row.total for row in score(SAID, "I21.11", spec, notes=[NOTE] * len(SAID))]
     assert found == pytest.approx(GOLDEN[REVISION]["rewards"])
+
+
+def test_guides_show_what_they_ever_showed():
+    guide = Guide(TREE, "reasoning", "short", default_background())
+    assert guide.answer(SAID[:2], NOTE, "I21.11", 3) == GOLDEN[REVISION]["shown"]
 
 
 def test_the_golden_weights_would_notice_a_small_change(

@@ -5,4 +5,4 @@ or other answers. `tests/test_revision.py` trains a tiny model and fails where t
 weights moved and the number did not.
 """
 
-REVISION = 1
+REVISION = 2
