@@ -15,6 +15,7 @@ from deepicd.data.sources import open_source
 from deepicd.evaluation import best_reader, systems
 from deepicd.evaluation.skill import skill_table
 from deepicd.icd import load_tree
+from deepicd.study import across_tasks
 from deepicd.study.across_tasks import compare
 from deepicd.study.runner import open_run
 from deepicd.study.runner.__main__ import main
@@ -149,6 +150,18 @@ def test_runs_are_compared_at_the_coarsest_and_the_finest_level(plans):
     best = frame[(frame["metric"] == "skill") & (frame["depth"] == "finest")]
     order = best.groupby("task", sort=False)["value"].max().tolist()
     assert order == sorted(order, reverse=True)
+
+
+def test_what_is_kept_of_the_tasks_stands_on_the_page_of_the_reference(plans, tmp_path):
+    assert across_tasks.task_tables(tmp_path) == []
+    runs = [str(plan.run_dir) for plan in plans.values()]
+    across_tasks.main([*runs, "--to", str(tmp_path)])
+    _, table = across_tasks.task_tables(tmp_path)
+    head, _, *rows = table.splitlines()
+    assert head.startswith("| task | level | different labels | test notes |")
+    assert "skill" not in head and len(rows) == 2 * len(plans)
+    assert {row.count("|") for row in rows} == {head.count("|")}
+    assert "skill" in set(pd.read_csv(tmp_path / across_tasks.FILE)["metric"])
 
 
 def test_the_page_has_one_table_one_figure_and_links_to_the_runs(plans):

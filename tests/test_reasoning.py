@@ -33,6 +33,27 @@ def test_the_thought_is_read_whatever_the_style(style):
     assert (table["quotes"] == 2).all() and (table["found"] == 1).all()
 
 
+def test_a_quote_tells_what_is_usual_for_the_answer_alone():
+    notes = pd.DataFrame(
+        {
+            "note_id": [f"n{i}" for i in range(40)],
+            "note": ["Crushing pain today.", *["Wheeze today."] * 4] * 8,
+            "label": ["I21.4", *["J44.1"] * 4] * 8,
+            "split": "train",
+        }
+    )
+
+    def telling(trace):
+        rows = said(trace).assign(note_id=notes["note_id"]).iloc[::5]
+        table = reasoning.reasoning_table(rows, notes, TREE, 20)
+        return table.set_index("metric").loc["telling", "value"]
+
+    assert telling('"today" it is.') == telling('"rash" it is.') == 0
+    assert telling('"crushing pain" it is.') > 0.3
+    both = telling('"crushing", "rash". So this.')
+    assert both == pytest.approx(telling('"crushing". So this.') / 2)
+
+
 def test_an_answer_without_reasoning_has_no_row():
     both = pd.concat([said(TRACE), said("", "code_only", "base_code_only")])
     table = reasoning.reasoning_table(both, NOTES, TREE, 50)

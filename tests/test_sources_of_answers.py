@@ -82,24 +82,32 @@ def test_the_page_and_the_text_tell_the_same_sources():
         "nearest": [
             {"note_id": "n1", "label": "I21.9", "title": "x", "similarity": 0.5}
         ],
-        "doubts": {"step": "evidence", "text": '"rash" <b>', "probability": 0.1},
+        "doubts": {
+            "step": "evidence",
+            "text": '"rash" <b>',
+            "probability": 0.1,
+            "agrees": False,
+        },
     }
     text, page = one_answer.as_text(shown), one_answer.as_html([shown], {"a.txt": NOTE})
-    for word in ("Kimmelstiel-Wilson", "Use additional code", "n1: I21.9", "evidence"):
+    words = ("Kimmelstiel-Wilson", "Use additional code", "n1: I21.9", "at odds with")
+    for word in words:
         assert word in text and word in page
     assert 'not in the note: "rash"' in text
     assert "&lt;b&gt;" in page and "<b>E11.21" in page
     assert predict.NOTICE in text and predict.NOTICE in page
 
 
-def test_the_doubted_step_is_the_least_probable(taught):
+def test_the_doubted_step_is_the_least_probable_of_those_at_odds(taught):
     judge = verifier.start(taught, "process")
     asked = {"style": "reasoning", "instruction": "brief"}
     asked |= {"task": get_task("principal_diagnosis"), "space": TREE}
     said = SAID.format("I21.9")
     found = sources.checked_steps(record(), said, NOTE, judge, asked)
     assert [step["step"] for step in found["steps"]][-1] == "code"
-    least = min(step["probability"] for step in found["steps"])
+    at_odds = [step for step in found["steps"] if not step["agrees"]]
+    assert 0 < len(at_odds) < len(found["steps"])
+    least = min(step["probability"] for step in at_odds)
     assert found["doubts"]["probability"] == least and found["doubts"]["text"] in said
     nothing = sources.checked_steps(record(), "", NOTE, judge, asked)
     assert nothing == {"steps": [], "doubts": None}

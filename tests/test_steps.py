@@ -8,6 +8,7 @@ from deepicd.tasks import get_task
 from deepicd.tasks.prompts import format_completion
 from deepicd.tasks.steps import cut
 from deepicd.traces import FAULTS, label_steps, planted
+from deepicd.traces.agreement import agreeing
 from deepicd.traces.step_labels import answered_right, of_answers
 from deepicd.traces.teachers import rule_teacher
 
@@ -108,6 +109,44 @@ def test_every_planted_fault_leaves_a_wrong_step_and_good_traces_have_none(writt
     assert set(table["fault"]) == {"none", *FAULTS}
     assert right[table["fault"] == "none"].all()
     assert not right[table["fault"] != "none"].any()
+
+
+def disagreeing(said: str, note: str = NOTE, space=TREE) -> list[str]:
+    steps = cut(said, space)
+    told = agreeing(said, steps, note, space)
+    return [step.kind for step, ok in zip(steps, told, strict=True) if not ok]
+
+
+def test_planted_faults_are_caught_without_knowing_the_right_code(written):
+    train, good = written
+    notes = dict(zip(train["note_id"], train["note"], strict=True))
+    table = planted(good, notes, TREE, seed=0)
+    caught = [bool(disagreeing(r.completion, r.note)) for r in table.itertuples()]
+    by_fault = table.assign(caught=caught).groupby("fault")["caught"].mean()
+    assert by_fault["none"] == 0
+    assert by_fault["sibling_code"] >= 0.75  # one that says the same is not seen
+    sure = ["altered_quote", "as_given", "early_answer", "truncated", "wrong_code"]
+    assert (by_fault[sure] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("trace", "answer", "wrong"),
+    [
+        (GOOD, GOLD, []),
+        # An answer that hangs together agrees with itself, however wrong it is.
+        ('"Crushing chest pain": respiratory (10). J44, COPD. So J44.1.', "J44.1", []),
+        (GOOD, "J44.1", ["chapter", "category", "code"]),
+        (GOOD.replace("ST elevation", "ST depression"), GOLD, ["sibling"]),
+        (GOOD[:-1], GOLD, ["code"]),
+        ('"Pain": circulatory (9). I21, infarction; Non-ST elevation. So I21.11.',
+         "I21.11", ["evidence", "sibling"]),
+        (GOOD, "Z", ["evidence", "chapter", "category", "sibling", "code"]),
+    ],
+)  # fmt: skip
+def test_what_disagrees_with_the_note_or_the_answer(trace, answer, wrong):
+    note = NOTE.replace("pain", "ache") if '"Pain"' in trace else NOTE
+    found = disagreeing(format_completion(trace, answer), note)
+    assert found == wrong
 
 
 def test_own_answers_are_right_or_wrong_by_their_code(written):

@@ -1,4 +1,7 @@
-"""Scores of answers, from which a rule of `best_of` chooses: verifiers and evidence."""
+"""Scores of answers, from which a rule of `best_of` chooses.
+
+By verifiers, by checks of what an answer says of its note and of itself, by evidence.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -7,6 +10,9 @@ import pandas as pd
 
 from deepicd.tasks.evidence import Background, evidence
 from deepicd.tasks.prompts import parse_completion
+from deepicd.tasks.steps import cut
+from deepicd.traces.agreement import agreeing
+from deepicd.traces.claims import lexicon
 from deepicd.training.verifier.inputs import marked
 from deepicd.training.verifier.verifier import probabilities
 
@@ -17,7 +23,8 @@ COMBINED: dict[str, Callable] = {
     "mean": lambda chances: float(np.mean(chances)),
     "last": lambda chances: chances[-1],
 }
-SCORES = (*COMBINED, "outcome", "evidence")
+SCORES = (*COMBINED, "checked", "outcome", "evidence")
+_CAUGHT = 0.01  # of its score keeps a step that a check finds wrong
 
 
 def combined(chances: Sequence[float]) -> dict[str, float]:
@@ -41,7 +48,11 @@ def score_answers(
     background: Background | None = None,
     **asked,
 ) -> pd.DataFrame:
-    """Score answers by both verifiers and by their evidence.
+    """Score answers by both verifiers, by checks and by their evidence.
+
+    "checked" is the weakest step as the process verifier sees it, where a step that
+    disagrees with the note or with the answer (`deepicd.traces.agreement`) keeps a
+    hundredth of its score. Neither needs the right code.
 
     Parameters
     ----------
@@ -73,6 +84,7 @@ def score_answers(
             places = {name: table[name] for name in ("starts", "ends", "kinds")}
             answers = answers.assign(**places, steps=chances)
             found |= pd.DataFrame([combined(own) for own in chances]).to_dict("list")
+            found["checked"] = _checked(table, chances, space)
         else:
             found[kind] = [own[-1] if own else 0.0 for own in chances]
     style = asked.get("style", "reasoning")
@@ -80,6 +92,16 @@ def score_answers(
     rows = zip(answers["completion"], texts, answers["code"], strict=True)
     found["evidence"] = [_evidence(*row, space, background, style) for row in rows]
     return answers.assign(**found)
+
+
+def _checked(table: pd.DataFrame, chances: list, space) -> list[float]:
+    words, scores = lexicon([], space), []
+    rows = zip(table["completion"], table["note"], chances, strict=True)
+    for text, note, own in rows:
+        agreed = agreeing(text, cut(text, space), note, space, words)
+        kept = [p if ok else _CAUGHT * p for p, ok in zip(own, agreed, strict=True)]
+        scores.append(min(kept, default=0.0))
+    return scores
 
 
 def _evidence(completion, note, code, space, background, style: str) -> float:

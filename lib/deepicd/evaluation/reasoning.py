@@ -8,6 +8,7 @@ from deepicd.evaluation.counts import ratios
 from deepicd.evaluation.intervals import score_interval
 from deepicd.evaluation.resampling import bootstrap, group_numbers
 from deepicd.tasks.coherence import Coherence, coherence
+from deepicd.tasks.evidence import Background, default_background, judge_quotes, worths
 from deepicd.tasks.prompts import read_thought
 from deepicd.traces.corpus_checks import recovery_ranks
 
@@ -16,13 +17,19 @@ METRICS = (
     "quotes",
     "evidence_found",
     "all_found",
+    "telling",
     "quoted_words",
     "codes_on_path",
     "recovered",
 )
 
 
-def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.DataFrame:
+def describe(
+    completions: pd.DataFrame,
+    admissions: pd.DataFrame,
+    tree,
+    background: Background | None = None,
+) -> pd.DataFrame:
     """Measure the reasoning of each completion.
 
     Parameters
@@ -32,15 +39,18 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
     admissions : pandas.DataFrame
         Columns note_id, note, label, and subject_id where there are patients.
     tree : deepicd.icd.IcdTree
+    background : Background, optional
+        What is usual in training notes; default: `default_background`.
 
     Returns
     -------
     pandas.DataFrame
         Same rows; columns note_id, patient, those of
-        `deepicd.tasks.coherence.Coherence`, recovered (1 where a reader who sees
-        nothing but the reasoning, conclusion and codes removed, puts the ANSWERED
-        code among its first three; nan where the reader cannot know the code or there
-        is no answer).
+        `deepicd.tasks.coherence.Coherence`, worth (of its distinct quotes for the
+        answered code, `deepicd.tasks.evidence.worths`, added up), recovered (1 where
+        a reader who sees nothing but the reasoning, conclusion and codes removed, puts
+        the ANSWERED code among its first three; nan where the reader cannot know the
+        code or there is no answer).
 
     Examples
     --------
@@ -71,9 +81,20 @@ def describe(completions: pd.DataFrame, admissions: pd.DataFrame, tree) -> pd.Da
             "note_id": completions["note_id"].to_numpy(),
             "patient": patients.reindex(completions["note_id"]).to_numpy(),
             **dict(zip(Coherence._fields, zip(*read, strict=True), strict=True)),
+            "worth": [
+                _worth(*seen, tree, background)
+                for seen in zip(thoughts, texts, answered, strict=True)
+            ],
             "recovered": _recovered(thoughts, completions["code"], tree),
         }
     )
+
+
+def _worth(thought: str, note: str, code: str | None, tree, background) -> float:
+    if code is None:
+        return 0.0
+    known = background or default_background()
+    return sum(worths(judge_quotes(thought, note), code, tree, known))
 
 
 def _recovered(thoughts: list[str], codes, tree, first: int = 3) -> np.ndarray:
@@ -105,7 +126,9 @@ def reasoning_table(
     """Scores of every system's greedy reasoning, with 95 % intervals over patients.
 
     words, quotes: mean of each. evidence_found: share of all quotes that stand in
-    the note. all_found: share of notes with a quote and none invented. quoted_words:
+    the note. all_found: share of notes with a quote and none invented. telling: what a
+    quote tells for the answered code, from 0 (nothing, or no evidence) to 1, by
+    `deepicd.tasks.evidence` and the training notes in `admissions`. quoted_words:
     share of the words that are quotes from the note. codes_on_path: share of the codes
     named that are the answer or stand above it. recovered:
     share of answers that the reasoning alone gives away (of those that can be told).
@@ -116,14 +139,14 @@ def reasoning_table(
     -------
     pandas.DataFrame
         Columns system, metric, value, low, high, n (notes behind the value: those
-        with a quote for evidence_found, those that can be told for recovered);
-        systems that write no reasoning are left out.
+        with a quote for evidence_found and telling, those that can be told for
+        recovered); systems that write no reasoning are left out.
     """
-    rows = []
+    rows, background = [], _background(admissions, tree)
     greedy = predictions[(predictions["sample"] == 0) & (predictions["split"] == split)]
     groups = list(greedy.groupby("system", sort=False))
     for system, part in counted(groups, "reading the reasoning of systems"):
-        table = describe(part, admissions, tree)
+        table = describe(part, admissions, tree, background)
         if not table["words"].any():
             continue
         groups = group_numbers(table["patient"], len(table))
@@ -131,6 +154,7 @@ def reasoning_table(
         points, draws, shifts = bootstrap([counts], METRICS, n_boot, seed)
         behind = {
             "evidence_found": int((table["quotes"] > 0).sum()),
+            "telling": int((table["quotes"] > 0).sum()),
             "quoted_words": int((table["words"] > 0).sum()),
             "codes_on_path": int((table["codes"] > 0).sum()),
             "recovered": int(table["recovered"].notna().sum()),
@@ -157,6 +181,13 @@ def reasoning_table(
     return pd.DataFrame(rows, columns=["system", "metric", "value", "low", "high", "n"])
 
 
+def _background(admissions: pd.DataFrame, tree) -> Background | None:
+    if "split" not in admissions:
+        return None
+    train = admissions[admissions["split"] == "train"]
+    return Background.of(train["note"], train["label"], tree) if len(train) else None
+
+
 def _most(metric: str) -> float:
     return np.inf if metric in ("words", "quotes") else 1.0
 
@@ -169,6 +200,7 @@ def _parts(table: pd.DataFrame) -> dict:
         "quotes": (table["quotes"], one),
         "evidence_found": (table["found"], table["quotes"]),
         "all_found": (whole, one),
+        "telling": (table["worth"], table["quotes"]),
         "quoted_words": (table["quoted"], table["words"]),
         "codes_on_path": (table["on_path"], table["codes"]),
         "recovered": (table["recovered"].fillna(0), known),

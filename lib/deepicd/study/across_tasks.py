@@ -1,23 +1,58 @@
-"""Which outcome can be told from an admission note? Runs of several tasks compared."""
+"""Which outcome can be told from an admission note? Runs of several tasks compared.
 
+`python -m deepicd.study.across_tasks RUN… --to outputs/reference/cpu` keeps it.
+"""
+
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from deepicd.common.files import read_json
+from deepicd.common.files import read_json, write_csv
 from deepicd.evaluation.skill import MAJORITY, skill_table
 from deepicd.evaluation.systems import OVERALL, gather
 from deepicd.study.runner.graph import EVALUATE, EXTRACT, GRPO
 from deepicd.study.runner.run_folder import Run
+from deepicd.views.in_words import table_row, tasks_table
 
 #: Compared beside the last model of each run: a constant, two readers, the optimum.
 BESIDE = (MAJORITY, "tfidf_lr", "encoder")
 ORACLE = "oracle"
+SFT = "sft"
 COARSEST, FINEST = "coarsest", "finest"
+FILE = "tasks.csv"
+TOP = f"""## Other tasks on the default corpus
+
+`./run_all.sh --task NAME` on the corpus of seed 0, kept by `python -m \
+deepicd.study.across_tasks RUN… --to outputs/reference/cpu` in [{FILE}]({FILE}). Per \
+cent with 95 % intervals over patients, at the coarsest and the finest level of each \
+task; the file has the skill, too (0 for the most frequent answer, 1 for the oracle)."""
 
 
-def compare(run_dirs: Sequence[Path], n_boot: int = 1000) -> pd.DataFrame:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: the comparison of finished runs, as the reference keeps it."""
+    parser = argparse.ArgumentParser("python -m deepicd.study.across_tasks")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
+    parser.add_argument("--to", required=True, type=Path, help="folder of a reference")
+    given = parser.parse_args(arguments)
+    write_csv(compare(given.runs, beside=(*BESIDE, SFT)), given.to / FILE)
+
+
+def task_tables(folder: Path) -> list[str]:
+    """Paragraph and table in Markdown of what a reference keeps; none without it."""
+    if not (folder / FILE).exists():
+        return []
+    frame = pd.read_csv(folder / FILE)
+    table = tasks_table(frame[frame["metric"] == "accuracy"]).reset_index()
+    head = [table_row(*table.columns), table_row(*["---"] * len(table.columns))]
+    rows = [table_row(*map(str, row)) for row in table.itertuples(index=False)]
+    return [TOP, "\n".join([*head, *rows])]
+
+
+def compare(
+    run_dirs: Sequence[Path], n_boot: int = 1000, beside: Sequence[str] = BESIDE
+) -> pd.DataFrame:
     """Accuracy at the coarsest and finest level of each run's task, and the skill.
 
     Parameters
@@ -26,6 +61,8 @@ def compare(run_dirs: Sequence[Path], n_boot: int = 1000) -> pd.DataFrame:
         Folders of runs; those whose stage 06 has not run are left out.
     n_boot : int
         Resamples for the intervals of the skill; the others are those of stage 06.
+    beside : sequence of str
+        Systems shown besides the last model of each run and the oracle.
 
     Returns
     -------
@@ -35,7 +72,7 @@ def compare(run_dirs: Sequence[Path], n_boot: int = 1000) -> pd.DataFrame:
         value, low, high, n; tasks with more skill first.
     """
     done = [run for run in run_dirs if (run / EVALUATE / "metrics.parquet").exists()]
-    tables = [_one_task(Run(run, EVALUATE), n_boot) for run in done]
+    tables = [_one_task(Run(run, EVALUATE), n_boot, beside) for run in done]
     if not tables:
         return pd.DataFrame()
     told = [_most_skill(table) for table in tables]
@@ -43,10 +80,10 @@ def compare(run_dirs: Sequence[Path], n_boot: int = 1000) -> pd.DataFrame:
     return pd.concat([tables[i] for i in order], ignore_index=True)
 
 
-def _one_task(run: Run, n_boot: int) -> pd.DataFrame:
+def _one_task(run: Run, n_boot: int, beside: Sequence[str]) -> pd.DataFrame:
     admissions = pd.read_parquet(run.path(EXTRACT, "admissions.parquet"))
     last = read_json(run.path(GRPO, "arguments.json"))["system"]
-    shown = [*BESIDE, last, ORACLE]
+    shown = [*beside, last, ORACLE]
     scores = pd.read_parquet(run.path(EVALUATE, "metrics.parquet"))
     scores = scores[(scores["stratum"] == OVERALL) & (scores["metric"] == "accuracy")]
     answers = pd.read_parquet(run.path(EVALUATE, "predictions.parquet"))
@@ -82,3 +119,7 @@ def _most_skill(table: pd.DataFrame) -> float:
     rows = table[(table["metric"] == "skill") & (table["depth"] == FINEST)]
     most = rows["value"].max()
     return -1.0 if pd.isna(most) else float(most)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,7 @@ from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations.kept_runs import DETAILS
 from deepicd.study.ablations.questions import Section, load_sections
 from deepicd.study.ablations.verdicts import versus
+from deepicd.study.across_tasks import task_tables
 from deepicd.study.federated_page import federated_tables
 from deepicd.study.kept_benches import bench_tables
 from deepicd.study.open_data import open_data_tables
@@ -52,10 +53,18 @@ seeds, and in how many seeds the interval over patients lies above zero (up) or 
 REASONED = """## The reasoning itself
 
 Greedy answers to all test notes: quotes an answer, and in per cent the share of \
-quotes that stand in the note, notes on which every quote does, codes named on the \
-path of the answer, and answers that a reader of the reasoning alone would give. Means \
-over the seeds with 95 % intervals over seeds."""
-THOUGHT = ("quotes", "evidence_found", "all_found", "codes_on_path", "recovered")
+quotes that stand in the note, notes on which every quote does, what a quote tells for \
+the answer (0 nothing, 100 all that words can, by the training notes), codes named on \
+the path of the answer, and answers that a reader of the reasoning alone would give. \
+Means over the seeds with 95 % intervals over seeds."""
+THOUGHT = (
+    "quotes",
+    "evidence_found",
+    "all_found",
+    "telling",
+    "codes_on_path",
+    "recovered",
+)
 GRIDS = """## What makes the difference? The grids of notebook 07
 
 Each variant is trained anew with every seed, GRPO straight after SFT (in f SFT \
@@ -112,7 +121,7 @@ def reference_page(folder: str | Path) -> str:
     parts += reasoning_tables(folder)
     grids = grid_tables(folder)
     parts += [GRIDS, *grids] if grids else []
-    more = [*open_data_tables(folder), *bench_tables(folder)]
+    more = [*task_tables(folder), *open_data_tables(folder), *bench_tables(folder)]
     return "\n\n".join([*parts, *more, *federated_tables(folder)]) + "\n"
 
 

@@ -67,7 +67,7 @@ def label_steps(
     for i, step in enumerate(steps):
         later = [other.kind for other in steps[i + 1 :]]
         said = completion[step.start : step.end]
-        if step.kind == "sibling" and other & set(quotes.words(_unquoted(said))):
+        if step.kind == "sibling" and other & set(quotes.words(unquoted(said))):
             right[i] = False
         early = step.kind == "code" and not completion.startswith(f"<{space.tag}>")
         if early and any(kind in _REASONS for kind in later):
@@ -94,13 +94,13 @@ def _wrong_passages(text, note, gold, space, words) -> list[tuple[int, int]]:
     for claim in invented(Case(note, gold, text, None, None, space, lexicon=words)):
         at = text.find(claim.strip())
         found += [(at, at + len(claim.strip()))] if at >= 0 else []
-    start, end = _answer(text, space.tag)
+    start, end = answer_span(text, space.tag)
     if end and read_code(text[start:end], space) != gold:
         found.append((start, end))
     return found
 
 
-def _answer(text: str, tag: str) -> tuple[int, int]:
+def answer_span(text: str, tag: str) -> tuple[int, int]:
     """First character and end of the answer; (0, 0) where there is none."""
     start, end = text.find(f"<{tag}>"), text.find(f"</{tag}>")
     return (start + len(tag) + 2, end) if 0 <= start < end else (0, 0)
@@ -108,7 +108,7 @@ def _answer(text: str, tag: str) -> tuple[int, int]:
 
 def _of_another(text: str, gold: str, space) -> set[str]:
     """Words by which the title of the answer differs from that of the gold label."""
-    start, end = _answer(text, space.tag)
+    start, end = answer_span(text, space.tag)
     code = read_code(text[start:end], space) if end else None
     if code is None or code == gold:
         return set()
@@ -116,7 +116,8 @@ def _of_another(text: str, gold: str, space) -> set[str]:
     return set(quotes.words(space.title(code))) - known
 
 
-def _unquoted(text: str) -> str:
+def unquoted(text: str) -> str:
+    """The text without what stands in quotes."""
     for quote in reversed(quotes.quotes(text)):
         text = text[: quote.start] + text[quote.end :]
     return text

@@ -85,6 +85,8 @@ def _parts(record: dict) -> list[tuple[str, list[str]]]:
     found = [("Warning", [record["warning"]])] if "warning" in record else []
     if doubt := record.get("doubts"):
         said = f"{doubt['step']}, {doubt['probability']:.2f}: {doubt['text']}"
+        if not doubt["agrees"]:
+            said += " (at odds with the note or with the answer)"
         found.append(("Doubted step (probability that it is right)", [said]))
     for node in record.get("official", ()):
         told = [

@@ -10,6 +10,9 @@ from deepicd.evaluation.baselines.counting_words import nearest_rows
 from deepicd.evaluation.baselines.material import word_features
 from deepicd.icd.official import official_notes
 from deepicd.icd.tree import IcdTree
+from deepicd.tasks.steps import cut
+from deepicd.traces.agreement import agreeing
+from deepicd.traces.claims import lexicon
 from deepicd.training.verifier.inputs import marked
 from deepicd.training.verifier.verifier import probabilities
 
@@ -102,8 +105,9 @@ def checked_steps(record: dict, completion: str, note: str, judge, asked: dict) 
     Returns
     -------
     dict
-        steps (step, text, probability) and doubts: the least probable of them, None
-        where there is nothing to judge.
+        steps (step, text, probability, agrees) and doubts: the least probable of
+        those that disagree with the note or the answer (`traces.agreement`), where
+        none does of all; None where there is nothing to judge.
     """
     model, tokenizer = judge
     asked = dict(asked)
@@ -112,12 +116,18 @@ def checked_steps(record: dict, completion: str, note: str, judge, asked: dict) 
     notes = pd.Series([note], index=[record["note"]])
     table = marked(model, rows, notes, space)
     (chances,) = probabilities(model, tokenizer, table, **asked)
-    row = table.iloc[0]
+    parts = cut(completion, space)
+    agreed = agreeing(completion, parts, note, space, lexicon([], space))
     steps = [
-        {"step": kind, "text": completion[a:b], "probability": round(chance, 3)}
-        for kind, a, b, chance in zip(
-            row["kinds"], row["starts"], row["ends"], chances, strict=True
+        {
+            "step": kind,
+            "text": completion[start:end],
+            "probability": round(chance, 3),
+            "agrees": agrees,
+        }
+        for (kind, start, end), chance, agrees in zip(
+            parts, chances, agreed, strict=True
         )
     ]
-    least = min(steps, key=lambda step: step["probability"], default=None)
+    least = min(steps, key=lambda s: (s["agrees"], s["probability"]), default=None)
     return {"steps": steps, "doubts": least}

@@ -76,6 +76,7 @@ METRIC_NAMES = {
     "quotes": "quotes",
     "evidence_found": "quotes found in the note",
     "all_found": "notes with every quote found",
+    "telling": "what a quote tells for the answer",
     "quoted_words": "words quoted from the note",
     "codes_on_path": "codes named on the answer's path",
     "recovered": "answer told by the reasoning alone",

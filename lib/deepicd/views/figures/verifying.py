@@ -18,6 +18,7 @@ RULES = {
     "product": Look("PRM, product", "#d55e00", "D", "-."),
     "mean": Look("PRM, mean", "#b3a100", "P", (0, (2, 2))),
     "last": Look("PRM, last step", "#cc79a7", "X", "--"),
+    "checked": Look("PRM and checks", "#8c510a", "d", "-"),
     "outcome": Look("Outcome model", "#0072b2", "o", "--"),
     "evidence": Look("Evidence", "#009e73", "p", ":"),
     "weighted": Look("PRM-weighted majority", "#6a51a3", ">", "-"),
