@@ -10,7 +10,7 @@ import pandas as pd
 
 from deepicd.tasks.evidence import Background, evidence
 from deepicd.tasks.prompts import parse_completion
-from deepicd.tasks.steps import cut
+from deepicd.tasks.steps import Step
 from deepicd.traces.agreement import agreeing
 from deepicd.traces.claims import lexicon
 from deepicd.training.verifier.inputs import marked
@@ -96,9 +96,10 @@ def score_answers(
 
 def _checked(table: pd.DataFrame, chances: list, space) -> list[float]:
     words, scores = lexicon([], space), []
-    rows = zip(table["completion"], table["note"], chances, strict=True)
-    for text, note, own in rows:
-        agreed = agreeing(text, cut(text, space), note, space, words)
+    rows = table[["kinds", "starts", "ends", "completion", "note"]]
+    for (*marks, text, note), own in zip(rows.to_numpy(), chances, strict=True):
+        steps = [Step(*mark) for mark in zip(*marks, strict=True)]
+        agreed = agreeing(text, steps, note, space, words)
         kept = [p if ok else _CAUGHT * p for p, ok in zip(own, agreed, strict=True)]
         scores.append(min(kept, default=0.0))
     return scores

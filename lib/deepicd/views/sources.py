@@ -10,7 +10,7 @@ from deepicd.evaluation.baselines.counting_words import nearest_rows
 from deepicd.evaluation.baselines.material import word_features
 from deepicd.icd.official import official_notes
 from deepicd.icd.tree import IcdTree
-from deepicd.tasks.steps import cut
+from deepicd.tasks.steps import Step
 from deepicd.traces.agreement import agreeing
 from deepicd.traces.claims import lexicon
 from deepicd.training.verifier.inputs import marked
@@ -116,7 +116,9 @@ def checked_steps(record: dict, completion: str, note: str, judge, asked: dict) 
     notes = pd.Series([note], index=[record["note"]])
     table = marked(model, rows, notes, space)
     (chances,) = probabilities(model, tokenizer, table, **asked)
-    parts = cut(completion, space)
+    row = table.iloc[0]
+    marks = zip(row["kinds"], row["starts"], row["ends"], strict=True)
+    parts = [Step(*mark) for mark in marks]
     agreed = agreeing(completion, parts, note, space, lexicon([], space))
     steps = [
         {

@@ -68,7 +68,7 @@ class RuleTeacher:
             seeds the wording).
         seed : int
         attempt : int
-            A later attempt chooses other phrases and words.
+            A later attempt chooses other phrases, in a long trace other words too.
 
         Returns
         -------
