@@ -23,6 +23,7 @@ from deepicd.study.federated_page import federated_tables
 from deepicd.study.kept_benches import bench_tables
 from deepicd.study.open_data import open_data_tables
 from deepicd.study.reference import DIFFERENCES, REASONING, SCORES
+from deepicd.study.variants import variant_tables
 from deepicd.views.figures.palette import METRIC_NAMES, in_order, look
 from deepicd.views.in_words import per_cent, points, signed, whole_number
 
@@ -108,7 +109,7 @@ def scores_table(folder: str | Path) -> str:
 
 
 def reference_page(folder: str | Path) -> str:
-    """The page beside the reference: differences over seeds, grids, open data, sites.
+    """The page beside the reference: differences over seeds, grids, other runs, sites.
 
     Raises
     ------
@@ -121,6 +122,7 @@ def reference_page(folder: str | Path) -> str:
     parts += reasoning_tables(folder)
     grids = grid_tables(folder)
     parts += [GRIDS, *grids] if grids else []
+    parts += variant_tables(folder)
     more = [*task_tables(folder), *open_data_tables(folder), *bench_tables(folder)]
     return "\n\n".join([*parts, *more, *federated_tables(folder)]) + "\n"
 

@@ -1,0 +1,185 @@
+"""The whole run with another setting, seed by seed beside the reference.
+
+`python -m deepicd.study.variants RUN… --against RUN… --to outputs/reference/cpu` keeps
+it. Grids ask with fewer steps; here every run is as long as the default's.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.errors import UserError
+from deepicd.common.files import write_csv
+from deepicd.data.privacy import is_private_run
+from deepicd.evaluation.intervals import half_over_seeds
+from deepicd.study.reference import EVALUATED, REASONING, run_facts, scores_of
+from deepicd.views.figures.palette import in_order, look
+from deepicd.views.in_words import per_cent, points, signed, table_row
+
+FILE = "variants.csv"
+SYSTEMS = ("sft", "sft_rft", "sft_grpo")
+SHOWN = (
+    ("chapter", "accuracy", "chapter accuracy"),
+    ("category", "accuracy", "category accuracy"),
+    ("full", "accuracy", "full-code accuracy"),
+    ("full", "macro_f1", "full-code macro F1"),
+    ("", "evidence_found", "quotes found in the note"),
+)
+KEYS = ["variant", "system", "level", "metric"]
+COLUMNS = [*KEYS, "run_seed", "threads", "value", "against"]
+TOP = f"""## Other settings of the whole run
+
+Runs as long as the default's that differ from it in a setting, kept by `python -m \
+deepicd.study.variants RUN… --against RUN… --to outputs/reference/cpu` in \
+[{FILE}]({FILE}): per cent, means over seeds (each a corpus of its own) with 95 % \
+intervals over seeds, and paired differences from the default in points. These runs \
+had one thread, those of the reference two, which alone trains another model of the \
+same quality."""
+
+
+def paired(runs: Sequence[str | Path], against: Sequence[str | Path]) -> pd.DataFrame:
+    """Scores of runs with another setting, each beside the run of the same seed.
+
+    Parameters
+    ----------
+    runs, against : sequence of path-like
+        Finished runs; those of `against` differ from `runs` in `--set` alone, and may
+        be of more seeds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `COLUMNS`: variant is what was set, such as "style=code_only"; value
+        and against are shares.
+
+    Raises
+    ------
+    UserError
+        For private runs, runs of other profiles or data, runs that differ in nothing
+        or not in the same, and a seed without its counterpart.
+    """
+    others = {run_facts(Path(run))["seed"]: Path(run) for run in against}
+    tables = []
+    for run in map(Path, runs):
+        facts = run_facts(run)
+        other = others.get(facts["seed"])
+        if other is None:
+            raise UserError(
+                f"{run}, of seed {facts['seed']}",
+                f"a run of --against with that seed; those have {sorted(others)}",
+                "add it, or leave the run out",
+            )
+        name = _what_differs(run, facts, run_facts(other))
+        both = pd.concat({"value": _scores(run), "against": _scores(other)}, axis=1)
+        given = {"run_seed": facts["seed"], "threads": facts["threads"]}
+        both = both.dropna().reset_index()
+        tables.append(both.assign(variant=name, **given))
+    found = pd.concat(tables, ignore_index=True)
+    if found["variant"].nunique() > 1:
+        raise UserError(
+            f"runs with {sorted(found['variant'].unique())}",
+            "runs that differ in their seed alone",
+            "keep each setting with a call of its own",
+        )
+    return found[COLUMNS]
+
+
+def _what_differs(run: Path, facts: dict, other: dict) -> str:
+    if is_private_run(run):
+        raise UserError(f"{run}, a private run", "public data", "leave it out")
+    for name in ("profile", "data", "model"):
+        if facts[name] != other[name]:
+            raise UserError(
+                f"{run} has {name} {facts[name]}, its counterpart {other[name]}",
+                "runs that differ in --set alone",
+                "leave it out",
+            )
+    own, common = facts["set"] or {}, other["set"] or {}
+    changed = [f"{k}={v}" for k, v in sorted(own.items()) if common.get(k) != v]
+    changed += [f"no {k}" for k in sorted(set(common) - set(own))]
+    if not changed:
+        raise UserError(
+            f"{run} differs from its counterpart in nothing",
+            "runs with another --set",
+            "give the runs of the setting first, those of the default after --against",
+        )
+    return ", ".join(changed)
+
+
+def _scores(run: Path) -> pd.Series:
+    """Accuracy and macro F1 of the trained models, and what is said of quotes."""
+    scores = scores_of(run)
+    scores = scores[scores["metric"].isin(["accuracy", "macro_f1"])]
+    file = run / EVALUATED.parent / REASONING
+    if file.exists():
+        thoughts = pd.read_csv(file).assign(level="")
+        scores = pd.concat([scores, thoughts])
+    scores = scores[scores["system"].isin(SYSTEMS)]
+    return scores.set_index(["system", "level", "metric"])["value"].astype(float)
+
+
+def variant_tables(folder: Path) -> list[str]:
+    """Paragraph and tables in Markdown of what a reference keeps; none without it."""
+    if not (Path(folder) / FILE).exists():
+        return []
+    kept = pd.read_csv(Path(folder) / FILE, keep_default_na=False)
+    parts = [TOP]
+    for name, rows in kept.groupby("variant", sort=False):
+        seeds = rows["run_seed"].nunique()
+        title = f"`--set {name}` ({seeds} seed{'s' * (seeds > 1)})"
+        heads = [head for *_, head in SHOWN]
+        lines = [table_row(title, *heads), table_row(*["---"] * (len(heads) + 1))]
+        for system in in_order(rows["system"]):
+            own = rows[rows["system"] == system]
+            lines += _lines(look(system).name, own)
+        parts.append("\n".join(lines))
+    return parts
+
+
+def _lines(name: str, own: pd.DataFrame) -> list[str]:
+    plain, change = [name], [f"{name}, minus the default's"]
+    for level, metric, _ in SHOWN:
+        found = own[(own["level"] == level) & (own["metric"] == metric)]
+        found = found[["value", "against"]].astype(float).dropna()
+        plain.append(_over_seeds(found["value"], per_cent, "{:.1f}".format))
+        difference = found["value"] - found["against"]
+        change.append(_over_seeds(difference, points, lambda x: signed(x / 100)))
+    return [table_row(*plain), table_row(*change)]
+
+
+def _over_seeds(values: pd.Series, form, alone) -> str:
+    """Mean, with its interval where there are three seeds or more."""
+    if values.empty:
+        return ""
+    mean = values.mean()
+    if len(values) < 3:
+        return alone(100 * mean)
+    half = half_over_seeds(values.to_numpy())
+    return form(pd.Series({"value": mean, "low": mean - half, "high": mean + half}))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 where the runs were added, 2 for a wrong call."""
+    parser = argparse.ArgumentParser("python -m deepicd.study.variants")
+    parser.add_argument("runs", nargs="+", help="finished runs with another --set")
+    parser.add_argument("--against", nargs="+", required=True, help="the default's")
+    parser.add_argument("--to", required=True, type=Path, help="folder of a reference")
+    given = parser.parse_args(arguments)
+    try:
+        found, file = paired(given.runs, given.against), given.to / FILE
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if file.exists():
+        kept = pd.read_csv(file, keep_default_na=False)
+        found = pd.concat([kept[~kept["variant"].isin(found["variant"])], found])
+    write_csv(found.round({"value": 6, "against": 6}), file)
+    print(f"{file}: {found['variant'].nunique()} variants")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
