@@ -34,7 +34,9 @@ def test_every_variant_is_scored_on_the_same_notes(monkeypatch):
         {name.split(" | ")[3]: r for name, r in found.items() if f"| {one} |" in name}
         for one in (encoders.CROSS_ENTROPY, encoders.TITLES)
     )
-    assert free.keys() == titles.keys()
+    # Free weights can answer no code without notes: there is nothing to compare.
+    assert titles.keys() - free.keys() == {encoders.AMONG}
+    assert 0 <= titles[encoders.AMONG].value <= 1
     zero = "full accuracy, zero-shot codes"
     assert free[zero].value == 0 and "macro F1, zero-shot" in free
     name = f"embed_mlp | title vectors minus cross-entropy | {encoders.SOME} | {zero}"

@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.files import read_json, write_csv
+from deepicd.common.markdown import markdown_table
 from deepicd.evaluation.skill import MAJORITY, skill_table
 from deepicd.evaluation.systems import OVERALL, gather
 from deepicd.study.runner.graph import EVALUATE, EXTRACT, GRPO
 from deepicd.study.runner.run_folder import Run
-from deepicd.views.in_words import table_row, tasks_table
+from deepicd.views.in_words import tasks_table
 
 #: Compared beside the last model of each run: a constant, two readers, the optimum.
 BESIDE = (MAJORITY, "tfidf_lr", "encoder")
@@ -45,9 +46,7 @@ def task_tables(folder: Path) -> list[str]:
         return []
     frame = pd.read_csv(folder / FILE)
     table = tasks_table(frame[frame["metric"] == "accuracy"]).reset_index()
-    head = [table_row(*table.columns), table_row(*["---"] * len(table.columns))]
-    rows = [table_row(*map(str, row)) for row in table.itertuples(index=False)]
-    return [TOP, "\n".join([*head, *rows])]
+    return [TOP, markdown_table(table.columns, table.itertuples(index=False))]
 
 
 def compare(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepicd.common.markdown import markdown_table
 from deepicd.study.bench.measure import read_results
-from deepicd.views.in_words import per_cent, points, table_row
+from deepicd.views.in_words import per_cent, points
 
 FILE = "federated.json"
 PARTS = ["sites", "seed", "what", "of"]
@@ -48,7 +49,7 @@ def federated_tables(folder: Path) -> list[str]:
 def _table(found: pd.DataFrame) -> str:
     heads = ["sites, seed", "notes a site", "accuracy at", *WAYS.values()]
     heads.append("federated minus pooled")
-    lines = [heads, ["---"] * len(heads)]
+    lines = []
     for (sites, seed), rows in found.groupby(["sites", "seed"], sort=False):
         known = {(row.what, row.of): row for row in rows.itertuples()}
         for level in LEVELS:
@@ -56,7 +57,7 @@ def _table(found: pd.DataFrame) -> str:
             gap = known[f"accuracy minus pooled, {level}", "federated"]
             cells = [f"{sites}, {seed}", _sizes(known), level]
             lines.append([*cells, *map(per_cent, scores), points(gap)])
-    return "\n".join(table_row(*line) for line in lines)
+    return markdown_table(heads, lines)
 
 
 def _sizes(known: dict) -> str:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepicd.common.markdown import markdown_table
 from deepicd.study.bench.measure import read_results
-from deepicd.views.in_words import per_cent, points, table_row
+from deepicd.views.in_words import per_cent, points
 
 ENCODERS, CANDIDATES = "encoders.json", "candidates.json"
 ADAPTING = "adapting.json"
@@ -62,12 +63,12 @@ def _table(title: str, found: pd.DataFrame) -> str:
     units = dict(zip(found["column"], found["unit"], strict=True))
     columns = list(units)
     heads = [", ".join(filter(None, head)) for head in units.items()]
-    lines = [table_row(title, *heads), table_row(*["---"] * (len(columns) + 1))]
+    lines = []
     for name, own in found.groupby("row", sort=False):
         known = {row.column: row for row in own.itertuples()}
         cells = [_cell(name, known[c]) if c in known else "" for c in columns]
-        lines.append(table_row(name, *cells))
-    return "\n".join(lines)
+        lines.append([name, *cells])
+    return markdown_table([title, *heads], lines)
 
 
 def _cell(name: str, row) -> str:

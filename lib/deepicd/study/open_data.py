@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepicd.common.markdown import markdown_table
 from deepicd.study.bench.measure import read_results
-from deepicd.views.in_words import per_cent, points, table_row
+from deepicd.views.in_words import per_cent, points
 
 FILE = "tasks_open_data.json"
 ANY = "names a unit or a place to go"
@@ -17,7 +18,7 @@ TOP = f"""## Tasks on open data
 MIMIC-IV 2.2 (275 admissions, no notes) and eICU 2.0 (structured notes of unit stays); \
 how often each coarsest node occurs stands there, too. Real patients, openly licensed; \
 aggregates only."""
-HEAD = "| data | task | used | different labels | left out |\n|---|---|---|---|---|"
+HEAD = ["data", "task", "used", "different labels", "left out"]
 SCORES = """eICU, test notes of one split by patient; per cent with 95 % intervals \
 (bootstrap over patients), differences paired and in points; macro F1 and kappa stand \
 in the file."""
@@ -46,7 +47,7 @@ def open_data_tables(folder: Path) -> list[str]:
 
 
 def _cohorts(found: pd.DataFrame) -> str:
-    lines = [HEAD]
+    lines = []
     for (data, task), rows in found.groupby(["data", "task"], sort=False):
         used = rows[(rows["what"] == "used") & (rows["of"] == "all")]
         levels, out = (rows[rows["what"] == what] for what in ("different", "left out"))
@@ -54,18 +55,12 @@ def _cohorts(found: pd.DataFrame) -> str:
         why = [f"{r.value:,.0f} {r.of.split(' (')[0]}" for r in out.itertuples()]
         if len(used):
             count = f"{used['value'].item():,.0f}"
-            lines.append(
-                table_row(data, task, count, named, "; ".join(why) or "nobody")
-            )
-    return "\n".join(lines)
+            lines.append([data, task, count, named, "; ".join(why) or "nobody"])
+    return markdown_table(HEAD, lines)
 
 
 def _scores(found: pd.DataFrame) -> str:
-    names = list(COLUMNS.values())
-    lines = [
-        table_row("task, accuracy at", *names),
-        table_row(*["---"] * (len(names) + 1)),
-    ]
+    lines = []
     rows = found[found["low"].notna()]
     parts = rows["what"].str.rpartition(", ")
     rows = rows.assign(score=parts[0], level=parts[2])
@@ -74,8 +69,8 @@ def _scores(found: pd.DataFrame) -> str:
         if set(COLUMNS) <= set(known):
             told = [points if "minus" in key[0] else per_cent for key in COLUMNS]
             cells = [tell(known[k]) for tell, k in zip(told, COLUMNS, strict=True)]
-            lines.append(table_row(f"{task}, {level}", *cells))
-    return "\n".join(lines)
+            lines.append([f"{task}, {level}", *cells])
+    return markdown_table(["task, accuracy at", *COLUMNS.values()], lines)
 
 
 def _leaks(found: pd.DataFrame) -> str:

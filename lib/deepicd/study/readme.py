@@ -13,6 +13,7 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_text
+from deepicd.common.markdown import markdown_table
 from deepicd.evaluation.intervals import half_over_seeds
 from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations.kept_runs import DETAILS
@@ -35,9 +36,11 @@ COLUMNS = (
     ("full", "accuracy"),
     ("full", "macro_f1"),
 )
-HEAD = (
-    "| chapter accuracy | category accuracy | full-code accuracy "
-    "| full-code macro F1 |\n|---|---|---|---|---|"
+HEADS = (
+    "chapter accuracy",
+    "category accuracy",
+    "full-code accuracy",
+    "full-code macro F1",
 )
 TOP = """# The reference run: its tables
 
@@ -93,19 +96,16 @@ def scores_table(folder: str | Path) -> str:
     first = scores[scores["run_seed"] == scores["run_seed"].iloc[0]]
     known = first.set_index(["system", "level", "metric"])
     systems = in_order(first["system"])
-    names, head = [look(system).name for system in systems], HEAD
+    heads, rows = ["system, per cent", *HEADS], []
+    for system in systems:
+        cells = [per_cent(known.loc[(system, *c)]) for c in COLUMNS]
+        rows.append([look(system).name, *cells])
     if "labelled_notes" in first:
+        heads.insert(1, "labelled notes")
         labelled = first.groupby("system")["labelled_notes"].first()
-        names = [
-            f"{name} | {whole_number(labelled[system])}"
-            for name, system in zip(names, systems, strict=True)
-        ]
-        head = f"| labelled notes {HEAD}---|"
-    rows = [
-        _line(name, [per_cent(known.loc[(system, *c)]) for c in COLUMNS])
-        for name, system in zip(names, systems, strict=True)
-    ]
-    return "\n".join([f"| system, per cent {head}", *rows])
+        for system, row in zip(systems, rows, strict=True):
+            row.insert(1, whole_number(labelled[system]))
+    return markdown_table(heads, rows)
 
 
 def reference_page(folder: str | Path) -> str:
@@ -138,10 +138,6 @@ def _read(folder: str | Path, name: str) -> pd.DataFrame:
     return pd.read_csv(file)
 
 
-def _line(name: str, cells: list[str]) -> str:
-    return f"| {name} | {' | '.join([*cells, *[''] * (4 - len(cells))])} |"
-
-
 def differences_table(table: pd.DataFrame) -> str:
     """Differences of a reference over all of its seeds, drawn answers in own rows."""
     rows = []
@@ -149,9 +145,11 @@ def differences_table(table: pd.DataFrame) -> str:
         name = f"{look(a).name} minus {look(b).name}"
         greedy = [_mean(pair, *column) for column in COLUMNS]
         drawn = [_mean(pair, level, "one_sample") for level, _ in COLUMNS[:3]]
-        rows += [_line(name, greedy)] * any(greedy)
-        rows += [_line(f"{name}, drawn answers", drawn)] * any(drawn)
-    return "\n".join([f"| mean of {table['run_seed'].nunique()} seeds {HEAD}", *rows])
+        rows += [[name, *greedy]] * any(greedy)
+        rows += [[f"{name}, drawn answers", *drawn, ""]] * any(drawn)
+    return markdown_table(
+        [f"mean of {table['run_seed'].nunique()} seeds", *HEADS], rows
+    )
 
 
 def _mean(pair: pd.DataFrame, level: str, metric: str) -> str:
@@ -184,18 +182,17 @@ def reasoning_tables(folder: str | Path) -> list[str]:
     }
     names = [METRIC_NAMES[metric] for metric in THOUGHT]
     seeds = table["run_seed"].nunique()
-    rows = [f"| mean of {seeds} seeds | {' | '.join(names)} |"]
-    rows.append("|---" * (len(names) + 1) + "|")
+    rows = []
     for system in in_order(values):
         name, own = look(system).name, values[system]
         rows.append(_thoughts(name, own, "{:.1f}"))
         if system not in ("base", "sft") and "sft" in values:
             change = own - values["sft"]
             rows.append(_thoughts(f"{name} minus SFT", change, "{:+.1f}"))
-    return [REASONED, "\n".join(rows)]
+    return [REASONED, markdown_table([f"mean of {seeds} seeds", *names], rows)]
 
 
-def _thoughts(name: str, values: pd.DataFrame, form: str) -> str:
+def _thoughts(name: str, values: pd.DataFrame, form: str) -> list[str]:
     """Means over seeds, with their intervals where there are three seeds or more."""
     cells = []
     for metric in THOUGHT:
@@ -206,7 +203,7 @@ def _thoughts(name: str, values: pd.DataFrame, form: str) -> str:
             ends = form.format(mean - half), form.format(mean + half)
             cell += f" ({' to '.join(ends)})"
         cells.append(cell.replace("-", "−"))
-    return f"| {name} | {' | '.join(cells)} |"
+    return [name, *cells]
 
 
 def grid_tables(folder: str | Path) -> list[str]:
@@ -224,15 +221,16 @@ def _grid(section: Section, file: Path) -> str:
     main = table[
         (table["comparison"] == section.compare) & (table["stratum"] == OVERALL)
     ]
-    rows = [f"| {section.letter}. {section.title} ({main['seeds'].max()} seeds) {HEAD}"]
+    title, rows = f"{section.letter}. {section.title} ({main['seeds'].max()} seeds)", []
     for (a, b), pair in main.groupby(["a", "b"], sort=False):
         known = pair.set_index(["level", "metric"])
-        rows.append(_line(versus(a, b), [_cell(known.loc[c]) for c in COLUMNS]))
+        rows.append([versus(a, b), *(_cell(known.loc[c]) for c in COLUMNS)])
     laws = file.with_name(f"{section.name}_laws.csv")
-    return "\n".join([*rows, *([_law(pd.read_csv(laws))] if laws.exists() else [])])
+    rows += [_law(pd.read_csv(laws))] if laws.exists() else []
+    return markdown_table([title, *HEADS], rows)
 
 
-def _law(laws: pd.DataFrame) -> str:
+def _law(laws: pd.DataFrame) -> list[str]:
     """What a doubling of the traces brings, after RL, and R² over all runs."""
     law = laws.rename(columns={"slope": "value"}).set_index("level")
     cells = [
@@ -241,7 +239,7 @@ def _law(laws: pd.DataFrame) -> str:
     ]
     sizes, runs = laws[["sizes", "runs"]].iloc[0].astype(int)
     name = f"a doubling of the traces, after RL: line over {sizes} sizes, {runs} runs"
-    return _line(name, cells)
+    return [name, *cells, ""]
 
 
 def _cell(row) -> str:

@@ -13,11 +13,12 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_csv
+from deepicd.common.markdown import markdown_table
 from deepicd.data.privacy import is_private_run
 from deepicd.evaluation.intervals import half_over_seeds
 from deepicd.study.reference import EVALUATED, REASONING, run_facts, scores_of
 from deepicd.views.figures.palette import in_order, look
-from deepicd.views.in_words import per_cent, points, signed, table_row
+from deepicd.views.in_words import per_cent, points, signed
 
 FILE = "variants.csv"
 SYSTEMS = ("sft", "sft_rft", "sft_grpo")
@@ -131,15 +132,15 @@ def variant_tables(folder: Path) -> list[str]:
         seeds = rows["run_seed"].nunique()
         title = f"`--set {name}` ({seeds} seed{'s' * (seeds > 1)})"
         heads = [head for *_, head in SHOWN]
-        lines = [table_row(title, *heads), table_row(*["---"] * (len(heads) + 1))]
+        lines: list[list[str]] = []
         for system in in_order(rows["system"]):
             own = rows[rows["system"] == system]
             lines += _lines(look(system).name, own)
-        parts.append("\n".join(lines))
+        parts.append(markdown_table([title, *heads], lines))
     return parts
 
 
-def _lines(name: str, own: pd.DataFrame) -> list[str]:
+def _lines(name: str, own: pd.DataFrame) -> list[list[str]]:
     plain, change = [name], [f"{name}, minus the default's"]
     for level, metric, _ in SHOWN:
         found = own[(own["level"] == level) & (own["metric"] == metric)]
@@ -147,7 +148,7 @@ def _lines(name: str, own: pd.DataFrame) -> list[str]:
         plain.append(_over_seeds(found["value"], per_cent, "{:.1f}".format))
         difference = found["value"] - found["against"]
         change.append(_over_seeds(difference, points, lambda x: signed(x / 100)))
-    return [table_row(*plain), table_row(*change)]
+    return [plain, change]
 
 
 def _over_seeds(values: pd.Series, form, alone) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import atomic_path
+from deepicd.common.markdown import markdown_table
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.prompts import build_messages, format_completion
 from deepicd.tasks.task import Task
@@ -183,13 +184,13 @@ def _card(
     checks = check_table(traces, task=task)
     checks = checks[checks["n"] > 0]
     rows = [
-        f"| `{check}` | {failed:,} | {share:.1%} |"
+        (f"`{check}`", f"{failed:,}", f"{share:.1%}")
         for check, failed, share in checks[["check", "failed", "share"]].itertuples(
             index=False, name=None
         )
         if check not in ("accepted", LABEL_ONLY)
     ]
-    table = "\n".join(["| check | rejected | share |", "|---|---|---|", *rows])
+    table = markdown_table(["check", "rejected", "share"], rows)
     shared = "The notes may be handed on under the terms of their source."
     kept = (
         "**Private: the notes come from a licensed source. Do not upload or share this"

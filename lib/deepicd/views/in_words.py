@@ -134,17 +134,6 @@ def per_cent(row, unit: str = "") -> str:
     return f"{text} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
 
 
-def table_row(*cells: str) -> str:
-    """A line of a table in Markdown.
-
-    Examples
-    --------
-    >>> table_row("a", "b")
-    '| a | b |'
-    """
-    return f"| {' | '.join(cells)} |"
-
-
 def signed(value: float) -> str:
     """A difference of shares in points, with its sign, a true minus among them.
 

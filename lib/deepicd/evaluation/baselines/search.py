@@ -101,7 +101,8 @@ def run_baselines(
     predictions : pandas.DataFrame
         One row per system and note of val and test, columns as in
         `PREDICTION_COLUMNS`; where labels have an order also `shares`, the
-        probability of each.
+        probability of each; where codes without training notes may be answered also
+        `unseen_code`, the likeliest of those.
     search : pandas.DataFrame
         One row per setting tried: system, setting, validation scores, seconds,
         chosen.
@@ -244,9 +245,14 @@ def _table(system: str, material: Material, scores, tree) -> pd.DataFrame:
             "labelled_notes": len(material.parts[0]),
         }
     )
+    table = table[PREDICTION_COLUMNS]
+    if material.unseen:
+        seen = len(material.labels)
+        others = material.answerable[seen:][scores[:, seen:].argmax(axis=1)]
+        return table.assign(unseen_code=others)
     if not tree.order:
-        return table[PREDICTION_COLUMNS]
+        return table
     answered = material.answerable[: scores.shape[1]]
     known = pd.DataFrame(softmax(scores, axis=1), columns=answered)
     shares = known.reindex(columns=list(tree.order), fill_value=0.0).to_numpy(float)
-    return table[PREDICTION_COLUMNS].assign(shares=list(shares))
+    return table.assign(shares=list(shares))

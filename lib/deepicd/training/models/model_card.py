@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.files import write_text
+from deepicd.common.markdown import markdown_table
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
 from deepicd.training.labelled import COLUMN
@@ -62,11 +63,10 @@ def write_card(
     """
     facts = {name: arguments[name] for name in NAMES if name in arguments} | counts
     facts |= {f"SHA-256 of {name}": data_hash(frame) for name, frame in data.items()}
-    lines = [f"| {name} | {value} |" for name, value in facts.items()]
     text = CARD.format(
         asked="ICD-10-CM code" if task.tabular else f"label ({task.about})",
         tag=task.tag,
-        facts="\n".join(["| fact | value |", "|---|---|", *lines]),
+        facts=markdown_table(["fact", "value"], facts.items()),
         results=_results(results),
     )
     write_text(text, Path(folder) / "README.md")
@@ -77,11 +77,10 @@ def _results(table: pd.DataFrame | None) -> str:
         return "Not evaluated."
     names = [name for name in table if name != "notes"]
     rows = [
-        f"| {system} | " + " | ".join(_cell(name, row[name]) for name in names) + " |"
+        [system, *(_cell(name, row[name]) for name in names)]
         for system, row in table.iterrows()
     ]
-    head = "| system | " + " | ".join(names) + " |"
-    return "\n".join([head, "|---" * (len(names) + 1) + "|", *rows])
+    return markdown_table(["system", *names], rows)
 
 
 def _cell(name: str, value) -> str:

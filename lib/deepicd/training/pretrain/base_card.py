@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from deepicd.common.files import write_text
+from deepicd.common.markdown import markdown_table
 from deepicd.training.models.loading import weights_hash
 from deepicd.training.pretrain.texts import FIRST_SEED
 
@@ -116,6 +117,4 @@ def _machine() -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    rows = [[str(value) for value in row] for row in frame.itertuples(index=False)]
-    head = [list(map(str, frame.columns)), ["---"] * frame.shape[1]]
-    return "\n".join("| " + " | ".join(row) + " |" for row in head + rows)
+    return markdown_table(frame.columns, frame.itertuples(index=False))
