@@ -5,7 +5,7 @@ import pytest
 from test_check import make_run
 
 from deepicd.common.errors import UserError
-from deepicd.common.files import read_json, write_json
+from deepicd.common.files import read_json, write_json, write_parquet
 from deepicd.study import variants
 
 
@@ -68,3 +68,22 @@ def test_private_runs_are_refused(runs, capsys, tmp_path):
     write_json({"private": True}, better[0] / "run.json")
     names = [*map(str, better), "--against", *map(str, default), "--to", str(tmp_path)]
     assert variants.main(names) == 2 and "private run" in capsys.readouterr().err
+
+
+def test_of_a_run_that_ends_with_sft_the_answers_are_scored(runs, tmp_path):
+    default, _ = runs
+    run = tmp_path / "short"
+    facts = read_json(default[0] / "manifest.json")
+    write_json(facts | {"set": {"candidates": 5}}, run / "manifest.json")
+    write_json({"data": "synthetic"}, run / "run.json")
+    notes = pd.DataFrame({"note_id": list("ab"), "subject_id": [1, 2], "note": "..."})
+    notes = notes.assign(split="test", label=["I21.19", "I10"])
+    write_parquet(notes, run / "01_extract_admission_notes" / "admissions.parquet")
+    said = notes[["note_id", "split"]].assign(system="sft", seed=0, sample=0)
+    said = said.assign(code=["I21.11", "I10"], well_formed=True, completion="")
+    file = run / "04_train_sft" / "predictions.parquet"
+    with pytest.raises(UserError, match="no answers"):
+        variants.paired([run], default)
+    write_parquet(said, file)
+    found = variants.paired([run], default).set_index(["level", "metric"])["value"]
+    assert found["category", "accuracy"] == 1.0 and found["full", "accuracy"] == 0.5

@@ -16,7 +16,11 @@ from deepicd.common.files import write_csv
 from deepicd.common.markdown import markdown_table
 from deepicd.data.privacy import is_private_run
 from deepicd.evaluation.intervals import half_over_seeds
+from deepicd.evaluation.metrics import evaluate
+from deepicd.evaluation.systems import gather
 from deepicd.study.reference import EVALUATED, REASONING, run_facts, scores_of
+from deepicd.study.runner.graph import EXTRACT, SFT
+from deepicd.study.runner.run_folder import Run
 from deepicd.views.figures.palette import in_order, look
 from deepicd.views.in_words import per_cent, points, signed
 
@@ -29,6 +33,7 @@ SHOWN = (
     ("full", "macro_f1", "full-code macro F1"),
     ("", "evidence_found", "quotes found in the note"),
 )
+SCORES = ("accuracy", "macro_f1")
 KEYS = ["variant", "system", "level", "metric"]
 COLUMNS = [*KEYS, "run_seed", "threads", "value", "against"]
 TOP = f"""## Other settings of the whole run
@@ -47,8 +52,8 @@ def paired(runs: Sequence[str | Path], against: Sequence[str | Path]) -> pd.Data
     Parameters
     ----------
     runs, against : sequence of path-like
-        Finished runs; those of `against` differ from `runs` in `--set` alone, and may
-        be of more seeds.
+        Runs with notebook 06 done, or 04 alone; those of `against` differ from `runs`
+        in `--set` alone, and may be of more seeds.
 
     Returns
     -------
@@ -111,15 +116,38 @@ def _what_differs(run: Path, facts: dict, other: dict) -> str:
 
 
 def _scores(run: Path) -> pd.Series:
-    """Accuracy and macro F1 of the trained models, and what is said of quotes."""
-    scores = scores_of(run)
-    scores = scores[scores["metric"].isin(["accuracy", "macro_f1"])]
+    """Accuracy and macro F1 of the trained models, and what is said of quotes.
+
+    Of a run that ended with SFT the scores are made here, as 06 makes them.
+    """
+    scores = scores_of(run) if (run / EVALUATED).exists() else _of_sft(run)
+    scores = scores[scores["metric"].isin(SCORES)]
     file = run / EVALUATED.parent / REASONING
     if file.exists():
         thoughts = pd.read_csv(file).assign(level="")
         scores = pd.concat([scores, thoughts])
     scores = scores[scores["system"].isin(SYSTEMS)]
     return scores.set_index(["system", "level", "metric"])["value"].astype(float)
+
+
+def _of_sft(run: Path) -> pd.DataFrame:
+    answers = run / SFT / "predictions.parquet"
+    if not answers.exists():
+        raise UserError(
+            f"no answers in {run}",
+            "a run whose notebook 04 or 06 is finished",
+            "./run_all.sh with the same options",
+        )
+    own = Run(run, SFT)
+    admissions = pd.read_parquet(own.path(EXTRACT, "admissions.parquet"))
+    cases, tree = gather(pd.read_parquet(answers), admissions), own.tree()
+    tables = [
+        evaluate(
+            cases.gold, list(seeds.values()), tree=tree, n_boot=0, metrics=SCORES
+        ).assign(system=system)
+        for system, seeds in cases.answers.items()
+    ]
+    return pd.concat(tables)
 
 
 def variant_tables(folder: Path) -> list[str]:
