@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepicd.common.errors import UserError
-from deepicd.common.files import write_text
+from deepicd.common.files import read_json, write_text
 from deepicd.common.markdown import markdown_table
 from deepicd.evaluation.intervals import half_over_seeds
 from deepicd.evaluation.systems import OVERALL
@@ -23,7 +23,7 @@ from deepicd.study.across_tasks import task_tables
 from deepicd.study.federated_page import federated_tables
 from deepicd.study.kept_benches import bench_tables
 from deepicd.study.open_data import open_data_tables
-from deepicd.study.reference import DIFFERENCES, REASONING, SCORES
+from deepicd.study.reference import DIFFERENCES, MANIFEST, REASONING, SCORES
 from deepicd.study.variants import variant_tables
 from deepicd.views.figures.palette import METRIC_NAMES, in_order, look
 from deepicd.views.in_words import per_cent, points, signed, whole_number
@@ -46,14 +46,20 @@ TOP = """# The reference run: its tables
 
 `python -m deepicd.study.readme {folder}` writes this page from `scores.csv`, \
 `differences.csv` and `ablations/`; `./run_all.sh check` compares a run with them. \
-Everything is measured on synthetic patients.
+{whom}
 
 ## Differences between systems
 
 Paired differences over the reference's seeds, each with a corpus and models of its \
 own: the mean in points, where there are three seeds or more its 95 % interval over \
-seeds, and in how many seeds the interval over patients lies above zero (up) or below \
-(down). *Drawn answers* are those at the temperature of sampling."""
+seeds (of one seed that over patients), and in how many seeds the interval over \
+patients lies above zero (up) or below (down). *Drawn answers* are those at the \
+temperature of sampling."""
+WHOM = {
+    "synthetic": "Everything is measured on synthetic patients.",
+    "eicu": "Measured on the open eICU demo, structured notes of real stays; only "
+    "aggregates are kept.",
+}
 REASONED = """## The reasoning itself
 
 Greedy answers to all test notes: quotes an answer, and in per cent the share of \
@@ -118,7 +124,9 @@ def reference_page(folder: str | Path) -> str:
     """
     folder = Path(folder)
     differences = differences_table(_read(folder, DIFFERENCES))
-    parts = [TOP.format(folder="/".join(folder.parts[-3:])), differences]
+    data = read_json(folder / MANIFEST)["runs"][0]["data"]
+    whom = WHOM.get(data, f"Measured on {data}.")
+    parts = [TOP.format(folder="/".join(folder.parts[-3:]), whom=whom), differences]
     parts += reasoning_tables(folder)
     grids = grid_tables(folder)
     parts += [GRIDS, *grids] if grids else []
@@ -147,18 +155,26 @@ def differences_table(table: pd.DataFrame) -> str:
         drawn = [_mean(pair, level, "one_sample") for level, _ in COLUMNS[:3]]
         rows += [[name, *greedy]] * any(greedy)
         rows += [[f"{name}, drawn answers", *drawn, ""]] * any(drawn)
-    return markdown_table(
-        [f"mean of {table['run_seed'].nunique()} seeds", *HEADS], rows
-    )
+    return markdown_table([_mean_of(table), *HEADS], rows)
+
+
+def _mean_of(table: pd.DataFrame) -> str:
+    seeds = table["run_seed"].unique()
+    return f"mean of {len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
 def _mean(pair: pd.DataFrame, level: str, metric: str) -> str:
-    """Mean over seeds with its interval, and how many seeds are clear of zero alone."""
+    """Mean over seeds with its interval, and how many seeds are clear of zero alone.
+
+    One seed has the interval over its patients.
+    """
     rows = pair[(pair["level"] == level) & (pair["metric"] == metric)]
     if rows.empty:
         return ""
     values, k = rows["value"].to_numpy(), len(rows)
     mean, text = values.mean(), signed(values.mean())
+    if k == 1:
+        text = points(rows.iloc[0])
     if k > 2:  # of two seeds the interval over seeds says nothing
         half = half_over_seeds(values)
         text = points(
@@ -181,7 +197,6 @@ def reasoning_tables(folder: str | Path) -> list[str]:
         for system, part in table.groupby("system")
     }
     names = [METRIC_NAMES[metric] for metric in THOUGHT]
-    seeds = table["run_seed"].nunique()
     rows = []
     for system in in_order(values):
         name, own = look(system).name, values[system]
@@ -189,7 +204,7 @@ def reasoning_tables(folder: str | Path) -> list[str]:
         if system not in ("base", "sft") and "sft" in values:
             change = own - values["sft"]
             rows.append(_thoughts(f"{name} minus SFT", change, "{:+.1f}"))
-    return [REASONED, markdown_table([f"mean of {seeds} seeds", *names], rows)]
+    return [REASONED, markdown_table([_mean_of(table), *names], rows)]
 
 
 def _thoughts(name: str, values: pd.DataFrame, form: str) -> list[str]:

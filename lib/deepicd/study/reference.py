@@ -65,10 +65,10 @@ def scores_of(run_dir: str | Path) -> pd.DataFrame:
     return table.loc[kept, [name for name in columns if name in table]]
 
 
-def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
+def save_reference(
+    run_dirs: Sequence[str | Path], folder: str | Path, figures: bool = True
+) -> Path:
     """Write a reference of finished runs: scores, differences, reasoning, figures.
-
-    The figures are those of the first run.
 
     Parameters
     ----------
@@ -76,6 +76,8 @@ def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
         Runs of one profile and data, of different seeds.
     folder : path-like
         Replaced where it exists.
+    figures : bool
+        Whether to keep those of the first run.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def save_reference(run_dirs: Sequence[str | Path], folder: str | Path) -> Path:
     write_json({"runs": manifests, "metrics": METRICS}, folder / MANIFEST)
     shutil.rmtree(folder / "figures", ignore_errors=True)
     for file in sorted(run_dirs[0].glob("[0-9]*/figures/*")):
-        if file.suffix in (".png", ".csv"):
+        if figures and file.suffix in (".png", ".csv"):
             target = folder / "figures" / f"{file.parts[-3][:2]}_{file.name}"
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
@@ -313,9 +315,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", choices=["save"], help="make a reference")
     parser.add_argument("run", nargs="+", help="folders of finished runs, one a seed")
     parser.add_argument("--to", required=True, help="outputs/reference/PROFILE")
+    parser.add_argument("--no-figures", action="store_true", help="keep tables alone")
     given = parser.parse_args(arguments)
     try:
-        print(f"reference {save_reference(given.run, given.to)}")
+        folder = save_reference(given.run, given.to, not given.no_figures)
+        print(f"reference {folder}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
