@@ -22,11 +22,12 @@ from deepicd.study.ablations.verdicts import versus
 from deepicd.study.across_tasks import task_tables
 from deepicd.study.federated_page import federated_tables
 from deepicd.study.kept_benches import bench_tables
+from deepicd.study.kept_verifiers import verifier_tables
 from deepicd.study.open_data import open_data_tables
 from deepicd.study.reference import DIFFERENCES, MANIFEST, REASONING, SCORES
 from deepicd.study.variants import variant_tables
 from deepicd.views.figures.palette import METRIC_NAMES, in_order, look
-from deepicd.views.in_words import per_cent, points, signed, whole_number
+from deepicd.views.in_words import over_seeds, per_cent, points, whole_number
 
 START, END = "<!-- tables of the reference -->", "<!-- end of these tables -->"
 PAGE = "README.md"
@@ -130,7 +131,7 @@ def reference_page(folder: str | Path) -> str:
     parts += reasoning_tables(folder)
     grids = grid_tables(folder)
     parts += [GRIDS, *grids] if grids else []
-    parts += variant_tables(folder)
+    parts += [*variant_tables(folder), *verifier_tables(folder)]
     more = [*task_tables(folder), *open_data_tables(folder), *bench_tables(folder)]
     return "\n\n".join([*parts, *more, *federated_tables(folder)]) + "\n"
 
@@ -171,15 +172,8 @@ def _mean(pair: pd.DataFrame, level: str, metric: str) -> str:
     rows = pair[(pair["level"] == level) & (pair["metric"] == metric)]
     if rows.empty:
         return ""
-    values, k = rows["value"].to_numpy(), len(rows)
-    mean, text = values.mean(), signed(values.mean())
-    if k == 1:
-        text = points(rows.iloc[0])
-    if k > 2:  # of two seeds the interval over seeds says nothing
-        half = half_over_seeds(values)
-        text = points(
-            pd.Series({"value": mean, "low": mean - half, "high": mean + half})
-        )
+    values, alone = rows["value"].to_numpy(), len(rows) == 1
+    text = points(rows.iloc[0]) if alone else over_seeds(values, difference=True)
     up, down = ((rows["clear"] & (sign * values > 0)).sum() for sign in (1, -1))
     clear = [f"{n} {way}" for n, way in ((up, "up"), (down, "down")) if n]
     return f"{text}; {', '.join(clear) or 'none clear'}"

@@ -15,14 +15,13 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import write_csv
 from deepicd.common.markdown import markdown_table
 from deepicd.data.privacy import is_private_run
-from deepicd.evaluation.intervals import half_over_seeds
 from deepicd.evaluation.metrics import evaluate
 from deepicd.evaluation.systems import gather
 from deepicd.study.reference import EVALUATED, REASONING, run_facts, scores_of
 from deepicd.study.runner.graph import EXTRACT, SFT
 from deepicd.study.runner.run_folder import Run
 from deepicd.views.figures.palette import in_order, look
-from deepicd.views.in_words import per_cent, points, signed
+from deepicd.views.in_words import over_seeds
 
 FILE = "variants.csv"
 SYSTEMS = ("sft", "sft_rft", "sft_grpo")
@@ -173,21 +172,10 @@ def _lines(name: str, own: pd.DataFrame) -> list[list[str]]:
     for level, metric, _ in SHOWN:
         found = own[(own["level"] == level) & (own["metric"] == metric)]
         found = found[["value", "against"]].astype(float).dropna()
-        plain.append(_over_seeds(found["value"], per_cent, "{:.1f}".format))
-        difference = found["value"] - found["against"]
-        change.append(_over_seeds(difference, points, lambda x: signed(x / 100)))
+        values, gained = found["value"], found["value"] - found["against"]
+        plain.append(over_seeds(values) if len(found) else "")
+        change.append(over_seeds(gained, difference=True) if len(found) else "")
     return [plain, change]
-
-
-def _over_seeds(values: pd.Series, form, alone) -> str:
-    """Mean, with its interval where there are three seeds or more."""
-    if values.empty:
-        return ""
-    mean = values.mean()
-    if len(values) < 3:
-        return alone(100 * mean)
-    half = half_over_seeds(values.to_numpy())
-    return form(pd.Series({"value": mean, "low": mean - half, "high": mean + half}))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from deepicd.evaluation.intervals import half_over_seeds
 from deepicd.evaluation.metrics import WHOLE, outcome_names, outcomes
 from deepicd.evaluation.ordered import KAPPA, OFF
 from deepicd.evaluation.ranking import AUROC
@@ -157,6 +158,32 @@ def points(row) -> str:
     if np.isnan(row.low):
         return f"{signed(row.value)} (too few to say)"
     return f"{signed(row.value)} ({signed(row.low)} to {signed(row.high)})"
+
+
+def over_seeds(values: Sequence[float], difference: bool = False) -> str:
+    """Mean of shares over seeds with its interval; of fewer than three the mean alone.
+
+    A share's interval ends at 0 and at 100 per cent.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One a seed.
+    difference : bool
+        In points with a sign instead of per cent.
+
+    Examples
+    --------
+    >>> over_seeds([0.5, 0.6, 0.7]), over_seeds([0.02, 0.04], difference=True)
+    ('60.0 [35.2, 84.8]', '+3.0')
+    """
+    values = np.asarray(values, float)
+    mean = values.mean()
+    if len(values) < 3:
+        return signed(mean) if difference else f"{100 * mean:.1f}"
+    half = half_over_seeds(values)
+    row = pd.Series({"value": mean, "low": mean - half, "high": mean + half})
+    return points(row) if difference else per_cent(row.clip(0, 1))
 
 
 def with_interval(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,144 @@
+"""What notebook 08 found of several seeds, for the reference and its page.
+
+`python -m deepicd.study.kept_verifiers RUN… --to outputs/reference/cpu` keeps it.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from deepicd.common.errors import UserError
+from deepicd.common.files import write_csv
+from deepicd.common.markdown import markdown_table
+from deepicd.data.privacy import is_private_run
+from deepicd.study.reference import run_facts
+from deepicd.study.runner.graph import VERIFY
+from deepicd.views.figures.verifying import RULES
+from deepicd.views.in_words import over_seeds
+
+FILE = "verifiers.csv"
+CHOSEN, GAIN = "gold_chosen_", "minus majority"
+STEPS = {"step_auc": "area under the curve", "step_ece": "calibration error"}
+COLUMNS = ["what", "rule", "of", "level", "answers", "n", "run_seed", "value"]
+MAJORITY = "majority"
+TOP = f"""## Verifiers and the best of several answers
+
+Notebook 08 of the runs above, kept by `python -m deepicd.study.kept_verifiers RUN… \
+--to outputs/reference/cpu` in [{FILE}]({FILE}); means over seeds in per cent with \
+95 % intervals over seeds, differences paired and in points. How often the good trace \
+of a note is chosen and not one with a planted fault:"""
+GAINS = """Accuracy of the answer that a rule chooses among N drawn ones, minus that \
+of the commonest one (400 notes at N = 4, 40 at 8 and 32):"""
+JUDGED = """How well the process verifier tells right steps from wrong ones, on traces \
+with planted faults and on the model's own answers as checks judge them:"""
+
+
+def found_in(runs: Sequence[str | Path]) -> pd.DataFrame:
+    """Read what notebook 08 of runs that differ in their seed has found.
+
+    Parameters
+    ----------
+    runs : sequence of path-like
+        With notebook 08 done; of one profile, data and set of parameters.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `COLUMNS`; what is "gold_chosen_", "minus majority", "step_auc" or
+        "step_ece", of a kind of fault, of all, or where the steps are from.
+
+    Raises
+    ------
+    UserError
+        For private runs, runs without 08, of one seed, or of other settings.
+    """
+    tables, first = [], None
+    for run in map(Path, runs):
+        facts = run_facts(run)
+        alike = {name: facts[name] for name in ("profile", "data", "set", "model")}
+        first = first or alike
+        if is_private_run(run) or alike != first:
+            raise UserError(
+                f"{run}: {'private' if is_private_run(run) else alike}",
+                f"public runs that differ in their seed alone, as {first}",
+                "leave it out",
+            )
+        tables.append(_one(run).assign(run_seed=facts["seed"]))
+    seeds = [int(table["run_seed"].iloc[0]) for table in tables]
+    if len(set(seeds)) < len(seeds):
+        raise UserError(
+            f"runs with seeds {seeds}", "another seed each", "leave one out"
+        )
+    return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def _one(run: Path) -> pd.DataFrame:
+    scores, gains = run / VERIFY / "metrics.parquet", run / VERIFY / "gains.csv"
+    if not scores.exists():
+        raise UserError(
+            f"no scores of verifiers in {run}",
+            "a run with notebook 08 done",
+            "./run_all.sh with the same options",
+        )
+    table = pd.read_parquet(scores)
+    chosen = table[table["metric"].str.startswith(CHOSEN)]
+    chosen = chosen.assign(what=CHOSEN, rule=chosen["metric"].str.removeprefix(CHOSEN))
+    steps = table[table["metric"].isin(STEPS)]
+    steps = steps.assign(what=steps["metric"], rule="")
+    gained = pd.read_csv(gains).query("b == @MAJORITY").rename(columns={"a": "rule"})
+    gained = gained.assign(what=GAIN, stratum="")
+    both = pd.concat([chosen, gained, steps]).rename(columns={"stratum": "of"})
+    return both.assign(answers=both["answers"].fillna(0).astype(int))
+
+
+def verifier_tables(folder: Path) -> list[str]:
+    """Paragraphs and tables in Markdown of what a reference keeps; none without it."""
+    if not (Path(folder) / FILE).exists():
+        return []
+    found = pd.read_csv(Path(folder) / FILE, keep_default_na=False)
+    chosen = found[found["what"] == CHOSEN]
+    rules = list(dict.fromkeys(chosen["rule"]))
+    head = [f"{found['run_seed'].nunique()} seeds, fault"]
+    rows = [
+        [of.replace("_", " ")]
+        + [over_seeds(own.loc[own["rule"] == rule, "value"]) for rule in rules]
+        for of, own in chosen.groupby("of", sort=False)
+    ]
+    parts = [TOP, markdown_table(head + [RULES[r].name for r in rules], rows)]
+    gains = found[found["what"] == GAIN]
+    places = dict.fromkeys(zip(gains["answers"], gains["level"], strict=True))
+    places = sorted(places, key=lambda place: place[0])
+    rows = []
+    for rule, own in gains.groupby("rule", sort=False):
+        at = own.groupby(["answers", "level"])["value"]
+        told = [over_seeds(at.get_group(place), difference=True) for place in places]
+        rows.append([RULES[rule].name, *told])
+    heads = [f"best of {n}, {level}" for n, level in places]
+    parts += [GAINS, markdown_table(["chosen by", *heads], rows)]
+    steps = found[found["what"].isin(STEPS)]
+    rows = [
+        [f"{of}, {STEPS[what]}", level, over_seeds(own["value"])]
+        for (of, what, level), own in steps.groupby(["of", "what", "level"], sort=False)
+    ]
+    return [*parts, JUDGED, markdown_table(["steps", "kind", "per cent"], rows)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 where the file was written, 2 for a wrong call."""
+    parser = argparse.ArgumentParser("python -m deepicd.study.kept_verifiers")
+    parser.add_argument("runs", nargs="+", help="finished runs, one a seed")
+    parser.add_argument("--to", required=True, type=Path, help="folder of a reference")
+    given = parser.parse_args(arguments)
+    try:
+        write_csv(found_in(given.runs).round({"value": 6}), given.to / FILE)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
