@@ -37,7 +37,7 @@ def test_the_page_tells_what_verifiers_find_and_gain(tmp_path):
     runs = [str(make_run(tmp_path / f"run{seed}", seed)) for seed in range(3)]
     assert kept.verifier_tables(tmp_path) == []
     assert kept.main([*runs, "--to", str(tmp_path)]) == 0
-    _, chosen, _, gains, _, steps = kept.verifier_tables(tmp_path)
+    _, chosen, _, gains, _, greedy, _, steps = kept.verifier_tables(tmp_path)
     head, _, code, _ = chosen.splitlines()
     assert head == "| 3 seeds, fault | PRM, minimum | PRM and checks |"
     # 80, 81 and 82 per cent; t(2) = 4.303 times 1 / sqrt(3)
@@ -46,6 +46,7 @@ def test_the_page_tells_what_verifiers_find_and_gain(tmp_path):
     head, _, row = gains.splitlines()
     assert head == "| chosen by | best of 4, category | best of 32, category |"
     assert row.startswith("| PRM, minimum | −1.0 (−3.5 to +1.5) |")
+    assert greedy == gains  # the same numbers were made for both
     assert "| own answers, area under the curve | code | 61.0 [58.5, 63.5] |" in steps
 
 

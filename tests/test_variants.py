@@ -63,6 +63,14 @@ def test_runs_that_are_no_counterparts_are_refused(runs, facts, text):
         variants.paired(better, default)
 
 
+def test_no_folder_of_a_machine_comes_into_the_name(runs):
+    default, better = runs
+    weights = '{"weight_process": 0.5, "verifier": "/home/me/runs/a/process/model"}'
+    changed(better[0], set={"reward_weights": weights})
+    [name] = variants.paired(better[:1], default)["variant"].unique()
+    assert name == ('reward_weights={"weight_process": 0.5, "verifier": "model"}')
+
+
 def test_private_runs_are_refused(runs, capsys, tmp_path):
     default, better = runs
     write_json({"private": True}, better[0] / "run.json")

@@ -20,10 +20,13 @@ from deepicd.views.figures.verifying import RULES
 from deepicd.views.in_words import over_seeds
 
 FILE = "verifiers.csv"
-CHOSEN, GAIN = "gold_chosen_", "minus majority"
+CHOSEN = "gold_chosen_"
 STEPS = {"step_auc": "area under the curve", "step_ece": "calibration error"}
 COLUMNS = ["what", "rule", "of", "level", "answers", "n", "run_seed", "value"]
-MAJORITY = "majority"
+MINUS = {  # what a choice is compared with, and in words
+    "majority": "the commonest one",
+    "greedy": "the greedy one, which costs one answer",
+}
 TOP = f"""## Verifiers and the best of several answers
 
 Notebook 08 of the runs above, kept by `python -m deepicd.study.kept_verifiers RUN… \
@@ -31,7 +34,7 @@ Notebook 08 of the runs above, kept by `python -m deepicd.study.kept_verifiers R
 95 % intervals over seeds, differences paired and in points. How often the good trace \
 of a note is chosen and not one with a planted fault:"""
 GAINS = """Accuracy of the answer that a rule chooses among N drawn ones, minus that \
-of the commonest one (400 notes at N = 4, 40 at 8 and 32):"""
+of {than} (400 notes at N = 4, 40 at 8 and 32):"""
 JUDGED = """How well the process verifier tells right steps from wrong ones, on traces \
 with planted faults and on the model's own answers as checks judge them:"""
 
@@ -47,8 +50,9 @@ def found_in(runs: Sequence[str | Path]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`; what is "gold_chosen_", "minus majority", "step_auc" or
-        "step_ece", of a kind of fault, of all, or where the steps are from.
+        Columns `COLUMNS`; what is "gold_chosen_", "minus majority", "minus greedy",
+        "step_auc" or "step_ece", of a kind of fault, of all, or where the steps are
+        from.
 
     Raises
     ------
@@ -88,8 +92,8 @@ def _one(run: Path) -> pd.DataFrame:
     chosen = chosen.assign(what=CHOSEN, rule=chosen["metric"].str.removeprefix(CHOSEN))
     steps = table[table["metric"].isin(STEPS)]
     steps = steps.assign(what=steps["metric"], rule="")
-    gained = pd.read_csv(gains).query("b == @MAJORITY").rename(columns={"a": "rule"})
-    gained = gained.assign(what=GAIN, stratum="")
+    gained = pd.read_csv(gains).rename(columns={"a": "rule"})
+    gained = gained.assign(what="minus " + gained["b"], stratum="")
     both = pd.concat([chosen, gained, steps]).rename(columns={"stratum": "of"})
     return both.assign(answers=both["answers"].fillna(0).astype(int))
 
@@ -108,7 +112,18 @@ def verifier_tables(folder: Path) -> list[str]:
         for of, own in chosen.groupby("of", sort=False)
     ]
     parts = [TOP, markdown_table(head + [RULES[r].name for r in rules], rows)]
-    gains = found[found["what"] == GAIN]
+    for other, than in MINUS.items():
+        gains = found[found["what"] == f"minus {other}"]
+        parts += [GAINS.format(than=than), _gains(gains)]
+    steps = found[found["what"].isin(STEPS)]
+    rows = [
+        [f"{of}, {STEPS[what]}", level, over_seeds(own["value"])]
+        for (of, what, level), own in steps.groupby(["of", "what", "level"], sort=False)
+    ]
+    return [*parts, JUDGED, markdown_table(["steps", "kind", "per cent"], rows)]
+
+
+def _gains(gains: pd.DataFrame) -> str:
     places = dict.fromkeys(zip(gains["answers"], gains["level"], strict=True))
     places = sorted(places, key=lambda place: place[0])
     rows = []
@@ -117,13 +132,7 @@ def verifier_tables(folder: Path) -> list[str]:
         told = [over_seeds(at.get_group(place), difference=True) for place in places]
         rows.append([RULES[rule].name, *told])
     heads = [f"best of {n}, {level}" for n, level in places]
-    parts += [GAINS, markdown_table(["chosen by", *heads], rows)]
-    steps = found[found["what"].isin(STEPS)]
-    rows = [
-        [f"{of}, {STEPS[what]}", level, over_seeds(own["value"])]
-        for (of, what, level), own in steps.groupby(["of", "what", "level"], sort=False)
-    ]
-    return [*parts, JUDGED, markdown_table(["steps", "kind", "per cent"], rows)]
+    return markdown_table(["chosen by", *heads], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

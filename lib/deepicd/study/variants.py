@@ -5,6 +5,7 @@ it. Grids ask with fewer steps; here every run is as long as the default's.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ SHOWN = (
 SCORES = ("accuracy", "macro_f1")
 KEYS = ["variant", "system", "level", "metric"]
 COLUMNS = [*KEYS, "run_seed", "threads", "value", "against"]
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s\"']+/)*")  # of files on one machine
 TOP = f"""## Other settings of the whole run
 
 Runs as long as the default's that differ from it in a setting, kept by `python -m \
@@ -103,7 +105,11 @@ def _what_differs(run: Path, facts: dict, other: dict) -> str:
                 "leave it out",
             )
     own, common = facts["set"] or {}, other["set"] or {}
-    changed = [f"{k}={v}" for k, v in sorted(own.items()) if common.get(k) != v]
+    changed = [
+        f"{name}={_FOLDERS.sub('', str(value))}"
+        for name, value in sorted(own.items())
+        if common.get(name) != value
+    ]
     changed += [f"no {k}" for k in sorted(set(common) - set(own))]
     if not changed:
         raise UserError(
