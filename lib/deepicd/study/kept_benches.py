@@ -18,11 +18,14 @@ PARTS = {  # of names; what is neither row nor column is the title of a table
 TOPS = {
     ENCODERS: """## Encoders that know the tree
 
-`python -m deepicd.study.bench encoders --json` writes [{file}]({file}): losses and \
-label vectors of `--only 02 --set losses=… --set code_embeddings=…` on the default \
-corpus of each seed, means over seeds in per cent with 95 % intervals over seeds, \
+`python -m deepicd.study.bench encoders --json` (and `--system encoder`) writes \
+[{file}]({file}): losses and label vectors of `--only 02 --set losses=… --set \
+code_embeddings=…` on the default corpus of each seed, on as many splits of the eICU \
+demo (`--eicu DIR`), means over seeds in per cent with 95 % intervals over seeds, \
 differences paired and in points. *Unseen*: a fifth of the codes, whose category keeps \
-another, lost their training notes; their scores stand apart (zero-shot).""",
+another, lost their training notes; their scores stand apart (zero-shot). No network \
+answers such a code where those with notes may be answered too; the last column asks \
+for the right one among the some 4,000 codes without notes alone.""",
     CANDIDATES: """## Candidates by retrieval
 
 `python -m deepicd.study.bench candidates --json` writes [{file}]({file}): how often \

@@ -97,7 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--engine", help="generate: eager, graphs or compiled vLLM")
     parser.add_argument("--rows", type=int, help="generate: prompts")
     parser.add_argument("--mimic", help="tasks, history: folder of MIMIC-IV")
-    parser.add_argument("--eicu", help="tasks, candidates, federated: folder of eICU")
+    parser.add_argument(
+        "--eicu", help="tasks, encoders, candidates, federated: folder of eICU"
+    )
     parser.add_argument(
         "--seeds", type=int, help="encoders, candidates, federated, adapting"
     )

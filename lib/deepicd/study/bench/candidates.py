@@ -7,24 +7,25 @@ notes, score. Recall at 1 is the accuracy of answering the first candidate.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from deepicd.data import sources
-from deepicd.data.admissions import build_admissions
 from deepicd.data.examples import synthetic_admissions
 from deepicd.evaluation.baselines.material import near_labels
 from deepicd.icd.load import load_tree
-from deepicd.study.bench.encoders import over_seeds, without_some
+from deepicd.study.bench.encoders import (
+    EICU,
+    eicu_admissions,
+    over_seeds,
+    without_some,
+)
 from deepicd.study.bench.measure import BETWEEN, Result
 from deepicd.training.candidates import Retriever
 
 TITLE = "Candidates by retrieval: recall at k of each ranker and of all together"
 KS = (1, 3, 5, 10, 20)
 ALL, UNSEEN, SEEN = "all codes", "zero-shot codes", "the other codes beside them"
-EICU = "eICU demo"
 FUSED = "all together"
 
 
@@ -66,8 +67,7 @@ def _seed(notes: int, seed: int, eicu: str) -> Iterator[tuple]:
     near = near_labels(set(train), tree)
     yield from _recall(some, tree, seed, {UNSEEN: False, SEEN: True}, near)
     if eicu:
-        raw = sources.open_source("eicu", Path(eicu), "", seed, {})
-        real = build_admissions(raw, tree, seed, workers=1)[0]
+        real = eicu_admissions(eicu, tree, seed)
         yield from _recall(real, tree, seed, {EICU: None})
 
 
