@@ -78,7 +78,7 @@ THOUGHT = (
 )
 GRIDS = """## What makes the difference? The grids of notebook 07
 
-Each variant is trained anew with every seed, GRPO straight after SFT (in f SFT \
+Each variant is trained anew with every seed, GRPO straight after SFT (in f and g SFT \
 alone). Differences in points with 95 % intervals by bootstrap over patients and \
 seeds; bold where the interval excludes zero, not corrected for their number."""
 MORE = (
@@ -221,8 +221,17 @@ def grid_tables(folder: str | Path) -> list[str]:
     for name, section in load_sections("full").items():
         file = Path(folder) / DETAILS / f"{name}_differences.csv"
         if file.exists():
-            parts += [_grid(section, file), MORE.format(name=name)]
+            said = MORE.format(name=name) + _asked_of(file.with_name(MANIFEST), name)
+            parts += [_grid(section, file), said]
     return parts
+
+
+def _asked_of(manifest: Path, name: str) -> str:
+    """The settings of the run that a section was asked of, where they are others."""
+    kept = read_json(manifest)["sections"].get(name, []) if manifest.exists() else []
+    given = kept[2] if len(kept) > 2 else {}
+    told = ", ".join(f"`{name}={value}`" for name, value in sorted(given.items()))
+    return f" Asked of a run with {told}." if told else ""
 
 
 def _grid(section: Section, file: Path) -> str:

@@ -52,9 +52,13 @@ def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
         _save_section(question, details)
     before = details / MANIFEST
     sections = read_json(before)["sections"] if before.exists() else {}
-    sections |= {q.section.name: [q.section.scope, list(q.section.seeds)] for q in done}
     run = Path(study.run_dir)
     said = run_facts(run) if (run / MANIFEST).exists() else {}
+    # Sections may be asked of runs of other settings, such as g of one with history.
+    asked_of = said.pop("set", None) or {}
+    for question in done:
+        section = question.section
+        sections[section.name] = [section.scope, list(section.seeds), asked_of]
     said |= {
         "runs": len(table),
         "hours": round(table["seconds"].sum() / 3600, 2),
@@ -98,7 +102,7 @@ def answer(section) -> list[str]:
     file = details / f"{section.name}_differences.csv"
     if not file.exists():
         return []
-    scope, seeds = read_json(details / MANIFEST)["sections"][section.name]
+    scope, seeds, *_ = read_json(details / MANIFEST)["sections"][section.name]
     laws = details / f"{section.name}_laws.csv"
     laws = pd.read_csv(laws) if laws.exists() else law_table(None)
     short, *facts = tell(section, pd.read_csv(file), laws)
