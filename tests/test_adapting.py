@@ -10,12 +10,12 @@ from deepicd.common.files import write_json
 from deepicd.data.examples import synthetic_admissions
 from deepicd.evaluation.systems import gather
 from deepicd.icd import load_tree
-from deepicd.study import adapting_job as job
-from deepicd.study import kept_benches
-from deepicd.study.adapting_job import Plan, Way
 from deepicd.study.bench import adapting as bench
+from deepicd.study.bench import adapting_job as job
 from deepicd.study.bench.__main__ import main
+from deepicd.study.bench.adapting_job import Plan, Way
 from deepicd.study.bench.measure import peak_memory
+from deepicd.study.reference import benches
 from deepicd.training import encoding, models
 from deepicd.training.models.sizes import Size
 from deepicd.training.models.tokenizer import train_tokenizer
@@ -203,8 +203,8 @@ def test_the_command_knows_the_options(capsys):
 
 
 def test_the_page_has_scores_with_intervals_and_costs_as_numbers(results, tmp_path):
-    write_json([r.to_dict() for r in results], tmp_path / kept_benches.ADAPTING)
-    _, scores, costs = kept_benches.bench_tables(tmp_path)
+    write_json([r.to_dict() for r in results], tmp_path / benches.ADAPTING)
+    _, scores, costs = benches.bench_tables(tmp_path)
     head, _, *rows = scores.splitlines()
     assert head.startswith("| scores | chapter accuracy |") and len(rows) == 9
     assert all(row.count("[") == 4 for row in rows[:5])

@@ -15,8 +15,8 @@ from deepicd.data.sources import open_source
 from deepicd.evaluation import best_reader, systems
 from deepicd.evaluation.skill import skill_table
 from deepicd.icd import load_tree
-from deepicd.study import across_tasks
-from deepicd.study.across_tasks import compare
+from deepicd.study.reference import tasks as across_tasks
+from deepicd.study.reference.tasks import compare
 from deepicd.study.runner import open_run
 from deepicd.study.runner.__main__ import main
 from deepicd.study.runner.all_tasks import lacking, run_all, share, write_comparison
@@ -155,7 +155,7 @@ def test_runs_are_compared_at_the_coarsest_and_the_finest_level(plans):
 def test_what_is_kept_of_the_tasks_stands_on_the_page_of_the_reference(plans, tmp_path):
     assert across_tasks.task_tables(tmp_path) == []
     runs = [str(plan.run_dir) for plan in plans.values()]
-    across_tasks.main([*runs, "--to", str(tmp_path)])
+    across_tasks.keep(runs, tmp_path)
     _, table = across_tasks.task_tables(tmp_path)
     head, _, *rows = table.splitlines()
     assert head.startswith("| task | level | different labels | test notes |")

@@ -9,8 +9,9 @@ import pytest
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_csv, write_json, write_parquet
 from deepicd.evaluation import reasoning
-from deepicd.study import readme
-from deepicd.study import reference as check
+from deepicd.study.reference import page as readme
+from deepicd.study.reference import scores as check
+from deepicd.study.reference.__main__ import main
 
 SYSTEMS = ("prior", "sft", "sft_grpo")
 
@@ -250,7 +251,7 @@ def test_no_reference_is_a_clear_error(tmp_path, capsys):
     run = make_run(tmp_path / "run", 0)
     with pytest.raises(UserError, match="no reference"):
         check.check_run(run, tmp_path / "none")
-    assert check.main(["save", str(tmp_path), "--to", str(tmp_path / "ref")]) == 2
+    assert main(["save", str(tmp_path), "--to", str(tmp_path / "ref")]) == 2
     assert "no manifest" in capsys.readouterr().err
 
 
@@ -262,7 +263,7 @@ def test_tables_of_the_readme_are_those_of_the_reference(page, name):
     text = (root / page).read_text(encoding="utf-8")
     again = readme.rewritten(text, root / "outputs" / "reference" / name)
     assert again == text, (
-        f"run python -m deepicd.study.readme outputs/reference/{name} {page}"
+        f"run python -m deepicd.study.reference page outputs/reference/{name} {page}"
     )
 
 
@@ -271,7 +272,7 @@ def test_the_page_of_the_reference_is_written_from_the_reference(profile):
     folder = Path(__file__).parents[1] / "outputs" / "reference" / profile
     page = (folder / readme.PAGE).read_text(encoding="utf-8")
     assert readme.reference_page(folder) == page, (
-        f"run python -m deepicd.study.readme outputs/reference/{profile}"
+        f"run python -m deepicd.study.reference page outputs/reference/{profile}"
     )
     links = [part.partition(")")[0] for part in page.split("](")[1:]]
     assert links or profile == "cpu-eicu"
@@ -361,5 +362,5 @@ def test_kept_grids_are_told_beside_the_reference(tmp_path):
 def test_a_readme_without_marks_is_refused(tmp_path, reference, capsys):
     page = tmp_path / "README.md"
     page.write_text("no marks")
-    assert readme.main([str(reference), str(page)]) == 2
+    assert main(["page", str(reference), str(page)]) == 2
     assert "marks" in capsys.readouterr().err and page.read_text() == "no marks"

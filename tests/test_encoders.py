@@ -4,9 +4,9 @@ import pandas as pd
 
 from deepicd.common.files import write_json
 from deepicd.icd import load_tree
-from deepicd.study import kept_benches
 from deepicd.study.bench import encoders
 from deepicd.study.bench.measure import Result
+from deepicd.study.reference import benches
 
 TREE = load_tree()
 
@@ -54,8 +54,8 @@ def test_the_page_shows_every_variant_with_its_interval(tmp_path):
         Result(" | ".join(names), value, "", low=value - 0.1, high=value + 0.1)
         for *names, value in rows
     ]
-    write_json([one.to_dict() for one in found], tmp_path / kept_benches.ENCODERS)
-    _, table = kept_benches.bench_tables(tmp_path)
+    write_json([one.to_dict() for one in found], tmp_path / benches.ENCODERS)
+    _, table = benches.bench_tables(tmp_path)
     head, _, plain, minus = table.splitlines()
     assert (
         head == f"| embed_mlp, {encoders.SOME} | macro F1, all | macro F1, zero-shot |"

@@ -8,8 +8,8 @@ from deepicd.common.files import write_json
 from deepicd.evaluation.baselines import federated
 from deepicd.evaluation.baselines.embeddings import mlp
 from deepicd.evaluation.baselines.federated import Site, averaged, hashed_vectors
-from deepicd.study import federated_page
 from deepicd.study.bench import federated as bench
+from deepicd.study.reference import federated as federated_page
 
 
 def site(codes, width=8, seed=0):

@@ -5,7 +5,8 @@ import pytest
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_csv, write_json, write_parquet
-from deepicd.study import kept_verifiers as kept
+from deepicd.study.reference import verifiers as kept
+from deepicd.study.reference.__main__ import main
 
 
 def make_run(folder, seed, private=False, **facts):
@@ -36,7 +37,7 @@ def make_run(folder, seed, private=False, **facts):
 def test_the_page_tells_what_verifiers_find_and_gain(tmp_path):
     runs = [str(make_run(tmp_path / f"run{seed}", seed)) for seed in range(3)]
     assert kept.verifier_tables(tmp_path) == []
-    assert kept.main([*runs, "--to", str(tmp_path)]) == 0
+    assert main(["verifiers", *runs, "--to", str(tmp_path)]) == 0
     _, chosen, _, gains, _, greedy, _, steps = kept.verifier_tables(tmp_path)
     head, _, code, _ = chosen.splitlines()
     assert head == "| 3 seeds, fault | PRM, minimum | PRM and checks |"
@@ -68,5 +69,5 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path, facts, text):
 def test_a_run_without_08_is_a_clear_error(tmp_path, capsys):
     run = make_run(tmp_path / "run", 0)
     (run / kept.VERIFY / "metrics.parquet").unlink()
-    assert kept.main([str(run), "--to", str(tmp_path)]) == 2
+    assert main(["verifiers", str(run), "--to", str(tmp_path)]) == 2
     assert "notebook 08 done" in capsys.readouterr().err

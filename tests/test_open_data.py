@@ -7,9 +7,9 @@ from mimic_kit import mimic
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json
-from deepicd.study import open_data
 from deepicd.study.bench import tasks
 from deepicd.study.bench.__main__ import main
+from deepicd.study.reference import open_data
 from deepicd.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,8 @@ from test_check import make_run
 
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_json, write_parquet
-from deepicd.study import variants
+from deepicd.study.reference import variants
+from deepicd.study.reference.__main__ import main
 
 
 def changed(run, **facts):
@@ -37,11 +38,12 @@ def test_the_page_tells_means_and_paired_differences(runs, tmp_path, capsys):
     assert variants.variant_tables(tmp_path) == []
     names = [*map(str, better), "--against", *map(str, default), "--to", str(tmp_path)]
     for _ in range(2):  # kept once, however often it is called
-        assert variants.main(names) == 0
+        assert main(["variants", *names]) == 0
     one = changed(make_run(tmp_path / "one", 0), set={"style": "code_only"})
     names = [str(one), "--against", *map(str, default), "--to", str(tmp_path)]
-    assert variants.main(names) == 0 and "2 variants" in capsys.readouterr().out
+    assert main(["variants", *names]) == 0
     _, first, second = variants.variant_tables(tmp_path)
+    assert "SFT + GRPO" not in first  # it is the default's own model
     assert "candidates=5` (3 seeds)" in first and "+5.0 (+5.0 to +5.0)" in first
     assert "style=code_only` (1 seed)" in second and "(0.0 to" not in second
     assert len(pd.read_csv(tmp_path / variants.FILE).dropna(subset="level")) == 16
@@ -75,7 +77,7 @@ def test_private_runs_are_refused(runs, capsys, tmp_path):
     default, better = runs
     write_json({"private": True}, better[0] / "run.json")
     names = [*map(str, better), "--against", *map(str, default), "--to", str(tmp_path)]
-    assert variants.main(names) == 2 and "private run" in capsys.readouterr().err
+    assert main(["variants", *names]) == 2 and "private run" in capsys.readouterr().err
 
 
 def test_of_a_run_that_ends_with_sft_the_answers_are_scored(runs, tmp_path):

@@ -215,7 +215,7 @@ def tasks_table(frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     frame : pandas.DataFrame
-        From `deepicd.study.across_tasks.compare`.
+        From `deepicd.study.reference.tasks.compare`.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from deepicd.study.ablations.comparison import law_table
 from deepicd.study.ablations.kept_runs import DETAILS, REFERENCE, Kept
 from deepicd.study.ablations.study import run_table
 from deepicd.study.ablations.verdicts import tell
-from deepicd.study.reference import MANIFEST, run_facts
+from deepicd.study.reference.scores import MANIFEST, run_facts
 from deepicd.views.in_words import wide_table
 
 FOLDER, TABLE = REFERENCE, "ablations.csv"

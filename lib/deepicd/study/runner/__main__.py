@@ -157,11 +157,11 @@ def _run(plan: Plan, display: Display) -> int:
 
 
 def _check(plan: Plan, display: Display) -> int:
-    from deepicd.study import reference  # brings scipy: only where needed
+    from deepicd.study.reference import scores  # brings scipy: only where needed
 
-    table = reference.check_run(plan.run_dir, _reference(plan))
-    why = reference.why_different(plan.run_dir, _reference(plan))
-    for line in [*reference.lines(table), *why]:
+    table = scores.check_run(plan.run_dir, _reference(plan))
+    why = scores.why_different(plan.run_dir, _reference(plan))
+    for line in [*scores.lines(table), *why]:
         display.line(line)
     return int(table["verdict"].isin(["differs", "missing"]).any())
 

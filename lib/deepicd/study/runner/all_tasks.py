@@ -149,7 +149,7 @@ def write_comparison(done: dict[str, Plan], rest: dict[str, str]) -> Path | None
     Path or None
         The page; None where no run has been evaluated yet.
     """
-    from deepicd.study.across_tasks import compare  # brings scipy and matplotlib
+    from deepicd.study.reference.tasks import compare  # brings scipy and matplotlib
     from deepicd.views.figures import caption, plot_tasks, save
     from deepicd.views.in_words import tasks_table
 

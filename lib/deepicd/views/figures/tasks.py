@@ -23,7 +23,7 @@ def plot_tasks(frame: pd.DataFrame) -> Figure:
     ----------
     frame : pandas.DataFrame
         Columns task, depth, level, labels, system, metric, value, low, high; see
-        `deepicd.study.across_tasks.compare`.
+        `deepicd.study.reference.tasks.compare`.
 
     Examples
     --------

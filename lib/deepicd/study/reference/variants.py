@@ -1,12 +1,10 @@
 """The whole run with another setting, seed by seed beside the reference.
 
-`python -m deepicd.study.variants RUN… --against RUN… --to outputs/reference/cpu` keeps
+`python -m deepicd.study.reference variants RUN… --against RUN… --to FOLDER` keeps
 it. Grids ask with fewer steps; here every run is as long as the default's.
 """
 
-import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from deepicd.common.markdown import markdown_table
 from deepicd.data.privacy import is_private_run
 from deepicd.evaluation.metrics import evaluate
 from deepicd.evaluation.systems import gather
-from deepicd.study.reference import EVALUATED, REASONING, run_facts, scores_of
+from deepicd.study.reference.scores import EVALUATED, REASONING, run_facts, scores_of
 from deepicd.study.runner.graph import EXTRACT, SFT
 from deepicd.study.runner.run_folder import Run
 from deepicd.views.figures.palette import in_order, look
@@ -40,7 +38,7 @@ _FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s\"']+/)*")  # of files on one machine
 TOP = f"""## Other settings of the whole run
 
 Runs as long as the default's that differ from it in a setting, kept by `python -m \
-deepicd.study.variants RUN… --against RUN… --to outputs/reference/cpu` in \
+deepicd.study.reference variants RUN… --against RUN… --to outputs/reference/cpu` in \
 [{FILE}]({FILE}): per cent, means over seeds (each a corpus of its own) with 95 % \
 intervals over seeds, and paired differences from the default in points. These runs \
 had one thread, those of the reference two, which alone trains another model of the \
@@ -168,7 +166,8 @@ def variant_tables(folder: Path) -> list[str]:
         lines: list[list[str]] = []
         for system in in_order(rows["system"]):
             own = rows[rows["system"] == system]
-            lines += _lines(look(system).name, own)
+            if not (own["value"] == own["against"]).all():  # the very same model
+                lines += _lines(look(system).name, own)
         parts.append(markdown_table([title, *heads], lines))
     return parts
 
@@ -184,25 +183,13 @@ def _lines(name: str, own: pd.DataFrame) -> list[list[str]]:
     return [plain, change]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 where the runs were added, 2 for a wrong call."""
-    parser = argparse.ArgumentParser("python -m deepicd.study.variants")
-    parser.add_argument("runs", nargs="+", help="finished runs with another --set")
-    parser.add_argument("--against", nargs="+", required=True, help="the default's")
-    parser.add_argument("--to", required=True, type=Path, help="folder of a reference")
-    given = parser.parse_args(arguments)
-    try:
-        found, file = paired(given.runs, given.against), given.to / FILE
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def keep(
+    runs: Sequence[str | Path], against: Sequence[str | Path], folder: str | Path
+) -> Path:
+    """Add runs to what a reference keeps, in the place of those of the same setting."""
+    found, file = paired(runs, against), Path(folder) / FILE
     if file.exists():
         kept = pd.read_csv(file, keep_default_na=False)
         found = pd.concat([kept[~kept["variant"].isin(found["variant"])], found])
     write_csv(found.round({"value": 6, "against": 6}), file)
-    print(f"{file}: {found['variant'].nunique()} variants")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return file

@@ -1,9 +1,8 @@
 """Which outcome can be told from an admission note? Runs of several tasks compared.
 
-`python -m deepicd.study.across_tasks RUN… --to outputs/reference/cpu` keeps it.
+`python -m deepicd.study.reference tasks RUN… --to outputs/reference/cpu` keeps it.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,18 +25,17 @@ FILE = "tasks.csv"
 TOP = f"""## Other tasks on the default corpus
 
 `./run_all.sh --task NAME` on the corpus of seed 0, kept by `python -m \
-deepicd.study.across_tasks RUN… --to outputs/reference/cpu` in [{FILE}]({FILE}). Per \
-cent with 95 % intervals over patients, at the coarsest and the finest level of each \
-task; the file has the skill, too (0 for the most frequent answer, 1 for the oracle)."""
+deepicd.study.reference tasks RUN… --to outputs/reference/cpu` in [{FILE}]({FILE}). \
+Per cent with 95 % intervals over patients, at the coarsest and the finest level of \
+each task; the file has the skill, too (0 for the most frequent answer, 1 for the \
+oracle)."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: the comparison of finished runs, as the reference keeps it."""
-    parser = argparse.ArgumentParser("python -m deepicd.study.across_tasks")
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
-    parser.add_argument("--to", required=True, type=Path, help="folder of a reference")
-    given = parser.parse_args(arguments)
-    write_csv(compare(given.runs, beside=(*BESIDE, SFT)), given.to / FILE)
+def keep(runs: Sequence[str | Path], folder: str | Path) -> Path:
+    """Write the comparison of finished runs into a reference."""
+    file = Path(folder) / FILE
+    write_csv(compare([Path(run) for run in runs], beside=(*BESIDE, SFT)), file)
+    return file
 
 
 def task_tables(folder: Path) -> list[str]:
@@ -118,7 +116,3 @@ def _most_skill(table: pd.DataFrame) -> float:
     rows = table[(table["metric"] == "skill") & (table["depth"] == FINEST)]
     most = rows["value"].max()
     return -1.0 if pd.isna(most) else float(most)
-
-
-if __name__ == "__main__":
-    main()

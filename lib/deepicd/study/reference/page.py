@@ -1,12 +1,10 @@
 """The result tables of the README and of the reference's own page.
 
-`python -m deepicd.study.readme outputs/reference/cpu README.md` writes the scores
-between the marks of the README, and the long tables (differences over seeds, grids)
-into README.md beside the reference; a test compares both with the reference.
+`python -m deepicd.study.reference page outputs/reference/cpu README.md` writes the
+scores between the marks of the README, and the long tables (differences over seeds,
+grids) into README.md beside the reference; a test compares both with the reference.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -19,13 +17,13 @@ from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations.kept_runs import DETAILS
 from deepicd.study.ablations.questions import Section, load_sections
 from deepicd.study.ablations.verdicts import versus
-from deepicd.study.across_tasks import task_tables
-from deepicd.study.federated_page import federated_tables
-from deepicd.study.kept_benches import bench_tables
-from deepicd.study.kept_verifiers import verifier_tables
-from deepicd.study.open_data import open_data_tables
-from deepicd.study.reference import DIFFERENCES, MANIFEST, REASONING, SCORES
-from deepicd.study.variants import variant_tables
+from deepicd.study.reference.benches import bench_tables
+from deepicd.study.reference.federated import federated_tables
+from deepicd.study.reference.open_data import open_data_tables
+from deepicd.study.reference.scores import DIFFERENCES, MANIFEST, REASONING, SCORES
+from deepicd.study.reference.tasks import task_tables
+from deepicd.study.reference.variants import variant_tables
+from deepicd.study.reference.verifiers import verifier_tables
 from deepicd.views.figures.palette import METRIC_NAMES, in_order, look
 from deepicd.views.in_words import over_seeds, per_cent, points, whole_number
 
@@ -45,7 +43,7 @@ HEADS = (
 )
 TOP = """# The reference run: its tables
 
-`python -m deepicd.study.readme {folder}` writes this page from `scores.csv`, \
+`python -m deepicd.study.reference page {folder}` writes this page from `scores.csv`, \
 `differences.csv` and `ablations/`; `./run_all.sh check` compares a run with them. \
 {whom}
 
@@ -283,25 +281,10 @@ def rewritten(text: str, folder: str | Path) -> str:
     return f"{head}{START}\n{scores_table(folder)}\n{END}{tail}"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; 0 where both pages were written, 2 for a wrong call."""
-    parser = argparse.ArgumentParser(
-        "python -m deepicd.study.readme", description=__doc__
-    )
-    parser.add_argument("reference", help="outputs/reference/PROFILE")
-    parser.add_argument("readme", nargs="?", help="README.md; left out: the page alone")
-    given = parser.parse_args(arguments)
-    try:
-        page = reference_page(given.reference)
-        if given.readme:
-            text = Path(given.readme).read_text(encoding="utf-8")
-            write_text(rewritten(text, given.reference), Path(given.readme))
-        write_text(page, Path(given.reference) / PAGE)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def write(folder: str | Path, readme: str | Path | None = None) -> None:
+    """Write the page beside a reference, and the table between a README's marks."""
+    page = reference_page(folder)
+    if readme:
+        text = Path(readme).read_text(encoding="utf-8")
+        write_text(rewritten(text, folder), Path(readme))
+    write_text(page, Path(folder) / PAGE)

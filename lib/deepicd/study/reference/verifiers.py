@@ -1,10 +1,8 @@
 """What notebook 08 found of several seeds, for the reference and its page.
 
-`python -m deepicd.study.kept_verifiers RUN… --to outputs/reference/cpu` keeps it.
+`python -m deepicd.study.reference verifiers RUN… --to outputs/reference/cpu` keeps it.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.files import write_csv
 from deepicd.common.markdown import markdown_table
 from deepicd.data.privacy import is_private_run
-from deepicd.study.reference import run_facts
+from deepicd.study.reference.scores import run_facts
 from deepicd.study.runner.graph import VERIFY
 from deepicd.views.figures.verifying import RULES
 from deepicd.views.in_words import over_seeds
@@ -29,10 +27,10 @@ MINUS = {  # what a choice is compared with, and in words
 }
 TOP = f"""## Verifiers and the best of several answers
 
-Notebook 08 of the runs above, kept by `python -m deepicd.study.kept_verifiers RUN… \
---to outputs/reference/cpu` in [{FILE}]({FILE}); means over seeds in per cent with \
-95 % intervals over seeds, differences paired and in points. How often the good trace \
-of a note is chosen and not one with a planted fault:"""
+Notebook 08 of the runs above, kept by `python -m deepicd.study.reference verifiers \
+RUN… --to outputs/reference/cpu` in [{FILE}]({FILE}); means over seeds in per cent \
+with 95 % intervals over seeds, differences paired and in points. How often the good \
+trace of a note is chosen and not one with a planted fault:"""
 GAINS = """Accuracy of the answer that a rule chooses among N drawn ones, minus that \
 of {than} (400 notes at N = 4, 40 at 8 and 32):"""
 JUDGED = """How well the process verifier tells right steps from wrong ones, on traces \
@@ -135,19 +133,8 @@ def _gains(gains: pd.DataFrame) -> str:
     return markdown_table(["chosen by", *heads], rows)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 where the file was written, 2 for a wrong call."""
-    parser = argparse.ArgumentParser("python -m deepicd.study.kept_verifiers")
-    parser.add_argument("runs", nargs="+", help="finished runs, one a seed")
-    parser.add_argument("--to", required=True, type=Path, help="folder of a reference")
-    given = parser.parse_args(arguments)
-    try:
-        write_csv(found_in(given.runs).round({"value": 6}), given.to / FILE)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def keep(runs: Sequence[str | Path], folder: str | Path) -> Path:
+    """Write what 08 of these runs has found into a reference."""
+    file = Path(folder) / FILE
+    write_csv(found_in(runs).round({"value": 6}), file)
+    return file

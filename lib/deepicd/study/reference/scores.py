@@ -5,9 +5,7 @@ differ in their seed alone, `manifest.json`, and figures. How far a new run may 
 from it comes from how far its own runs lie from one another.
 """
 
-import argparse
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -305,26 +303,3 @@ def lines(table: pd.DataFrame) -> list[str]:
 
 def _number(value: float) -> str:
     return "     –" if pd.isna(value) else f"{value:6.3f}"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; 0 where a reference was made, 2 for a wrong call."""
-    parser = argparse.ArgumentParser(
-        "python -m deepicd.study.reference", description=__doc__
-    )
-    parser.add_argument("command", choices=["save"], help="make a reference")
-    parser.add_argument("run", nargs="+", help="folders of finished runs, one a seed")
-    parser.add_argument("--to", required=True, help="outputs/reference/PROFILE")
-    parser.add_argument("--no-figures", action="store_true", help="keep tables alone")
-    given = parser.parse_args(arguments)
-    try:
-        folder = save_reference(given.run, given.to, not given.no_figures)
-        print(f"reference {folder}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
