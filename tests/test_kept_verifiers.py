@@ -14,7 +14,7 @@ def make_run(folder, seed, private=False, **facts):
     write_json(told | {"model": "base"} | facts, folder / "manifest.json")
     write_json({"private": private}, folder / "run.json")
     scores = [
-        (kept.CHOSEN + rule, of, "all", value + 0.01 * seed)
+        ("gold_chosen_" + rule, of, "all", value + 0.01 * seed)
         for rule, value in (("minimum", 0.8), ("checked", 0.98))
         for of in ("wrong_code", "all")
     ]
@@ -45,7 +45,8 @@ def test_the_page_tells_what_verifiers_find_and_gain(tmp_path):
     assert code.startswith("| wrong code | 81.0 [78.5, 83.5] |")
     assert code.endswith("99.0 [96.5, 100.0] |")  # no share is above one
     head, _, row = gains.splitlines()
-    assert head == "| chosen by | best of 4, category | best of 32, category |"
+    places = [f"best of {n}, 400 notes, category" for n in (4, 32)]
+    assert head == f"| chosen by | {places[0]} | {places[1]} |"
     assert row.startswith("| PRM, minimum | −1.0 (−3.5 to +1.5) |")
     assert greedy == gains  # the same numbers were made for both
     assert "| own answers, area under the curve | code | 61.0 [58.5, 63.5] |" in steps

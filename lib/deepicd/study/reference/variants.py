@@ -40,9 +40,9 @@ TOP = f"""## Other settings of the whole run
 Runs as long as the default's that differ from it in a setting, kept by `python -m \
 deepicd.study.reference variants RUN… --against RUN… --to outputs/reference/cpu` in \
 [{FILE}]({FILE}): per cent, means over seeds (each a corpus of its own) with 95 % \
-intervals over seeds, and paired differences from the default in points. These runs \
-had one thread, those of the reference two, which alone trains another model of the \
-same quality."""
+intervals over seeds, and paired differences from the default in points. The file \
+says how many threads each had; those of the reference had two, and another number of \
+them trains another model of the same quality."""
 
 
 def paired(runs: Sequence[str | Path], against: Sequence[str | Path]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from deepicd.views.figures.verifying import RULES
 from deepicd.views.in_words import over_seeds
 
 FILE = "verifiers.csv"
-CHOSEN = "gold_chosen_"
+CHOSEN, _METRIC = "gold chosen", "gold_chosen_"
 STEPS = {"step_auc": "area under the curve", "step_ece": "calibration error"}
 COLUMNS = ["what", "rule", "of", "level", "answers", "n", "run_seed", "value"]
 MINUS = {  # what a choice is compared with, and in words
@@ -32,7 +32,7 @@ RUN… --to outputs/reference/cpu` in [{FILE}]({FILE}); means over seeds in per 
 with 95 % intervals over seeds, differences paired and in points. How often the good \
 trace of a note is chosen and not one with a planted fault:"""
 GAINS = """Accuracy of the answer that a rule chooses among N drawn ones, minus that \
-of {than} (400 notes at N = 4, 40 at 8 and 32):"""
+of {than}:"""
 JUDGED = """How well the process verifier tells right steps from wrong ones, on traces \
 with planted faults and on the model's own answers as checks judge them:"""
 
@@ -48,7 +48,7 @@ def found_in(runs: Sequence[str | Path]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`; what is "gold_chosen_", "minus majority", "minus greedy",
+        Columns `COLUMNS`; what is "gold chosen", "minus majority", "minus greedy",
         "step_auc" or "step_ece", of a kind of fault, of all, or where the steps are
         from.
 
@@ -86,8 +86,9 @@ def _one(run: Path) -> pd.DataFrame:
             "./run_all.sh with the same options",
         )
     table = pd.read_parquet(scores)
-    chosen = table[table["metric"].str.startswith(CHOSEN)]
-    chosen = chosen.assign(what=CHOSEN, rule=chosen["metric"].str.removeprefix(CHOSEN))
+    chosen = table[table["metric"].str.startswith(_METRIC)]
+    rules = chosen["metric"].str.removeprefix(_METRIC)
+    chosen = chosen.assign(what=CHOSEN, rule=rules)
     steps = table[table["metric"].isin(STEPS)]
     steps = steps.assign(what=steps["metric"], rule="")
     gained = pd.read_csv(gains).rename(columns={"a": "rule"})
@@ -122,14 +123,15 @@ def verifier_tables(folder: Path) -> list[str]:
 
 
 def _gains(gains: pd.DataFrame) -> str:
-    places = dict.fromkeys(zip(gains["answers"], gains["level"], strict=True))
-    places = sorted(places, key=lambda place: place[0])
+    by = ["answers", "n", "level"]
+    places = list(dict.fromkeys(gains[by].itertuples(index=False, name=None)))
+    places.sort(key=lambda place: place[0])
     rows = []
     for rule, own in gains.groupby("rule", sort=False):
-        at = own.groupby(["answers", "level"])["value"]
+        at = own.groupby(by)["value"]
         told = [over_seeds(at.get_group(place), difference=True) for place in places]
         rows.append([RULES[rule].name, *told])
-    heads = [f"best of {n}, {level}" for n, level in places]
+    heads = [f"best of {n}, {notes:,} notes, {level}" for n, notes, level in places]
     return markdown_table(["chosen by", *heads], rows)
 
 
