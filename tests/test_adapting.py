@@ -10,10 +10,10 @@ from deepicd.common.files import write_json
 from deepicd.data.examples import synthetic_admissions
 from deepicd.evaluation.systems import gather
 from deepicd.icd import load_tree
+from deepicd.study import adapting_job as job
+from deepicd.study.adapting_job import Plan, Way
 from deepicd.study.bench import adapting as bench
-from deepicd.study.bench import adapting_job as job
 from deepicd.study.bench.__main__ import main
-from deepicd.study.bench.adapting_job import Plan, Way
 from deepicd.study.bench.measure import peak_memory
 from deepicd.study.reference import benches
 from deepicd.training import encoding, models

@@ -22,8 +22,8 @@ from deepicd.evaluation.systems import (
     metrics_table,
 )
 from deepicd.icd.load import load_tree
-from deepicd.study.bench import adapting_job as job
-from deepicd.study.bench.adapting_job import Plan, Way, alone
+from deepicd.study import adapting_job as job
+from deepicd.study.adapting_job import Plan, Way, alone
 from deepicd.study.bench.measure import BETWEEN, Result
 from deepicd.traces.distil import build_traces
 from deepicd.traces.teachers.rule import RuleTeacher
