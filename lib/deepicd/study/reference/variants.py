@@ -176,7 +176,6 @@ def _lines(name: str, own: pd.DataFrame) -> list[list[str]]:
     plain, change = [name], [f"{name}, minus the default's"]
     for level, metric, _ in SHOWN:
         found = own[(own["level"] == level) & (own["metric"] == metric)]
-        found = found[["value", "against"]].astype(float).dropna()
         values, gained = found["value"], found["value"] - found["against"]
         plain.append(over_seeds(values) if len(found) else "")
         change.append(over_seeds(gained, difference=True) if len(found) else "")
