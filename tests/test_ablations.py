@@ -23,6 +23,7 @@ from deepicd.study.ablations.kept_runs import Kept
 from deepicd.study.ablations.points import resolve
 from deepicd.traces import build_traces
 from deepicd.traces.teachers import RuleTeacher
+from deepicd.views import figures
 
 LIB = str(Path(__file__).parents[1] / "lib")
 #: The smallest run that still trains, samples and answers.
@@ -490,6 +491,27 @@ def test_the_law_says_how_little_few_runs_tell():
     seeds = said_of([64, 64, 256, 256], [0.6, 0.62, 0.8, 0.82])
     assert "over 4 runs of 2 sizes" in seeds and "no slope" not in seeds
     assert comparison.law_table(None).empty
+
+
+def test_laws_before_and_after_rl_are_fitted_apart():
+    scores = {False: [0.1, 0.2, 0.3], True: [0.5, 0.5, 0.5]}
+    both = [
+        pd.DataFrame({"size": [2, 4, 8], "value": value, "after": after})
+        for after, value in scores.items()
+    ]
+    points = pd.concat(both).assign(level="full")
+    table = comparison.law_table(points).set_index("after")
+    assert table.loc[False, "slope"] == pytest.approx(0.1)
+    before, after = map(verdicts.tell_law, table.reset_index().itertuples())
+    assert (
+        "accuracy before RL" in before and "all runs score the same after RL" in after
+    )
+    lines = comparison.law_lines(points)
+    panel = figures.plot_law(points, lines).axes[0]
+    drawn = [line for line in panel.lines if "line through" in line.get_label()]
+    assert [list(line.get_ydata()) for line in drawn] == [
+        pytest.approx(value) for value in scores.values()
+    ]
 
 
 def test_the_command_line_tells_a_plan_and_a_wrong_section(study, capsys):

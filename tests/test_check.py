@@ -12,6 +12,7 @@ from deepicd.evaluation import reasoning
 from deepicd.study.reference import page as readme
 from deepicd.study.reference import scores as check
 from deepicd.study.reference.__main__ import main
+from deepicd.views.in_words import score_columns
 
 SYSTEMS = ("prior", "sft", "sft_grpo")
 
@@ -163,7 +164,8 @@ def test_a_system_that_the_reference_has_not_is_told_once(tmp_path, reference):
 def test_a_reference_says_how_many_labelled_notes_each_system_saw(tmp_path):
     row = {"level": "chapter", "metric": "accuracy", "stratum": "overall"}
     row |= {"value": 0.5, "low": 0.4, "high": 0.6, "n": 800, "label_set": ""}
-    places = [{"level": le, "metric": m} for le, m in readme.COLUMNS]
+    columns = score_columns(["chapter", "category", "full"])
+    places = [{"level": level, "metric": metric} for level, metric in columns]
     systems = ("base", "sft", "oracle")
     rows = [row | {"system": s} | place for s in systems for place in places]
     table, run = pd.DataFrame(rows), make_run(tmp_path / "run", 0)
@@ -176,7 +178,9 @@ def test_a_reference_says_how_many_labelled_notes_each_system_saw(tmp_path):
     assert f"| Oracle | {cells} |" in lines(table, "old").splitlines()
     numbers = table["system"].map({"base": 0, "sft": 1119}).astype("Int64")
     found = lines(table.assign(labelled_notes=numbers), "new").splitlines()
-    assert found[0].startswith("| system, per cent | labelled notes | chapter")
+    assert found[0].startswith(
+        "| system, per cent | labelled notes | Chapter, accuracy"
+    )
     assert {line.count("|") for line in found} == {7}
     assert found[2:] == [
         f"| LM before SFT | 0 | {cells} |",
@@ -294,8 +298,8 @@ def test_the_reasoning_is_told_over_seeds(reference):
 def test_differences_are_told_over_seeds(reference):
     text = readme.differences_table(pd.read_csv(reference / check.DIFFERENCES))
     mean = "+3.0 (+0.5 to +5.5); 2 up"  # of 2, 3 and 4 points; t(2) = 4.303
-    assert f"SFT + GRPO minus SFT |  |  | {mean} |" in text
-    assert "drawn answers |  |  | −3.0 (−3.0 to −3.0); 3 down |" in text
+    assert f"SFT + GRPO minus SFT | {mean} |" in text
+    assert "drawn answers | −3.0 (−3.0 to −3.0); 3 down |" in text
 
 
 def with_clear(table, **more):
@@ -332,15 +336,17 @@ def test_kept_grids_are_told_beside_the_reference(tmp_path):
     laws = [
         {
             "level": level,
-            "slope": 0.05,
-            "low": 0.04,
-            "high": 0.06,
-            "clear": True,
+            "after": after,
+            "slope": 0.05 if after else 0.02,
+            "low": 0.04 if after else -0.01,
+            "high": 0.06 if after else 0.05,
+            "clear": after,
             "r2": 0.875,
             "sizes": 5,
             "runs": 25,
         }
         for level in ("chapter", "category", "full")
+        for after in (True, False)
     ]
     write_csv(pd.DataFrame(laws), tmp_path / "ablations" / "sizes_laws.csv")
     table = with_clear(pd.DataFrame(rows, columns=columns))
@@ -348,15 +354,17 @@ def test_kept_grids_are_told_beside_the_reference(tmp_path):
     first, link, second, _, style, _ = readme.grid_tables(tmp_path)
     assert "(ablations/reward_scores.csv)" in link
     assert style.startswith("| c. ")
-    assert first.startswith("| a. Which reward? (5 seeds) | chapter accuracy |")
+    assert first.startswith("| a. Which reward? (5 seeds) | Chapter, accuracy |")
     assert first.splitlines()[2:] == [
         "| tree minus flat | **+2.0 (+1.0 to +3.0)** | +2.0 (−1.0 to +5.0) "
         "| **−2.0 (−3.0 to −1.0)** | 0.0 (−1.0 to +1.0) |"
     ]
+    before, after = second.splitlines()[-2:]
     cell = "**+5.0 (+4.0 to +6.0)**, R² 0.88"
-    assert second.endswith(
+    assert after.endswith(
         f"after RL: line over 5 sizes, 25 runs | {cell} | {cell} | {cell} |  |"
     )
+    assert "before RL: " in before and "| +2.0 (−1.0 to +5.0), R² 0.88 |" in before
 
 
 def test_a_readme_without_marks_is_refused(tmp_path, reference, capsys):

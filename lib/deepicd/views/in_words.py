@@ -1,6 +1,6 @@
 """What the tables of the evaluation say, in words and in readable tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,7 @@ def wide_table(
     systems = in_order(s for s in dict.fromkeys(rows["system"]) if s in known)
     grid = grid.reindex(index=systems)[columns].fillna("")
     grid.index = pd.Index([look(s, systems).name for s in systems], name="system")
-    grid.columns = [_heading(level, name) for level, name in columns]
+    grid.columns = [heading(level, name) for level, name in columns]
     if "labelled_notes" in rows:
         known = rows.groupby("system")["labelled_notes"].first()
         grid["labelled notes"] = [whole_number(known[system]) for system in systems]
@@ -96,7 +96,29 @@ def order_scores(metrics: pd.DataFrame) -> list[str]:
     return [OFF, KAPPA, *ranks]
 
 
-def _heading(level: str, name: str) -> str:
+def score_columns(present: Iterable[str]) -> list[tuple[str, str]]:
+    """Level and metric of each column of a table of results, from coarse to fine.
+
+    Accuracy at the shown ones of the levels that are present, and macro F1 of the
+    finest.
+
+    Examples
+    --------
+    >>> score_columns(["chapter", "block", "full"])
+    [('chapter', 'accuracy'), ('full', 'accuracy'), ('full', 'macro_f1')]
+    """
+    levels = shown_levels(present)
+    return [(level, "accuracy") for level in levels] + [(levels[-1], "macro_f1")]
+
+
+def heading(level: str, name: str) -> str:
+    """What stands above a column of scores.
+
+    Examples
+    --------
+    >>> heading("full", "macro_f1"), heading("all", "tree_distance")
+    ('Full code, macro F1', 'tree distance')
+    """
     text = METRIC_NAMES.get(name, name)
     return text if level == WHOLE else f"{LEVEL_NAMES[level]}, {text}"
 

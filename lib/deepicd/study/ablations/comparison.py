@@ -1,7 +1,8 @@
 """Variants of a section beside one another: the same notes, patients and seeds.
 
-Where a section asks how many traces pay, a law is fitted: the score after RL against
-the logarithm of the size. DRG-Sapphire (arXiv 2505.21908) reports that it is linear.
+Where a section asks how many traces pay, laws are fitted: the score before and after
+RL against the logarithm of the size. DRG-Sapphire (arXiv 2505.21908) reports that the
+one after RL is linear.
 """
 
 from collections.abc import Sequence
@@ -241,35 +242,35 @@ def law_points(study: Study, section: Section) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["level", "after", "size", "value", "seed"])
 
 
-def laws(points: pd.DataFrame | None) -> dict[str, Law]:
-    """The law after RL, by level; none where a section has no points for one."""
+def laws(points: pd.DataFrame | None) -> dict[tuple[str, bool], Law]:
+    """The laws by level, before and after RL; none where one has no points."""
     found = {}
     if points is None:
         return found
-    for level, rows in points[points["after"]].groupby("level", sort=False):
+    for place, rows in points.groupby(["level", "after"], sort=False):
         law = fit_law(rows["size"], rows["value"])
         if law:
-            found[level] = law
+            found[place] = law
     return found
 
 
 def law_table(points: pd.DataFrame | None) -> pd.DataFrame:
-    """The law after RL as a table: level, then fields of `Law`, clear."""
-    columns = ["level", "slope", "low", "high", "clear", "r2", "runs", "sizes"]
+    """The laws as a table: level, after (RL or not), then fields of `Law`, clear."""
+    fields = ["slope", "low", "high", "clear", "r2", "runs", "sizes"]
     rows = [
-        (level, *(getattr(law, name) for name in columns[1:]))
-        for level, law in laws(points).items()
+        (*place, *(getattr(law, name) for name in fields))
+        for place, law in laws(points).items()
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["level", "after", *fields])
 
 
 def law_lines(points: pd.DataFrame) -> pd.DataFrame:
     """Lines and bands at the sizes of the runs, for the figure."""
     tables = []
-    for level, law in laws(points).items():
-        sizes = sorted(points["size"].unique())
+    for (level, after), law in laws(points).items():
+        sizes = sorted(points.loc[points["after"] == after, "size"].unique())
         band = dict(zip(("value", "low", "high"), law.at(sizes), strict=True))
-        tables.append(pd.DataFrame({"level": level, "size": sizes, **band}))
-        tables[-1]["r2"] = law.r2
-    columns = ["level", "size", "value", "low", "high", "r2"]
+        place = {"level": level, "after": after, "size": sizes}
+        tables.append(pd.DataFrame({**place, **band, "r2": law.r2}))
+    columns = ["level", "after", "size", "value", "low", "high", "r2"]
     return pd.concat(tables) if tables else pd.DataFrame(columns=columns)

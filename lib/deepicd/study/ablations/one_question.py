@@ -37,7 +37,7 @@ class Question:
 
     @property
     def laws(self) -> pd.DataFrame:
-        """The fitted law of every level; empty where the section has none."""
+        """The fitted laws of every level; empty where the section has none."""
         return comparison.law_table(self.points)
 
     @property
@@ -107,7 +107,7 @@ class Question:
             self._draw_curves(folder)
         if self.section.law:
             lines = comparison.law_lines(self.points)
-            both = pd.concat([self.points, lines.assign(after="line")])
+            both = pd.concat([self.points, lines.assign(seed="line")])
             fig = figures.plot_law(self.points, lines)
             said = " ".join(map(verdicts.tell_law, self.laws.itertuples()))
             figures.save(fig, both, folder, f"{name}_law", said)

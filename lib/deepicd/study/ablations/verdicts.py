@@ -92,13 +92,13 @@ def versus(a: str, b: str) -> str:
 
 def tell_law(law) -> str:
     """The fitted line of one level, a row of `comparison.law_table`, in a sentence."""
-    name = LEVEL_NAMES[law.level]
+    name, when = LEVEL_NAMES[law.level], "after RL" if law.after else "before RL"
     text = (
         f"{name}: a doubling of the traces goes with {signed(law.slope)} points of "
-        "accuracy after RL"
+        f"accuracy {when}"
     )
     if law.r2 != law.r2:  # nan: nothing varies
-        return f"{name}: all runs score the same, there is no law to see."
+        return f"{name}: all runs score the same {when}, there is no law to see."
     if law.runs == 2:
         return text + " (two runs: a line through two points has no interval)."
     verdict = "" if law.clear else ", which holds zero: no slope is shown"

@@ -25,22 +25,17 @@ from deepicd.study.reference.tasks import task_tables
 from deepicd.study.reference.variants import variant_tables
 from deepicd.study.reference.verifiers import verifier_tables
 from deepicd.views.figures.palette import METRIC_NAMES, in_order, look
-from deepicd.views.in_words import over_seeds, per_cent, points, whole_number
+from deepicd.views.in_words import (
+    heading,
+    over_seeds,
+    per_cent,
+    points,
+    score_columns,
+    whole_number,
+)
 
 START, END = "<!-- tables of the reference -->", "<!-- end of these tables -->"
 PAGE = "README.md"
-COLUMNS = (
-    ("chapter", "accuracy"),
-    ("category", "accuracy"),
-    ("full", "accuracy"),
-    ("full", "macro_f1"),
-)
-HEADS = (
-    "chapter accuracy",
-    "category accuracy",
-    "full-code accuracy",
-    "full-code macro F1",
-)
 TOP = """# The reference run: its tables
 
 `python -m deepicd.study.reference page {folder}` writes this page from `scores.csv`, \
@@ -100,10 +95,10 @@ def scores_table(folder: str | Path) -> str:
     scores = _read(folder, SCORES)
     first = scores[scores["run_seed"] == scores["run_seed"].iloc[0]]
     known = first.set_index(["system", "level", "metric"])
-    systems = in_order(first["system"])
-    heads, rows = ["system, per cent", *HEADS], []
+    systems, columns = in_order(first["system"]), score_columns(first["level"])
+    heads, rows = ["system, per cent", *(heading(*c) for c in columns)], []
     for system in systems:
-        cells = [per_cent(known.loc[(system, *c)]) for c in COLUMNS]
+        cells = [per_cent(known.loc[(system, *c)]) for c in columns]
         rows.append([look(system).name, *cells])
     if "labelled_notes" in first:
         heads.insert(1, "labelled notes")
@@ -147,14 +142,15 @@ def _read(folder: str | Path, name: str) -> pd.DataFrame:
 
 def differences_table(table: pd.DataFrame) -> str:
     """Differences of a reference over all of its seeds, drawn answers in own rows."""
-    rows = []
+    rows, columns = [], score_columns(table["level"])
     for (a, b), pair in table.groupby(["a", "b"], sort=False):
         name = f"{look(a).name} minus {look(b).name}"
-        greedy = [_mean(pair, *column) for column in COLUMNS]
-        drawn = [_mean(pair, level, "one_sample") for level, _ in COLUMNS[:3]]
+        greedy = [_mean(pair, *column) for column in columns]
+        drawn = [_mean(pair, level, "one_sample") for level, _ in columns[:-1]]
         rows += [[name, *greedy]] * any(greedy)
         rows += [[f"{name}, drawn answers", *drawn, ""]] * any(drawn)
-    return markdown_table([_mean_of(table), *HEADS], rows)
+    heads = [heading(*column) for column in columns]
+    return markdown_table([_mean_of(table), *heads], rows)
 
 
 def _mean_of(table: pd.DataFrame) -> str:
@@ -238,23 +234,27 @@ def _grid(section: Section, file: Path) -> str:
         (table["comparison"] == section.compare) & (table["stratum"] == OVERALL)
     ]
     title, rows = f"{section.letter}. {section.title} ({main['seeds'].max()} seeds)", []
+    columns = score_columns(main["level"])
     for (a, b), pair in main.groupby(["a", "b"], sort=False):
         known = pair.set_index(["level", "metric"])
-        rows.append([versus(a, b), *(_cell(known.loc[c]) for c in COLUMNS)])
+        rows.append([versus(a, b), *(_cell(known.loc[c]) for c in columns)])
     laws = file.with_name(f"{section.name}_laws.csv")
-    rows += [_law(pd.read_csv(laws))] if laws.exists() else []
-    return markdown_table([title, *HEADS], rows)
+    if laws.exists():
+        kept = pd.read_csv(laws).groupby("after")
+        rows += [_law(table, after, columns[:-1]) for after, table in kept]
+    return markdown_table([title, *(heading(*c) for c in columns)], rows)
 
 
-def _law(laws: pd.DataFrame) -> list[str]:
-    """What a doubling of the traces brings, after RL, and R² over all runs."""
+def _law(laws: pd.DataFrame, after: bool, columns: list) -> list[str]:
+    """What a doubling of the traces brings, before or after RL, and R² over runs."""
     law = laws.rename(columns={"slope": "value"}).set_index("level")
     cells = [
         f"{_cell(law.loc[level])}, R² {law.loc[level, 'r2']:.2f}"
-        for level, _ in COLUMNS[:3]
+        for level, _ in columns
     ]
     sizes, runs = laws[["sizes", "runs"]].iloc[0].astype(int)
-    name = f"a doubling of the traces, after RL: line over {sizes} sizes, {runs} runs"
+    when = "after" if after else "before"
+    name = f"a doubling of the traces, {when} RL: line over {sizes} sizes, {runs} runs"
     return [name, *cells, ""]
 
 

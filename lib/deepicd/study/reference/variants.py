@@ -19,18 +19,12 @@ from deepicd.evaluation.systems import gather
 from deepicd.study.reference.scores import EVALUATED, REASONING, run_facts, scores_of
 from deepicd.study.runner.graph import EXTRACT, SFT
 from deepicd.study.runner.run_folder import Run
-from deepicd.views.figures.palette import in_order, look
-from deepicd.views.in_words import over_seeds
+from deepicd.views.figures.palette import METRIC_NAMES, in_order, look
+from deepicd.views.in_words import heading, over_seeds, score_columns
 
 FILE = "variants.csv"
 SYSTEMS = ("sft", "sft_rft", "sft_grpo")
-SHOWN = (
-    ("chapter", "accuracy", "chapter accuracy"),
-    ("category", "accuracy", "category accuracy"),
-    ("full", "accuracy", "full-code accuracy"),
-    ("full", "macro_f1", "full-code macro F1"),
-    ("", "evidence_found", "quotes found in the note"),
-)
+QUOTED = ("", "evidence_found")  # is no score of a level
 SCORES = ("accuracy", "macro_f1")
 KEYS = ["variant", "system", "level", "metric"]
 COLUMNS = [*KEYS, "run_seed", "threads", "value", "against"]
@@ -162,19 +156,20 @@ def variant_tables(folder: Path) -> list[str]:
     for name, rows in kept.groupby("variant", sort=False):
         seeds = rows["run_seed"].nunique()
         title = f"`--set {name}` ({seeds} seed{'s' * (seeds > 1)})"
-        heads = [head for *_, head in SHOWN]
+        columns = [*score_columns(set(rows["level"]) - {""}), QUOTED]
+        heads = [*(heading(*c) for c in columns[:-1]), METRIC_NAMES[QUOTED[1]]]
         lines: list[list[str]] = []
         for system in in_order(rows["system"]):
             own = rows[rows["system"] == system]
             if not (own["value"] == own["against"]).all():  # the very same model
-                lines += _lines(look(system).name, own)
+                lines += _lines(look(system).name, own, columns)
         parts.append(markdown_table([title, *heads], lines))
     return parts
 
 
-def _lines(name: str, own: pd.DataFrame) -> list[list[str]]:
+def _lines(name: str, own: pd.DataFrame, columns: list) -> list[list[str]]:
     plain, change = [name], [f"{name}, minus the default's"]
-    for level, metric, _ in SHOWN:
+    for level, metric in columns:
         found = own[(own["level"] == level) & (own["metric"] == metric)]
         values, gained = found["value"], found["value"] - found["against"]
         plain.append(over_seeds(values) if len(found) else "")

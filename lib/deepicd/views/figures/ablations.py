@@ -21,7 +21,7 @@ def plot_law(points: pd.DataFrame, lines: pd.DataFrame) -> Figure:
     points : pandas.DataFrame
         One row a run: level, after (bool), size, value.
     lines : pandas.DataFrame
-        Of the runs after RL: level, size, value, low, high, r2.
+        Of these runs: level, after, size, value, low, high, r2.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def plot_law(points: pd.DataFrame, lines: pd.DataFrame) -> Figure:
     panels[0, 0].set_ylim(0, max(0.1, 1.15 * points["value"].max()))
     panels[0, 0].set_ylabel("test accuracy")
     handles, names = panels[0, 0].get_legend_handles_labels()
-    fig.legend(handles, names, loc="outside lower center", ncols=4)
+    fig.legend(handles, names, loc="outside lower center", ncols=3)
     return fig
 
 
@@ -52,6 +52,8 @@ def _law_panel(axes, points, line) -> None:
     sizes = sorted(points["size"].unique())
     for after, how, shift in ((False, BEFORE, 0.98), (True, AFTER, 1.02)):
         rows = points[points["after"] == after]
+        if rows.empty:
+            continue
         axes.plot(
             rows["size"] * shift,
             rows["value"],
@@ -62,36 +64,43 @@ def _law_panel(axes, points, line) -> None:
             label=f"{how.name} (each run)",
             markerfacecolor="white" if not after else how.colour,
         )
-    if len(line):
-        axes.plot(
-            line["size"],
-            line["value"],
-            color=AFTER.colour,
-            linestyle="-",
-            linewidth=1,
-            label="line through SFT + GRPO",
-        )
-        if np.isfinite(line["low"]).all():
-            axes.fill_between(
-                line["size"],
-                line["low"],
-                line["high"],
-                linewidth=0,
-                color=AFTER.colour,
-                alpha=0.15,
-                label="its 95 % band over runs",
-            )
-        if line["r2"].notna().all():
-            axes.text(
-                0.96,
-                0.05,
-                f"R² {line['r2'].iloc[0]:.2f}",
-                ha="right",
-                transform=axes.transAxes,
-            )
+        own = line[line["after"] == after]
+        if len(own):
+            _law_line(axes, own, how, 0.05 + 0.09 * after)
     axes.set_xscale("log")
     axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
     axes.minorticks_off()
+
+
+def _law_line(axes, line, how, height) -> None:
+    """Line, band and R² of the runs before or after RL."""
+    axes.plot(
+        line["size"],
+        line["value"],
+        color=how.colour,
+        linestyle=how.line,
+        linewidth=1,
+        label=f"line through {how.name}",
+    )
+    if np.isfinite(line["low"]).all():
+        axes.fill_between(
+            line["size"],
+            line["low"],
+            line["high"],
+            linewidth=0,
+            color=how.colour,
+            alpha=0.15,
+            label="its 95 % band over runs",
+        )
+    if line["r2"].notna().all():
+        axes.text(
+            0.96,
+            height,
+            f"R² {line['r2'].iloc[0]:.2f}",
+            ha="right",
+            color=how.colour,
+            transform=axes.transAxes,
+        )
 
 
 def plot_variants(frame: pd.DataFrame, levels=None, by: str = "reward") -> Figure:

@@ -52,7 +52,7 @@ class _Names(dict):
         return level.replace("_", " ").capitalize()
 
 
-LEVEL_NAMES = _Names(full="Full code", all="Whole tree")
+LEVEL_NAMES = _Names(full="Full code", all="Whole tree", mdc="MDC", drg="DRG")
 METRIC_NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
