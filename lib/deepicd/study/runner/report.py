@@ -1,5 +1,6 @@
 """The HTML report of a run: results, an example, figures, executed notebooks."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +163,8 @@ def _results(run_dir: Path) -> str:
     from deepicd.views.in_words import wide_table  # brings matplotlib
 
     table = wide_table(pd.read_parquet(file)).rename_axis(None)
-    return table.to_html(classes="results", border=0)
+    text = table.to_html(classes="results", border=0)
+    return re.sub(r"\[[^]<]*\]", r"<span>\g<0></span>", text)  # an interval, whole
 
 
 def _readable(completion: str, note: str) -> str:

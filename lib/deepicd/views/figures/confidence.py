@@ -38,7 +38,7 @@ def plot_risk_coverage(frame: pd.DataFrame) -> Figure:
     >>> len(plot_risk_coverage(frame).axes)
     1
     """
-    fig, panels, levels = _panels(frame, 2.1)
+    fig, panels, levels = _panels(frame, 2.4)
     systems = in_order(frame["system"])
     for axes, level in zip(panels, levels, strict=True):
         for system in systems:
@@ -54,7 +54,8 @@ def plot_risk_coverage(frame: pd.DataFrame) -> Figure:
             )
         axes.set(xlabel="share answered", xlim=(0, 1.03))
     panels[0].set(ylabel="error among answered", ylim=(0, None))
-    panels[0].legend()
+    handles, names = panels[0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside lower center", ncols=2)
     return fig
 
 
