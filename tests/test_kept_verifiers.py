@@ -58,6 +58,7 @@ def test_the_page_tells_what_verifiers_find_and_gain(tmp_path):
         ({"private": True}, "private"),
         ({"set": {"monte_carlo": 4}}, "differ in their seed alone"),
         ({"seed": 0}, r"seeds \[0, 0\]"),
+        ({"model": "scratch"}, "differ in model"),
     ],
 )
 def test_runs_that_do_not_belong_together_are_refused(tmp_path, facts, text):

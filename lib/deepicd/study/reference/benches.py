@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from deepicd.common.markdown import markdown_table
@@ -78,4 +79,7 @@ def _cell(name: str, row) -> str:
     """A number with a unit as it is, a share in per cent, a difference in points."""
     if row.unit:
         return f"{row.value:,.0f}" if row.value >= 100 else f"{row.value:.3g}"
-    return points(row) if " minus " in name else per_cent(row)
+    if " minus " in name:
+        return points(row)
+    low, high = np.clip([row.low, row.high], 0, 1)  # intervals over seeds may pass them
+    return per_cent(row._replace(low=low, high=high))

@@ -25,6 +25,8 @@ FACTS = (
     *("profile", "data", "seed", "set", "model", "device"),
     *("threads", "git", "versions"),
 )
+#: What runs that differ in their seed alone have in common.
+ALIKE = ("profile", "data", "set", "model")
 TRAINERS = ("torch", "transformers", "trl")
 METRICS = (
     "accuracy",
@@ -84,14 +86,7 @@ def save_reference(
         seed, or that have the same seed.
     """
     run_dirs, folder = [Path(run) for run in run_dirs], Path(folder)
-    if any(is_private_run(run) for run in run_dirs):
-        raise UserError(
-            "a run on private data",
-            "public data for a reference that is handed on",
-            "make it from --data synthetic",
-        )
-    manifests = [run_facts(run) for run in run_dirs]
-    _check_alike(manifests)
+    manifests = facts_of_seeds(run_dirs, (*ALIKE, "threads"))
     seeds = [manifest["seed"] for manifest in manifests]
     _write_seeds([scores_of(run) for run in run_dirs], seeds, folder / SCORES)
     for name in (DIFFERENCES, REASONING):
@@ -132,7 +127,30 @@ def run_facts(run: Path) -> dict:
     return {name: whole.get(name) for name in FACTS}
 
 
-def _check_alike(manifests: list[dict]) -> None:
+def facts_of_seeds(
+    run_dirs: Sequence[Path], alike: Sequence[str] = ALIKE
+) -> list[dict]:
+    """What is said of each of some runs that differ in their seed alone.
+
+    Parameters
+    ----------
+    run_dirs : sequence of Path
+    alike : sequence of str
+        Facts that have to be the same for all.
+
+    Raises
+    ------
+    UserError
+        For private runs, runs that differ in one of these, or of the same seed.
+    """
+    private = [run for run in run_dirs if is_private_run(run)]
+    if private:
+        raise UserError(
+            f"{private[0]}, a run on private data",
+            "public data for a reference that is handed on",
+            "make it from --data synthetic",
+        )
+    manifests = [run_facts(run) for run in run_dirs]
     seeds = [manifest["seed"] for manifest in manifests]
     if len(set(seeds)) < len(seeds):
         raise UserError(
@@ -140,14 +158,15 @@ def _check_alike(manifests: list[dict]) -> None:
             "a different seed each",
             "./run_all.sh --seed N for each",
         )
-    for name in ("profile", "data", "set", "model", "threads"):
+    for name in alike:
         found = [manifest[name] for manifest in manifests]
         if any(one != found[0] for one in found):
             raise UserError(
                 f"runs that differ in {name}: {found}",
-                "runs that differ in the seed alone",
+                "runs that differ in their seed alone",
                 "leave one out",
             )
+    return manifests
 
 
 def compare(

@@ -11,8 +11,7 @@ import pandas as pd
 from deepicd.common.errors import UserError
 from deepicd.common.files import write_csv
 from deepicd.common.markdown import markdown_table
-from deepicd.data.privacy import is_private_run
-from deepicd.study.reference.scores import run_facts
+from deepicd.study.reference.scores import facts_of_seeds
 from deepicd.study.runner.graph import VERIFY
 from deepicd.views.figures.verifying import RULES
 from deepicd.views.in_words import over_seeds
@@ -57,23 +56,11 @@ def found_in(runs: Sequence[str | Path]) -> pd.DataFrame:
     UserError
         For private runs, runs without 08, of one seed, or of other settings.
     """
-    tables, first = [], None
-    for run in map(Path, runs):
-        facts = run_facts(run)
-        alike = {name: facts[name] for name in ("profile", "data", "set", "model")}
-        first = first or alike
-        if is_private_run(run) or alike != first:
-            raise UserError(
-                f"{run}: {'private' if is_private_run(run) else alike}",
-                f"public runs that differ in their seed alone, as {first}",
-                "leave it out",
-            )
-        tables.append(_one(run).assign(run_seed=facts["seed"]))
-    seeds = [int(table["run_seed"].iloc[0]) for table in tables]
-    if len(set(seeds)) < len(seeds):
-        raise UserError(
-            f"runs with seeds {seeds}", "another seed each", "leave one out"
-        )
+    runs = [Path(run) for run in runs]
+    tables = [
+        _one(run).assign(run_seed=facts["seed"])
+        for run, facts in zip(runs, facts_of_seeds(runs), strict=True)
+    ]
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
 

@@ -188,7 +188,8 @@ def train(
         )
     seed_everything(settings.seed)
     spec = rewards.get_spec(spec) if isinstance(spec, str) else spec
-    functions, names, weights = reward_functions(spec, tree, prompts)
+    usual = guide.background if guide else None
+    functions, names, weights = reward_functions(spec, tree, prompts, usual)
     log = RolloutLog(
         Path(folder) / "rollouts.jsonl",
         dict(zip(names, weights, strict=True)),
@@ -222,7 +223,7 @@ def train(
     return trainer.model, curves, log.frame(), training.resolved(trainer.args)
 
 
-def reward_functions(spec, tree, prompts):
+def reward_functions(spec, tree, prompts, usual=None):
     """TRL's reward functions; what is usual is learned from the training prompts.
 
     Parameters
@@ -231,6 +232,8 @@ def reward_functions(spec, tree, prompts):
     tree : IcdTree or None
     prompts : datasets.Dataset
         Columns note, label.
+    usual : Background, optional
+        What is usual in them, where it is known already.
 
     Returns
     -------
@@ -238,8 +241,7 @@ def reward_functions(spec, tree, prompts):
         See `deepicd.rewards.trl_reward_functions`.
     """
     tree = tree or load_tree()
-    usual = None
-    if spec.weight_of("evidence"):
+    if usual is None and spec.weight_of("evidence"):
         usual = Background.of(prompts["note"], prompts["label"], tree)
     return rewards.trl_reward_functions(spec, tree, background=usual)
 
