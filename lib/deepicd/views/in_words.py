@@ -256,9 +256,11 @@ def tasks_table(frame: pd.DataFrame) -> pd.DataFrame:
     order = frame[place].drop_duplicates().itertuples(index=False, name=None)
     grid = grid.reindex(list(order)).fillna("")
     systems = in_order(frame["system"])
-    columns = [(m, s) for m in ("accuracy", SKILL) for s in systems if (m, s) in grid]
+    metrics = ("accuracy", "macro_f1", SKILL)
+    columns = [(m, s) for m in metrics for s in systems if (m, s) in grid]
     grid = grid[columns]
-    grid.columns = [f"{look(s, systems).name}, {m}" for m, s in columns]
+    named = [(look(s, systems).name, METRIC_NAMES.get(m, m)) for m, s in columns]
+    grid.columns = [", ".join(pair) for pair in named]
     grid.index = grid.index.set_names({"labels": "different labels", "n": "test notes"})
     return grid
 

@@ -149,7 +149,7 @@ def write_comparison(done: dict[str, Plan], rest: dict[str, str]) -> Path | None
     Path or None
         The page; None where no run has been evaluated yet.
     """
-    from deepicd.study.reference.tasks import compare  # brings scipy and matplotlib
+    from deepicd.study.reference.tasks import BETWEEN, compare  # brings matplotlib
     from deepicd.views.figures import caption, plot_tasks, save
     from deepicd.views.in_words import tasks_table
 
@@ -160,12 +160,13 @@ def write_comparison(done: dict[str, Plan], rest: dict[str, str]) -> Path | None
     name = folder_name(one.profile.name, one.options, f"-{ALL}")
     whole = replace(one, run_dir=one.run_dir.parent / name)
     said, known = caption("tasks", frame), set(frame["task"])
+    ends = frame[(frame["depth"] != BETWEEN) & (frame["metric"] != "macro_f1")]
     page = rendered(
         "all_tasks.html.j2",
         run=name,
         plan=whole,
         private=whole.private,
-        table=tasks_table(frame).to_html(classes="results", border=0),
+        table=tasks_table(ends).to_html(classes="results", border=0),
         caption=said,
         runs=[
             (p.task, f"../{p.run_dir.name}/{INDEX}", p.task.name in known)
