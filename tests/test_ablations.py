@@ -523,6 +523,11 @@ def test_the_command_line_tells_a_plan_and_a_wrong_section(study, capsys):
     assert main([study.run_dir, *wanted, "--rewards", "flat,sapphire,tree"]) == 0
     assert capsys.readouterr().out.startswith("3 runs: 3 new")
     assert main([study.run_dir, "--sections", "z"]) == 2
+    two = ["--sections", "a,c", "--variants", "flat", "answer_first", "--plan"]
+    assert main([study.run_dir, *two, "--seeds", "0"]) == 0
+    assert capsys.readouterr().out.startswith("4 runs: 4 new")  # SFT, too
+    assert main([study.run_dir, "--variants", "answers_first", "--plan"]) == 2
+    assert "answer_first" in capsys.readouterr().err
 
 
 def test_faulty_traces_change_what_sft_reads_and_nothing_else_is_shared(study):

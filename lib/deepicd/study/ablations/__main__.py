@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="", help="such as 0,1; default: the grid's")
     parser.add_argument("--steps", type=int, default=0, help="GRPO steps of each run")
     parser.add_argument("--rewards", default="", help="such as flat,tree; section a")
+    parser.add_argument(
+        "--variants", nargs="+", default=[], help="of the sections; default: all"
+    )
     parser.add_argument("--options", default="{}", help="parameters of every run")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")
     parser.add_argument("--n-boot", type=int, default=1000, help="resamples")
@@ -60,6 +63,7 @@ def _run(given) -> None:
         given.steps,
         _list(given.rewards),
         parse_value(options, given.options),
+        given.variants,
     )
     run = open_run(given.run, ABLATIONS)
     sections = load_sections(

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from deepicd.common.errors import UserError
-from deepicd.common.parameters import choice
+from deepicd.common.parameters import choice, unknown
 from deepicd.study.ablations.points import OF_SFT, check_names, grid, no_history
 from deepicd.tasks.principal_diagnosis import PRINCIPAL_DIAGNOSIS
 from deepicd.tasks.task import Task
@@ -82,12 +82,15 @@ class Changes:
         Variants of the section on rewards.
     options : mapping
         Parameters of every run.
+    variants : sequence of str
+        Those that are run in the sections that have any of them.
     """
 
     seeds: Sequence[int] = ()
     steps: int = 0
     rewards: Sequence[str] = ()
     options: Mapping = field(default_factory=dict)
+    variants: Sequence[str] = ()
 
 
 def load_sections(
@@ -143,6 +146,10 @@ def load_sections(
     _check_chosen(chosen, content["sections"])
     content["base"]["reward"] = task.reward
     _with_reward(content["sections"]["reward"], task.reward)
+    known = [v for raw in content["sections"].values() for v in raw["variants"]]
+    for name in changes.variants:
+        if name not in known:
+            raise unknown("variant", name, known)
     found = {}
     for name, raw in content["sections"].items():
         wanted = name in chosen or raw["letter"] in chosen
@@ -185,6 +192,9 @@ def _section(name, raw, base, used, changes: Changes, runs: bool) -> Section:
     against = raw["against"]
     if name == "reward" and changes.rewards:
         variants = {r: raw["variants"].get(r, {"reward": r}) for r in changes.rewards}
+        against = against if against in variants else next(iter(variants))
+    if chosen := {v: variants[v] for v in variants if v in changes.variants}:
+        variants = chosen
         against = against if against in variants else next(iter(variants))
     shared = base | scope.get("base", {})
     pairs = tuple((a, b) for a, b in raw.get("pairs", ()) if {a, b} <= set(variants))
