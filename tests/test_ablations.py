@@ -402,14 +402,17 @@ def test_an_own_question_is_answered_with_figures_and_words(study, tmp_path, cap
 def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     study, capsys, monkeypatch, tmp_path
 ):
-    from deepicd.study.ablations import kept_answers
+    from deepicd.study.ablations import kept_answers, one_question
 
-    monkeypatch.setattr(kept_answers, "FOLDER", tmp_path)
+    details = tmp_path / "ablations"
+    details.mkdir()
+    monkeypatch.setattr(one_question, "kept_of", lambda task: details)
     asked = ablations.ask(study, ablations.load_sections("quick"))["objective"]
     plan = asked.plan()
     assert plan["runs"].tolist() == [45, 5] and asked.run() is None
     asked.draw(tmp_path)
-    assert kept_answers.NONE in capsys.readouterr().out
+    none = kept_answers.NONE.format(tmp_path.name)
+    assert none in capsys.readouterr().out
 
     mine = ablations.Question(study, section_of(study, reward=["tree"]), 50)
     mine.run()
@@ -417,10 +420,10 @@ def test_a_section_that_is_not_run_tells_its_plan_and_the_reference(
     assert sorted(pd.read_csv(tmp_path / "ablations.csv")["key"]) == sorted(
         job.key for job in study.all_jobs(mine.givens)
     )  # not the study's other runs
-    told = kept_answers.answer(mine.section)
+    told = kept_answers.answer(details, mine.section)
     assert told[0] == f"{kept_answers.MARK} (own, seeds 0, 1). {mine.answer()[0]}"
     assert told[1:] == mine.answer()[1:]
-    assert kept_answers.scores("own").shape[0] == 2
+    assert kept_answers.scores(details, "own").shape[0] == 2
 
     # What another section kept stays.
     kept = tmp_path / "ablations" / "manifest.json"

@@ -20,7 +20,7 @@ from deepicd.common.files import read_json, write_json
 from deepicd.common.processes import descendants
 from deepicd.common.processors import cores
 from deepicd.data.history import told_history
-from deepicd.study.ablations.kept_runs import KEPT
+from deepicd.study.ablations.kept_runs import kept_of
 from deepicd.study.runner import report
 from deepicd.study.runner.display import Display
 from deepicd.study.runner.execute import StageFailed
@@ -31,6 +31,7 @@ from deepicd.study.runner.plan import PACKAGE
 from deepicd.study.runner.run_folder import open_run
 from deepicd.study.runner.runner import Runner
 from deepicd.study.runner.stamps import mark_running, prepare_folder
+from deepicd.tasks.known import TASKS
 from deepicd.views.figures import plot_confusion
 
 
@@ -175,7 +176,8 @@ def test_every_data_file_of_the_package_is_declared_by_one_module():
 def test_what_the_stages_consult_is_in_the_repository():
     consulted = [name for stage in REAL for name in stage.consults]
     assert consulted and all((PACKAGE.parents[1] / name).exists() for name in consulted)
-    assert KEPT in [PACKAGE.parents[1] / name for name in consulted]
+    kept = {kept_of(task) for task in TASKS.values() if kept_of(task).exists()}
+    assert kept == {PACKAGE.parents[1] / name for name in consulted}
 
 
 def test_missing_and_edited_outputs_run_again(house):

@@ -10,13 +10,13 @@ from deepicd.common.faces import face
 
 HOMES = {
     "Changes": "questions",
-    "KEPT": "kept_runs",
     "Question": "one_question",
     "Section": "questions",
     "Study": "study",
     "ask": "one_question",
     "fit_law": "comparison",
     "grid": "points",
+    "kept_of": "kept_runs",
     "load_sections": "questions",
     "save_differences": "one_question",
     "save_reference": "kept_answers",

@@ -12,7 +12,7 @@ from deepicd.common.errors import UserError
 from deepicd.common.parameters import Parameter, parse_value
 from deepicd.common.progress import Pace, clock, line
 from deepicd.study.ablations.kept_answers import save_reference
-from deepicd.study.ablations.kept_runs import KEPT
+from deepicd.study.ablations.kept_runs import kept_of
 from deepicd.study.ablations.one_question import ask, save_differences
 from deepicd.study.ablations.questions import Changes, load_sections
 from deepicd.study.ablations.study import Study
@@ -70,7 +70,8 @@ def _run(given) -> None:
         given.ablation, _list(given.sections), changes, None, run.task, run.history
     )
     report = line if sys.stderr.isatty() else _Log()
-    study = Study(given.run, given.workers, report, None if given.anew else KEPT)
+    kept = None if given.anew else kept_of(run.task)
+    study = Study(given.run, given.workers, report, kept)
     chosen = {name: one for name, one in sections.items() if one.runs}
     points = [p for one in chosen.values() for _, p in one.points()]
     print(tell_plan(study.plan(points), study.workers), flush=True)

@@ -9,18 +9,18 @@ import pandas as pd
 from deepicd.common.errors import UserError
 from deepicd.common.files import read_json, write_csv, write_json
 from deepicd.study.ablations.comparison import law_table
-from deepicd.study.ablations.kept_runs import DETAILS, REFERENCE, Kept
+from deepicd.study.ablations.kept_runs import DETAILS, Kept
 from deepicd.study.ablations.study import run_table
 from deepicd.study.ablations.verdicts import tell
 from deepicd.study.reference.scores import MANIFEST, run_facts
 from deepicd.views.in_words import wide_table
 
-FOLDER, TABLE = REFERENCE, "ablations.csv"
-NONE = "No reference run is kept in outputs/reference/cpu."
+TABLE = "ablations.csv"
+NONE = "No reference run is kept in outputs/reference/{}."
 MARK = "REFERENCE RUN, not this one"
 
 
-def save_reference(questions: Sequence, folder: str | Path = FOLDER) -> Path:
+def save_reference(questions: Sequence, folder: str | Path) -> Path:
     """Keep finished sections: runs with their answers, tables, figures.
 
     Parameters
@@ -86,9 +86,9 @@ def _save_section(question, details: Path) -> None:
         file.unlink()  # PNG and CSV are enough to compare with
 
 
-def scores(name: str) -> pd.DataFrame | None:
-    """Scores of a section in the reference run, if it is kept."""
-    file = FOLDER / DETAILS / f"{name}_scores.csv"
+def scores(details: Path, name: str) -> pd.DataFrame | None:
+    """Scores of a section in the reference run, if it is kept in that folder."""
+    file = details / f"{name}_scores.csv"
     if not file.exists():
         return None
     table = pd.read_csv(file, index_col=0)
@@ -96,9 +96,8 @@ def scores(name: str) -> pd.DataFrame | None:
     return table
 
 
-def answer(section) -> list[str]:
+def answer(details: Path, section) -> list[str]:
     """Answer of a section in the reference run behind its mark; none if not kept."""
-    details = FOLDER / DETAILS
     file = details / f"{section.name}_differences.csv"
     if not file.exists():
         return []
@@ -109,11 +108,11 @@ def answer(section) -> list[str]:
     return [f"{MARK} ({scope}, seeds {', '.join(map(str, seeds))}). {short}", *facts]
 
 
-def show_figures(name: str) -> None:
+def show_figures(details: Path, name: str) -> None:
     """Show the figures of a section of the reference run."""
-    found = sorted((FOLDER / DETAILS / "figures" / name).glob("*.png"))
+    found = sorted((details / "figures" / name).glob("*.png"))
     if not found:
-        print(NONE)
+        print(NONE.format(details.parent.name))
         return
     from IPython import get_ipython
 

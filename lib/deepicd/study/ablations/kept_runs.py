@@ -12,6 +12,8 @@ import pandas as pd
 
 from deepicd.common.files import write_json, write_parquet, write_text
 from deepicd.study.ablations.jobs import DONE, Job
+from deepicd.study.runner.plan import task_suffix
+from deepicd.tasks.task import Task
 
 RUNS, ANSWERS, CURVES = "runs.jsonl", "answers.parquet", "curves.parquet"
 #: What comparisons and figures read of the answers and curves of a run.
@@ -19,9 +21,19 @@ ANSWER = ["note_id", "code", "well_formed"]
 CURVE = "val_accuracy"
 LEFT_OUT = ("trainer", "from")
 FROM = "outputs/reference"
-REFERENCE = Path(__file__).parents[4] / FROM / "cpu"
 DETAILS = "ablations"
-KEPT = REFERENCE / DETAILS
+
+
+def kept_of(task: Task) -> Path:
+    """Where the reference keeps the grids that were asked of a task.
+
+    Examples
+    --------
+    >>> from deepicd.tasks.known import DEFAULT, get_task
+    >>> kept_of(DEFAULT).parent.name, kept_of(get_task("drg")).parent.name
+    ('cpu', 'cpu-drg')
+    """
+    return Path(__file__).parents[4] / FROM / f"cpu{task_suffix(task)}" / DETAILS
 
 
 class Kept:

@@ -9,6 +9,7 @@ from deepicd.common.files import write_csv
 from deepicd.evaluation.metrics import WHOLE
 from deepicd.evaluation.systems import OVERALL
 from deepicd.study.ablations import comparison, kept_answers, verdicts
+from deepicd.study.ablations.kept_runs import kept_of
 from deepicd.study.ablations.questions import Section
 from deepicd.study.ablations.study import Study
 from deepicd.views import figures
@@ -32,8 +33,8 @@ class Question:
         self.study, self.section = study, section
         self.n_boot, self.seed = n_boot, seed
         self.metrics = self.differences = self.points = None
-        # What the reference tells is of diagnoses.
-        self.referred = study.material.task.tabular
+        kept = kept_of(study.material.task)
+        self.reference = kept if kept.exists() else None
 
     @property
     def laws(self) -> pd.DataFrame:
@@ -79,7 +80,9 @@ class Question:
         reference run where there is one.
         """
         if not self._here():
-            return kept_answers.scores(self.section.name) if self.referred else None
+            if self.reference is None:
+                return None
+            return kept_answers.scores(self.reference, self.section.name)
         self.study.run(self.givens)
         self.study.save_table()
         one = comparison.compare(self.study, self.section)
@@ -99,8 +102,8 @@ class Question:
     def draw(self, folder: str | Path) -> None:
         """Save and show the figures; those of the reference run where it has none."""
         if self.differences is None:
-            if self.referred:
-                kept_answers.show_figures(self.section.name)
+            if self.reference is not None:
+                kept_answers.show_figures(self.reference, self.section.name)
             return
         name, table = self.section.name, self.differences
         if self.section.curves:
@@ -181,8 +184,9 @@ class Question:
     def tell(self) -> None:
         """Show the answer, the reference's behind a quick one, and what changes it."""
         said = [self.answer()]
-        if self.referred and (not said[0] or self.section.scope == "quick"):
-            said.append(kept_answers.answer(self.section))
+        other = not said[0] or self.section.scope == "quick"
+        if self.reference is not None and other:
+            said.append(kept_answers.answer(self.reference, self.section))
         for short, *facts in filter(None, said):
             _show("\n".join([f"**{short}**", "", *(f"- {fact}" for fact in facts)]))
         if not any(said):

@@ -10,7 +10,7 @@ from deepicd.common.files import read_json, write_parquet
 from deepicd.data.privacy import is_private_run
 from deepicd.study.ablations.inputs import load_material
 from deepicd.study.ablations.jobs import DONE, GRPO, SFT, Job, jobs_of
-from deepicd.study.ablations.kept_runs import KEPT, Kept
+from deepicd.study.ablations.kept_runs import Kept
 from deepicd.study.ablations.points import no_history, resolve
 from deepicd.study.ablations.workers import check_workers, run_jobs
 
@@ -33,7 +33,8 @@ class Study:
         Called with done, total, text.
     kept : path-like or None
         Folder with runs of the reference, taken from there instead of being run
-        again where everything they depend on is the same; None runs all here.
+        again where everything they depend on is the same (`kept_of`); None runs all
+        here.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Study:
         run_dir: str | Path,
         workers: int = 1,
         report: Callable[[int, int, str], None] | None = None,
-        kept: str | Path | None = KEPT,
+        kept: str | Path | None = None,
     ):
         check_workers(workers)
         self.run_dir = str(Path(run_dir).expanduser().resolve())

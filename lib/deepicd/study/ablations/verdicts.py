@@ -35,7 +35,10 @@ def _short(section, table: pd.DataFrame) -> str:
     ]
     other = "SFT alone"
     if section.compare == "against":
-        rows, other = rows[rows["b"] == section.against], _name(section.against)
+        # A section that was kept may have been asked with other variants.
+        named = section.against in set(rows["b"]) or rows.empty
+        against = section.against if named else rows["b"].iloc[0]
+        rows, other = rows[rows["b"] == against], _name(against)
     parts = []
     for level, own in rows.groupby("level", sort=False):
         words = {

@@ -107,7 +107,7 @@ STAGES = (
         ABLATIONS,
         (EXTRACT, DISTILL, SFT),
         ("results.parquet", FIGURES),
-        consults=("outputs/reference/cpu/ablations",),
+        consults=tuple(f"outputs/reference/{n}/ablations" for n in ("cpu", "cpu-drg")),
     ),
     Stage(
         VERIFY,
