@@ -1,5 +1,7 @@
 """Figures of grids: curves of variants, and the law of the SFT size."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -153,10 +155,18 @@ def plot_variants(frame: pd.DataFrame, levels=None, by: str = "reward") -> Figur
 
 
 def _step_ticks(steps):
-    """Ticks where there are points, if those are few."""
+    """Ticks where there are points, if those are few; of two neighbours the later.
+
+    Examples
+    --------
+    >>> _step_ticks([33, 66, 99, 100]).locs.tolist()
+    [33, 66, 100]
+    """
     places = sorted(set(steps))
     if len(places) <= FEW:
-        return FixedLocator(places)
+        near = (places[-1] - places[0]) / 20
+        apart = [a for a, b in pairwise([*places, np.inf]) if b - a > near]
+        return FixedLocator(apart)
     return MaxNLocator(FEW, integer=True)
 
 
