@@ -271,7 +271,7 @@ def test_tables_of_the_readme_are_those_of_the_reference(page, name):
     )
 
 
-@pytest.mark.parametrize("profile", ["cpu", "cpu-eicu", "scratch"])
+@pytest.mark.parametrize("profile", ["cpu", "cpu-drg", "cpu-eicu", "scratch"])
 def test_the_page_of_the_reference_is_written_from_the_reference(profile):
     folder = Path(__file__).parents[1] / "outputs" / "reference" / profile
     page = (folder / readme.PAGE).read_text(encoding="utf-8")
